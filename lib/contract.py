@@ -1,0 +1,96 @@
+"""What every explanation method shares: checked arguments, a chosen class, and a model that is left as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def check_arguments(model: nn.Module, x: Tensor) -> None:
+    """Refuse a model or an input that no method can explain.
+
+    Parameters: model, any `nn.Module`; x, a finite float tensor (N, ...) with N >= 1, of the dtype and on the device
+    of the model's parameters.
+
+    Raises TypeError or ValueError that names the argument, what was expected and what came.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
+    if x.dim() < 2 or x.numel() == 0:
+        raise ValueError(f"x: expected a batch (N, ...) with at least one sample and one feature, got shape {tuple(x.shape)}")
+    if not torch.isfinite(x).all():
+        raise ValueError("x: expected finite values, got NaN or infinity")
+    parameter = next(model.parameters(), x)
+    if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (x.dtype, x.device):
+        raise TypeError(f"x: expected {parameter.dtype} on {parameter.device} as the model has, got {x.dtype} on {x.device}")
+
+
+def check_scores(scores: Tensor, x: Tensor) -> None:
+    """Refuse anything but finite scores (N, K), one row for each sample of x."""
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"model: expected it to return a tensor of scores (N, K), got {type(scores).__name__}")
+    if scores.dim() != 2 or len(scores) != len(x):
+        raise ValueError(f"model: expected scores of shape ({len(x)}, K), got {tuple(scores.shape)}")
+    if not torch.isfinite(scores).all():
+        raise ValueError("model: expected finite scores, got NaN or infinity")
+
+
+def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
+    """The class to explain, one for each sample: LongTensor (N,).
+
+    `target` is None (the class with the highest of the `scores` (N, K)), an int, or a LongTensor (N,).
+    Raises TypeError or ValueError if it is anything else or does not lie in 0..K-1.
+    """
+    count, classes = scores.shape
+    if target is None:
+        return scores.argmax(1)
+    if isinstance(target, Tensor):
+        if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+            raise TypeError(f"target: expected whole numbers (a LongTensor), got {target.dtype}")
+        if target.dim() == 0:
+            target = target.expand(count)
+        if target.shape != (count,):
+            raise ValueError(f"target: expected shape ({count},), one class for each sample, got {tuple(target.shape)}")
+        target = target.to(scores.device, torch.long)
+    elif isinstance(target, int) and not isinstance(target, bool):
+        target = torch.full((count,), target, device=scores.device)
+    else:
+        raise TypeError(f"target: expected None, an int or a LongTensor ({count},), got {type(target).__name__}")
+    if ((target < 0) | (target >= classes)).any():
+        raise ValueError(f"target: expected classes in 0..{classes - 1}, got {target.tolist()}")
+    return target
+
+
+@contextmanager
+def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Run the model in evaluation mode; afterwards, also after an error, its modes and the random state are as before."""
+    training = [module for module in model.modules() if module.training]
+    state = torch.get_rng_state()
+    device_state = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        torch.set_rng_state(state)
+        if device_state is not None:
+            torch.cuda.set_rng_state(device_state, x.device)
+
+
+def gradient_of_score(model: nn.Module, x: Tensor, target: int | Tensor | None) -> tuple[Tensor, Tensor]:
+    """The explained scores f_c(x) (N,) and their gradient with respect to x, of x's shape, both detached."""
+    check_arguments(model, x)
+    with undisturbed(model, x), torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()  # a copy: a model that works in place must not change x
+        scores = model(leaf * 1)
+        check_scores(scores, x)
+        score = scores.gather(1, class_index(scores, target)[:, None])[:, 0]
+        (gradient,) = torch.autograd.grad(score.sum(), leaf)
+    return score.detach(), gradient

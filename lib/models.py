@@ -1,0 +1,80 @@
+"""The few networks of the book, and the weights that come with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def mlp(inputs: int = 64, hidden: Sequence[int] = (64, 32), classes: int = 10, bias: bool = True, seed: int = 0) -> nn.Sequential:
+    """Flatten, then dense layers with ReLU between them: images (N, ...) of `inputs` values to logits (N, classes)."""
+    sizes = [inputs, *hidden, classes]
+    with seeded(seed):
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in zip(sizes, sizes[1:]):
+            layers += [nn.Linear(before, after, bias=bias), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def cnn(channels: int = 1, size: int = 8, classes: int = 10, width: int = 16, bias: bool = True, seed: int = 0) -> nn.Sequential:
+    """Three 3 x 3 convolutions with ReLU and two poolings: images (N, channels, size, size) to logits (N, classes)."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1, bias=bias), nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(2 * width * (size // 4) ** 2, classes, bias=bias),
+        )
+
+
+def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
+    """A network of VGG16's shape (Simonyan and Zisserman, 2014) with random weights: (N, 3, 224, 224) to (N, classes)."""
+    with seeded(seed):
+        layers: list[nn.Module] = []
+        channels = 3
+        for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()] if width else [nn.MaxPool2d(2)]
+            channels = width or channels
+        layers += [nn.Flatten(), nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
+        return nn.Sequential(*layers, nn.Linear(4096, classes))
+
+
+ARCHITECTURES = {
+    "digits_mlp": lambda: mlp(64, (64, 32)),
+    "digits_cnn": lambda: cnn(1, 8, width=16),
+    "digits_cnn_nobias": lambda: cnn(1, 8, width=16, bias=False),
+    "scenes_cnn": lambda: cnn(3, 32, classes=4, width=16),
+}
+
+
+def pretrained(name: str) -> nn.Sequential:
+    """A network of `ARCHITECTURES` with its committed weights, in evaluation mode.
+
+    Each `lib/weights/NAME.md` says how the weights were made and what they score. Raises ValueError for another name.
+
+    >>> pretrained("digits_mlp")(torch.zeros(1, 1, 8, 8)).shape
+    torch.Size([1, 10])
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"name: expected one of {sorted(ARCHITECTURES)}, got {name!r}")
+    model = ARCHITECTURES[name]()
+    model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
+    return model.eval()
+
+
+class seeded:
+    """Within the block torch's CPU random state starts at `seed`; afterwards it is as it was before."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.state = torch.get_rng_state()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: object) -> None:
+        torch.set_rng_state(self.state)
