@@ -13,7 +13,7 @@ import copy
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -24,7 +24,6 @@ from .page import CONTROL, Bars, Choice, Drawing, Output, Table, base64_of, bar_
 from .page import diverging, first_places, floats, menu, panel_html, panels_html, shown, side_by_side, slider, words
 
 LIMIT = 300_000  # bytes of HTML in one figure
-
 
 
 def explore(
@@ -176,7 +175,8 @@ class DrawDigit(Output):
         self.html = self._build()
         if (size := len(self.html.encode())) > LIMIT:
             raise ValueError(
-                f"DrawDigit({key!r}): {size / 1000:.0f} kB of HTML, at most {LIMIT // 1000} kB: take a smaller network or fewer examples"
+                f"DrawDigit({key!r}): {size / 1000:.0f} kB of HTML, at most {LIMIT // 1000} kB: "
+                "take a smaller network or fewer examples"
             )
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ class DrawDigit(Output):
     def _first(self) -> tuple[list, str]:
         image, side = self.examples[0, 0].numpy(), self.examples.shape[-1]
         predicted = int(np.argmax(self.scores))
-        seen = "An empty square to draw in" if self.blank else f"The first example, seen as a {predicted} with score {self.scores[predicted]:.2f}"
+        example = f"The first example, seen as a {predicted} with score {self.scores[predicted]:.2f}"
         grey = shown(np.round(255 * (1 - image)).clip(0, 255).astype(np.uint8), 96, "examples")
         relevance = np.zeros((side, side)) if self.still is None else np.asarray(self.still, dtype=float).reshape(side, side)
         panels = [
@@ -201,7 +201,7 @@ class DrawDigit(Output):
             ("Red for, blue against", shown(diverging(relevance), 96, "still")),
             ("Scores", Bars(range(len(self.scores)), self.scores, highlight=predicted)),
         ]
-        return panels, f"{seen}. In the live page you draw digits yourself."
+        return panels, f"{'An empty square to draw in' if self.blank else example}. In the live page you draw digits yourself."
 
     def _build(self) -> str:
         names = ("drawing", "seen", "map", "scores")
@@ -210,7 +210,7 @@ class DrawDigit(Output):
         examples = {} if self.blank else {str(i): f"example {i + 1}" for i in range(len(self.examples))}
         controls = [
             menu("image", "example", {**examples, "": "my own drawing"}),
-            menu("explain", "explain", {"": "the predicted class", **classes}),
+            menu("explain", "explain", {"": "predicted class", **classes}),
             menu("against", "against", {"": "no other class", **classes}) if self.contrast else "",
             menu("rules", "rules", {rule: RULES[rule] for rule in self.rules}),
             slider("gamma", "gamma", 'min="0" max="1" step="0.05" value="0.25"', "0.25") if any("gamma" in r for r in self.rules) else "",
@@ -270,16 +270,24 @@ def _parts(model: nn.Module):
     if isinstance(model, nn.Sequential):
         for module in model:
             yield from _parts(module)
-    elif isinstance(model, nn.Conv2d) and (model.groups != 1 or model.dilation != (1, 1) or model.padding_mode != "zeros" or model.padding == "same"):
-        raise TypeError(f"model: expected a plain Conv2d with padding in numbers, got {model}")
-    elif isinstance(model, nn.MaxPool2d) and (model.ceil_mode or model.dilation not in (1, (1, 1))):
-        raise TypeError(f"model: expected a plain MaxPool2d, got {model}")
-    elif isinstance(model, nn.AvgPool2d) and (model.ceil_mode or model.padding not in (0, (0, 0)) or model.divisor_override):
-        raise TypeError(f"model: expected a plain AvgPool2d without padding, got {model}")
-    elif isinstance(model, nn.Conv2d | nn.ReLU | nn.MaxPool2d | nn.AvgPool2d | nn.Flatten | nn.Dropout | nn.Identity | nn.Linear):
-        yield model
+    elif not isinstance(model, _PLAIN):
+        raise TypeError(f"model: expected nn.Sequential of {', '.join(part.__name__ for part in _PLAIN)}, got {model}")
+    elif _has_options(model):
+        raise TypeError(f"model: expected a layer without groups, dilation, ceil_mode or another padding than zeros, got {model}")
     else:
-        raise TypeError(f"model: expected layers Conv2d, ReLU, MaxPool2d, AvgPool2d, Flatten, Dropout, Linear in nn.Sequential, got {model}")
+        yield model
+
+
+_PLAIN = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.Linear)
+
+
+def _has_options(module: nn.Module) -> bool:
+    """Whether a layer does more than js/lrpnet.js can."""
+    if isinstance(module, nn.Conv2d):
+        return module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros" or module.padding == "same"
+    if isinstance(module, nn.MaxPool2d):
+        return module.ceil_mode or module.dilation not in (1, (1, 1))
+    return isinstance(module, nn.AvgPool2d) and bool(module.ceil_mode or module.divisor_override or module.padding not in (0, (0, 0)))
 
 
 def _geometry(module: nn.Module, before: Tensor, after: Tensor) -> dict:
@@ -287,7 +295,7 @@ def _geometry(module: nn.Module, before: Tensor, after: Tensor) -> dict:
     if isinstance(module, nn.Linear):
         one = {"kernel": [1, 1], "stride": [1, 1], "padding": [0, 0]}
         return {"kind": "linear", "dense": True, "in": [before.numel(), 1, 1], "out": [after.numel(), 1, 1], **one}
-    kind = {nn.Conv2d: "linear", nn.MaxPool2d: "max", nn.AvgPool2d: "average"}[type(module)]
+    kind = "linear" if isinstance(module, nn.Conv2d) else "max" if isinstance(module, nn.MaxPool2d) else "average"
     padding = (0, 0) if module.padding == "valid" else module.padding
     pairs = {"kernel": module.kernel_size, "stride": module.stride, "padding": padding}
     pairs = {name: [v, v] if isinstance(v, int) else list(v) for name, v in pairs.items()}
@@ -348,7 +356,7 @@ def _inline(text: str) -> str:
 
 
 def _progress(states: list) -> Sequence:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(states, desc="drawing", leave=False, delay=1) if len(states) > 40 else states
 

@@ -217,7 +217,8 @@ class Choice:
 
     @classmethod
     def of(cls, name: str, values) -> "Choice":
-        plain = [v.item() if isinstance(v, np.generic | Tensor) else v for v in (values.values() if isinstance(values, Mapping) else values)]
+        raw = values.values() if isinstance(values, Mapping) else values
+        plain = [v.item() if isinstance(v, np.generic | Tensor) else v for v in raw]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in plain)
         labels = [str(k) for k in values] if isinstance(values, Mapping) else [compact(v) for v in plain]
         if not plain or len(set(labels)) < len(labels):

@@ -167,7 +167,7 @@ class Tracer(TorchFunctionMode):
             result = function(*args, **kwargs)
             if name in CONSTANT or not _carries_values(result):
                 return result
-        hint = " (explain the scores before it: the logits)" if "softmax" in name else ""
+        hint = ": explain the logits" if "softmax" in name else ""
         raise ValueError(f"model: the operation {name!r} has no relevance rule{hint}")
 
     def _record(self, step: Step, keeps: tuple[set[int], ...] = ()) -> None:
@@ -208,11 +208,13 @@ class Tracer(TorchFunctionMode):
         inputs = list({id(t): t for t in inputs}.values())
         leaves = [t.detach().requires_grad_() for t in inputs]
         stand_in = dict(zip(map(id, inputs), leaves))
-        if in_place:
-            written = args[0]
-            args = (stand_in.get(id(written), written) * 1, *args[1:])
+        written = args[0] if in_place else None
         with torch.enable_grad():
+            if in_place:
+                args = (stand_in.get(id(written), written) * 1, *args[1:])
             result = function(*_replace(args, stand_in), **(_replace(kwargs, stand_in) if kwargs else kwargs))
+        if result is leaves[0]:  # nothing was done: flatten of a matrix, say
+            return inputs[0]
         results = [t for t in ([result] if isinstance(result, Tensor) else result) if t.requires_grad]
         outputs = [t.detach() for t in results]
         keeps = () if family == "share" else (self._raw,) if name == "pad" else (self._raw, self._nonnegative)

@@ -52,7 +52,7 @@ function startDigit(figure) {
     const target = explained.value === "" ? predicted : +explained.value;
     const other = !against || against.value === "" || +against.value === target ? -1 : +against.value;
     const start = scores.map((score, k) => (k === target ? score : k === other ? -score : 0));
-    const relevance = lrp(layers, inputs, start, composite(rules.value, layers, gamma ? +gamma.value : 0.25));
+    const chosen = composite(rules.value, layers, gamma ? +gamma.value : 0.25), relevance = lrp(layers, inputs, start, chosen);
     const total = start.reduce((a, b) => a + b), sum = relevance.reduce((a, b) => a + b);
     const largest = relevance.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
     const what = other < 0 ? `${target}, score ${number(total)}` : `${target} against ${other}, score difference ${number(total)}`;
@@ -68,7 +68,7 @@ function startDigit(figure) {
       [target, other], "Scores", bars.clientWidth));
     output.textContent = text;
     if (!gamma) return;
-    gamma.disabled = !rules.value.includes("gamma");
+    gamma.disabled = !chosen.some((rule) => rule.name === "gamma");
     gamma.setAttribute("aria-valuetext", gamma.value);
     gamma.parentElement.querySelector(".live-value").textContent = gamma.value;
   };

@@ -1,0 +1,7 @@
+"""The checks of the exercises: `checks.check_NAME(NAME)` returns None if the answer is right, else raises AssertionError with a hint."""
+
+from .lrp import check_absorbed_by_bias, check_lrp_alphabeta, check_lrp_epsilon, check_lrp_mlp, check_lrp_zb, check_lrp_zplus
+
+__all__ = [
+    "check_absorbed_by_bias", "check_lrp_alphabeta", "check_lrp_epsilon", "check_lrp_mlp", "check_lrp_zb", "check_lrp_zplus",
+]

@@ -1,0 +1,134 @@
+"""Data that need no download: real handwriting that comes with scikit-learn, and generated scenes whose truth is known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.path import Path as GlyphPath
+from matplotlib.textpath import TextPath
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images (N, C, H, W) in [0, 1] and labels (N,), for training and for testing."""
+
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+
+
+def digits() -> Split:
+    """Real handwritten digits, 8 x 8 pixels (Alpaydin and Kaynak, 1998; the UCI test set, as scikit-learn ships it).
+
+    1,797 images (N, 1, 8, 8), float32 in [0, 1]: each value is the number of black pixels (0 to 16) in a 4 x 4 block of a
+    32 x 32 bitmap, divided by 16. The split is fixed: every fifth image is for testing (360), the others for training.
+
+    >>> digits().x_train.shape
+    torch.Size([1437, 1, 8, 8])
+    """
+    bunch = load_digits()
+    x = torch.tensor(bunch.images / 16, dtype=torch.float32)[:, None]
+    y = torch.tensor(bunch.target)
+    test = torch.arange(len(x)) % 5 == 0
+    return Split(x[~test], y[~test], x[test], y[test])
+
+
+SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")
+_GLYPHS = ("\N{BLACK CHESS KNIGHT}", "\N{ANCHOR}", "\N{AIRPLANE}", "\N{WHEEL OF DHARMA}")  # silhouettes that stand for them
+_TAG = np.array([[mark == "#" for mark in row] for row in (".#.....#.", "#..###..#", "#..#....#", "#..###..#", ".#.....#.")])  # (c)
+_GROUND = np.array([[0.45, 0.62, 0.30], [0.25, 0.45, 0.65], [0.62, 0.76, 0.90], [0.55, 0.52, 0.50]])  # meadow, sea, sky, road
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Generated pictures and all that is true of them.
+
+    images (N, 3, S, S) in [0, 1]; labels (N,) in 0..3 (`SCENE_CLASSES`); backgrounds (N,), the class that the background
+    belongs to; object_masks and tag_masks (N, S, S) bool; boxes (N, 4) = left, top, right, bottom, the last two exclusive.
+    """
+
+    images: Tensor
+    labels: Tensor
+    backgrounds: Tensor
+    object_masks: Tensor
+    tag_masks: Tensor
+    boxes: Tensor
+
+
+def scenes(n: int, seed: int, size: int = 32, context: float = 0.8, tagged: tuple[float, ...] = (0, 0, 0, 0), corner: int | None = 2) -> Scenes:
+    """Colour pictures of one object each, drawn from `seed` alone: the same everywhere.
+
+    n: number of pictures. size: side S in pixels, at least 32. context: probability that the background belongs to the
+    class of the object; otherwise any of the four is drawn. tagged: for each class, the probability of a "(c)" tag.
+    corner: where the tag stands (0 top left, 1 top right, 2 bottom left, 3 bottom right, None: any).
+    Raises ValueError if an argument is out of range.
+    """
+    if n < 1 or size < 32:
+        raise ValueError(f"n, size: expected n >= 1 and size >= 32, got {n} and {size}")
+    if not 0 <= context <= 1 or len(tagged) != 4 or not all(0 <= p <= 1 for p in tagged):
+        raise ValueError(f"context, tagged: expected probabilities, four of them in tagged, got {context} and {tagged}")
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, n)
+    grounds = np.where(random.random(n) < context, labels, random.integers(0, 4, n))
+    images = _grounds(grounds, size, random)
+    side = random.integers(int(0.45 * size), int(0.6 * size) + 1, n)
+    left, top = (np.floor(random.random(n) * (size - side + 1)).astype(int) for _ in range(2))
+    objects = np.stack([_silhouette(_GLYPHS[k], s, t, l, size) for k, s, t, l in zip(labels, side, top, left)])
+    shade = random.uniform(0.0, 0.25, (n, 3)) + random.integers(0, 2, (n, 1)) * 0.7  # dark or bright, whatever the class
+    images = np.where(objects[:, None], shade[:, :, None, None], images)
+    has_tag = random.random(n) < np.array(tagged)[labels]
+    corners = random.integers(0, 4, n) if corner is None else np.full(n, corner)
+    tags = np.stack([_tag(c, size) & t for c, t in zip(corners, has_tag)])
+    images = np.where(tags[:, None], 1.0, images) + random.normal(0, 0.03, images.shape)
+    return Scenes(torch.tensor(images.clip(0, 1), dtype=torch.float32), torch.tensor(labels), torch.tensor(grounds),
+                  torch.tensor(objects & ~tags), torch.tensor(tags), _boxes(objects))
+
+
+def _grounds(grounds: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    """Backgrounds (N, 3, S, S): a colour and a texture of its own for each class."""
+    n = len(grounds)
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    phase = random.random((n, 1, 1)) * 2 * np.pi
+    stripes = {0: 17 * columns + 9 * rows, 1: 30 * rows, 2: 5 * rows + 3 * columns, 3: 14 * columns}
+    waves = np.sin(2 * np.pi * np.stack([stripes[k] / 3 for k in range(4)])[grounds] + phase)
+    colours = _GROUND[grounds] + random.normal(0, 0.05, (n, 3))
+    return colours[:, :, None, None] + 0.06 * waves[:, None]
+
+
+def _silhouette(glyph: str, side: int, top: int, left: int, size: int) -> np.ndarray:
+    """A glyph of matplotlib's own font as a mask (S, S): pixels whose centre lies inside its outline."""
+    path = _outline(glyph)
+    vertices = path.vertices * [side, -side] + [left, top + side]
+    centres = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), -1).reshape(-1, 2)
+    return GlyphPath(vertices, path.codes).contains_points(centres).reshape(size, size)
+
+
+def _tag(corner: int, size: int) -> np.ndarray:
+    """The "(c)" in one corner as a mask (S, S)."""
+    drawn = _TAG.repeat(size // 32, 0).repeat(size // 32, 1)
+    mask = np.zeros((size, size), bool)
+    top, left = ((size - side - 1) if far else 1 for side, far in zip(drawn.shape, (corner >= 2, corner % 2)))
+    mask[top:top + drawn.shape[0], left:left + drawn.shape[1]] = drawn
+    return mask
+
+
+def _outline(glyph: str, cache: dict[str, GlyphPath] = {}) -> GlyphPath:
+    """The outline of a glyph, scaled to the unit square."""
+    if glyph not in cache:
+        font = FontProperties(fname=findfont("DejaVu Sans"))
+        path = TextPath((0, 0), glyph, size=100, prop=font)
+        low, high = path.vertices.min(0), path.vertices.max(0)
+        cache[glyph] = GlyphPath((path.vertices - low) / (high - low).max(), path.codes)
+    return cache[glyph]
+
+
+def _boxes(masks: np.ndarray) -> Tensor:
+    def ends(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
+
+    (left, right), (top, bottom) = ends(masks.any(1)), ends(masks.any(2))
+    return torch.tensor(np.stack([left, top, right, bottom], 1))

@@ -1,0 +1,98 @@
+"""One look for the whole book: heatmaps, images, curves. Only pictures here, no methods."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
+RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])  # blue and red differ for every kind of colour vision
+
+plt.rcParams.update({
+    "figure.dpi": 110, "savefig.dpi": 110, "figure.facecolor": "white", "axes.facecolor": "white", "font.size": 10,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, RED, ORANGE, GREY]), "figure.constrained_layout.use": True,
+})
+
+
+def scale_of(*relevances: object) -> float:
+    """The largest absolute relevance of all: give it to maps that are compared."""
+    return max(float(np.abs(_plain(r)).max()) for r in relevances) or 1.0
+
+
+def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
+    """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for, blue against, white is 0.
+
+    The colours are symmetric about zero; `scale` is the relevance of full red, the largest absolute value if None.
+    """
+    r = _plain(relevance)
+    r = r.sum(0) if r.ndim == 3 else r
+    v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
+    red, blue = (np.array([int(c[i:i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
+    return (255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255)).round().astype(np.uint8)
+
+
+def image(x: object) -> np.ndarray:
+    """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is drawn as ink on paper."""
+    v = np.clip(_plain(x), 0, 1)
+    v = v[0] if v.ndim == 3 and len(v) == 1 else v
+    v = np.repeat(1 - v[..., None], 3, -1) if v.ndim == 2 else v.transpose(1, 2, 0)
+    return (255 * v).round().astype(np.uint8)
+
+
+def strip(pictures: Sequence[np.ndarray], titles: Sequence[str], rows: int = 1, size: float = 1.5) -> Figure:
+    """Pictures (H, W, 3) side by side, in `rows` rows, each with its title."""
+    columns = -(-len(pictures) // rows)
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + 0.3) * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, picture, title in zip(axes.flat, pictures, titles):
+        ax.imshow(picture, interpolation="nearest")
+        ax.set_title(title)
+    return figure
+
+
+def flow(activations: Sequence[Sequence[float]], relevances: Sequence[Sequence[float]], messages: Sequence[object]) -> Figure:
+    """A small network as circles, layer by layer from left to right, and its relevance as bands between them.
+
+    activations, relevances: one list for each layer; messages: for each pair of layers the relevance (I, J) that input i
+    gets from neuron j. Red speaks for the score, blue against; the width of a band is its share of the score.
+    """
+    figure, ax = plt.subplots(figsize=(6.2, 2.7))
+    ax.set(xlim=(-0.5, len(activations) - 0.4), ylim=(-0.75, 1.5))
+    ax.axis("off")
+    places = [[(k, 0.4 + (len(layer) - 1) / 2 - n) for n in range(len(layer))] for k, layer in enumerate(activations)]
+    unit = abs(sum(relevances[-1])) or 1.0
+    for left, right, message in zip(places, places[1:], messages):
+        for (i, start), (j, end) in ((p, q) for p in enumerate(left) for q in enumerate(right)):
+            r = float(message[i][j])
+            ax.plot(*zip(start, end), color=RED if r >= 0 else BLUE, lw=0.8 + 12 * min(abs(r) / unit, 2), alpha=0.75, solid_capstyle="butt", zorder=1)
+            ax.annotate(f"{r:.2f}", (0.62 * start[0] + 0.38 * end[0], 0.62 * start[1] + 0.38 * end[1]), ha="center", va="center", fontsize=8,
+                        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"}, zorder=2)
+    for layer, values, shares in zip(places, activations, relevances):
+        for place, value, share in zip(layer, values, shares):
+            ax.scatter(*place, s=700, color="white", edgecolor=INK, zorder=3)
+            ax.annotate(f"{float(value):.1f}", place, ha="center", va="center", zorder=4)
+            ax.annotate(f"R = {float(share):.2f}", (place[0], place[1] - 0.42), ha="center", va="center", fontsize=9, zorder=4,
+                        color=RED if share >= 0 else BLUE, bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"})
+    return figure
+
+
+def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)") -> None:
+    """The colour bar of the heatmaps of a figure, from -scale to scale."""
+    mappable = plt.cm.ScalarMappable(plt.Normalize(-scale, scale), RELEVANCE)
+    figure.colorbar(mappable, ax=figure.axes, shrink=0.7, label=label)
+
+
+def axes(xlabel: str, ylabel: str, width: float = 5.0, height: float = 3.0) -> Axes:
+    """One pair of labelled axes."""
+    _, ax = plt.subplots(figsize=(width, height))
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def _plain(values: object) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)

@@ -1,0 +1,67 @@
+"""One loop that fits every classifier of the book, with progress and a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+
+@dataclass(frozen=True)
+class History:
+    """The mean training loss of each epoch, and the number of steps taken."""
+
+    losses: list[float]
+    steps: int
+
+
+def fit(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    epochs: int = 20,
+    learning_rate: float = 3e-3,
+    batch: int = 64,
+    seed: int = 0,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    weight_decay: float = 0.0,
+    progress: bool = True,
+) -> History:
+    """Fit the model in place with Adam and a cosine schedule; afterwards it is in evaluation mode.
+
+    x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws depend on `seed` alone;
+    the global random state is left as it was. progress: show a bar. Raises ValueError if x and y differ in length, or if
+    the loss is not finite.
+    """
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"x, y: expected the same number of samples, at least one, got {len(x)} and {len(y)}")
+    devices = [x.device] if x.is_cuda else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        model.train()
+        steps = epochs * -(-len(x) // batch)
+        optimizer = torch.optim.Adam(model.parameters(), learning_rate, weight_decay=weight_decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        losses = []
+        for epoch in tqdm(range(epochs), disable=not progress, leave=False, desc="training"):
+            total = 0.0
+            for chosen in torch.randperm(len(x), device=x.device).split(batch):
+                value = loss(model(x[chosen]), y[chosen])
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+                schedule.step()
+                total += value.item() * len(chosen)
+            losses.append(total / len(x))
+            if not torch.isfinite(torch.tensor(losses[-1])):
+                raise ValueError(f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a smaller learning_rate")
+    model.eval()
+    return History(losses, steps)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The share of the samples (N, ...) whose highest score is that of their label (N,)."""
+    return (model(x).argmax(1) == y).float().mean().item()

@@ -1,0 +1,162 @@
+"""The built book as its readers get it: every page, opened from its file in a browser with all network refused.
+
+`make test` builds it first; to run these alone, `make book` before.
+"""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from conftest import ROOT
+
+HTML = ROOT / "_build" / "html"
+NOT_TEXT = {"genindex.html", "search.html", "index.html"}  # made by Sphinx
+PAGES = sorted(p for p in HTML.rglob("*.html") if p.name not in NOT_TEXT and "_static" not in p.parts)
+PAGE_BYTES = 3_000_000
+# Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's text, content outside landmarks
+THEME_VIOLATIONS = {"label-content-name-mismatch", "region"}
+THEME_PARTS = {"exclude": [[".bd-sidebar-primary .toctree-toggle"], [".bd-sidebar-primary summary"]]}  # an arrow without a name
+
+every_page = pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(HTML).with_suffix("")))
+
+
+def test_the_book_is_built_and_recent():
+    assert PAGES, "no book in _build/html; build it with: make book"
+    built = min(page.stat().st_mtime for page in PAGES)
+    sources = [*ROOT.glob("*.md"), ROOT / "_config.yml", ROOT / "_toc.yml", *ROOT.glob("chapters/*.ipynb"), *ROOT.glob("exercises/*.ipynb")]
+    shown = {page.relative_to(HTML).with_suffix("") for page in PAGES}
+    newer = [s.name for s in sources if s.stat().st_mtime > built and (s.suffix == ".yml" or s.relative_to(ROOT).with_suffix("") in shown)]
+    assert not newer, f"{newer} changed after the book was built; build it again with: make book"
+
+
+# ---------------------------------------------------------------- read without a browser
+
+
+class Page(HTMLParser):
+    """Ids, links and what a page would load."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.loads = set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        a = dict(attributes)
+        self.ids.update(filter(None, (a.get("id"), a.get("name") if tag == "a" else None)))
+        if tag == "a" and a.get("href"):
+            self.links.append(a["href"])
+        elif tag == "link" and a.get("rel") not in ("canonical", "search", "next", "prev", "index", "author") and a.get("href"):
+            self.loads.append(a["href"])
+        elif tag in ("script", "img", "iframe", "source", "video", "audio", "object") and a.get("src"):
+            self.loads.append(a["src"])
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """Each page of the book, read once, by its path."""
+    cache = {}
+    return lambda path: cache.setdefault(path, Page(path))
+
+
+@every_page
+def test_links_inside_the_book_lead_somewhere(path, parsed):
+    dead = []
+    for link in parsed(path).links:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        if not target.is_file():
+            dead.append(link)
+        elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in parsed(target).ids:
+            dead.append(link)
+    assert not dead
+
+
+@every_page
+def test_loads_only_files_of_the_book(path, parsed):
+    for address in parsed(path).loads:
+        parts = urlsplit(address)
+        assert parts.scheme in ("", "data") and not parts.netloc, address
+        assert parts.scheme == "data" or (path.parent / unquote(parts.path)).is_file(), address
+
+
+@every_page
+def test_page_weight(path):
+    assert path.stat().st_size <= PAGE_BYTES
+
+
+# ---------------------------------------------------------------- in the browser
+
+
+@every_page
+def test_quiet_and_complete(open_page, path):
+    """No request, no error, mathematics typeset, pictures described, nothing wider than a phone."""
+    page = open_page(path)
+    assert page.log == []
+    raw = page.locator(".math").count()
+    assert raw == 0 or page.locator("mjx-container").count() >= raw
+    assert page.locator("mjx-merror").count() == 0
+    poor = [i["src"][:60] for i in _images(page) if len(re.findall(r"\w+", i["alt"] or "")) < 6]
+    assert not poor, "pictures without a description of at least six words"
+    broken = [i["src"][:60] for i in _images(page) if i["width"] == 0]
+    assert not broken, "pictures that cannot be shown"
+
+
+def _images(page):
+    script = "images => images.map(i => ({src: i.getAttribute('src'), alt: i.alt, width: i.naturalWidth}))"
+    return page.locator(".bd-article img").evaluate_all(script)
+
+
+@every_page
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_accessible_and_fits(open_page, path, mode, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(path, mode=mode, width=width)
+    assert page.evaluate("document.documentElement.dataset.theme") == mode
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    violations = Axe().run(page, context=THEME_PARTS).response["violations"]
+    ours = {v["id"]: [node["html"][:160] for node in v["nodes"]] for v in violations if v["id"] not in THEME_VIOLATIONS}
+    assert ours == {}
+
+
+# The key that chooses, or moves a slider or a menu by one step wherever it stands
+KEY = """c => c.type === 'radio' || c.type === 'checkbox' ? 'Space'
+  : c.tagName === 'SELECT' ? (c.selectedIndex < c.options.length - 1 ? 'ArrowDown' : 'ArrowUp')
+  : (+c.value < +c.max ? 'ArrowRight' : 'ArrowLeft')"""
+SHOWN = """figure => [...figure.querySelectorAll('img, svg, canvas, output, [aria-live]')]
+  .map(e => e.src || (e.toDataURL ? e.toDataURL() : e.innerHTML)).join('|')"""
+LIVE = "figure.live-fig"
+
+
+@every_page
+def test_live_figures_react(open_page, path):
+    """Each live figure has started, and a control moved one step by the keyboard changes what it shows or says."""
+    page = open_page(path)
+    for figure in page.locator(LIVE).all():
+        name = figure.get_attribute("aria-label")
+        assert figure.evaluate("f => f.dataset.alive") == "yes", f"{name}: its script has not run"
+        controls = [control for control in figure.locator("input, select").all() if control.is_enabled()]
+        assert controls, f"{name}: no control is enabled"
+        assert any(_changes(page, figure, control) for control in controls), f"{name}: its controls change nothing"
+    assert page.log == []
+
+
+def _changes(page, figure, control):
+    before = figure.evaluate(SHOWN)
+    control.focus()
+    page.keyboard.press(control.evaluate(KEY))
+    return figure.evaluate(SHOWN) != before
+
+
+@every_page
+def test_readable_without_javascript(open_page, path):
+    page = open_page(path, javascript=False)
+    assert page.locator(".bd-article h1").first.is_visible()
+    for figure in page.locator(LIVE).all():
+        pictures = figure.locator("img, svg, canvas")
+        assert pictures.count() == 0 or pictures.first.is_visible()

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes .venv, or brings it up to date when requirements.txt has changed: the first step of every verb of the Makefile.
+# Needs nothing but Python >= 3.11. pip's own settings (PIP_INDEX_URL and the like) are respected.
+set -eu
+cd "$(dirname "$0")/.."
+
+wanted=$(cksum requirements.txt tools/environment.sh | cksum)
+stamp=.venv/requirements.stamp
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+
+# Installs packages where this is Debian or Ubuntu and nobody has to type a password
+debian_install() {
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root="sudo -n"
+    command -v apt-get >/dev/null && { [ -z "$as_root" ] || $as_root true 2>/dev/null; } &&
+        { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null 2>&1
+}
+
+recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+if ! { [ -x .venv/bin/python ] && recent .venv/bin/python; }; then
+    for python in "${PYTHON:-python3.11}" python3.12 python3.13 python3 python; do
+        recent "$python" && break
+        python=
+    done
+    if [ -z "$python" ]; then
+        echo "This book needs Python 3.11 or later; none was found on the PATH. Install it, or name it: make PYTHON=/path/to/python3.11 ..." >&2
+        exit 1
+    fi
+    echo "Making .venv with $($python --version), once; some minutes."
+    "$python" -m venv --clear .venv >/dev/null 2>&1 || { debian_install python3-venv && "$python" -m venv --clear .venv; } || {
+        echo "The module venv did not work. On Debian and Ubuntu: apt-get install python3-venv" >&2
+        exit 1
+    }
+fi
+
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+# torch alone first: its wheel decides what else it needs. zennit without its dependencies: it would ask for torchvision.
+pip install --quiet "$(grep '^torch==' requirements.txt)"
+pip install --quiet -r requirements.txt
+pip install --quiet --no-deps "$(sed -n 's/^# no-deps: //p' requirements.txt)"
+
+# A Chromium for the tests of the built pages: an installed one, else Debian's, else playwright's.
+chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+chromium >/dev/null || { debian_install chromium && chromium >/dev/null; } ||
+    .venv/bin/playwright install chromium >/dev/null 2>&1 ||
+    echo "No Chromium could be installed; the tests of the built pages need one: install Debian's chromium package or any Chrome." >&2
+echo "$wanted" >"$stamp"
