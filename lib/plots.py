@@ -27,8 +27,11 @@ def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
     """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for, blue against, white is 0.
 
     The colours are symmetric about zero; `scale` is the relevance of full red, the largest absolute value if None.
+    Raises ValueError if a value is not finite.
     """
     r = _plain(relevance)
+    if not np.isfinite(r).all():
+        raise ValueError("relevance: expected finite values, got NaN or infinity")
     r = r.sum(0) if r.ndim == 3 else r
     v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
     red, blue = (np.array([int(c[i:i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))

@@ -89,7 +89,6 @@ def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: 
 def _call_twice(answer: Callable, arguments: tuple, wanted: list) -> str | _Wrong | BaseException | None:
     """None if right; else the wrong values, a sentence, or what was raised."""
     before = [_state(argument) for argument in arguments]
-    settings = _settings()
     values = []
     for _ in range(2):
         with _enable_grad():
@@ -99,12 +98,11 @@ def _call_twice(answer: Callable, arguments: tuple, wanted: list) -> str | _Wron
                 raise
             except BaseException as error:  # also SystemExit: an answer must not end the check
                 return error
-            changed = _changed(before, arguments)
-            kept_grad_mode = _is_grad_enabled()
+            kept = _is_grad_enabled() and _default_dtype() == _float32
+        changed = _changed(before, arguments)
         if changed:
             return changed
-        if not kept_grad_mode or _settings() != settings:
-            _set_default_dtype(settings)
+        if not kept:
             return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
         value = _values(result, wanted)
         if isinstance(value, str):
@@ -228,19 +226,18 @@ def _changed(before: list[dict[str, object]], arguments: tuple) -> str | None:
     return None
 
 
-def _settings() -> object:
-    return _default_dtype()
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing that an answer prints or warns of is shown; the global random states are afterwards as before."""
-    states = [get() for get in _random_states]
+    """Nothing that an answer prints or warns of is shown; torch's settings are its defaults within, and afterwards, like
+    the global random states, as before."""
+    states, dtype = [get() for get in _random_states], _default_dtype()
+    _set_default_dtype(_float32)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        _set_default_dtype(dtype)
         for put, state in zip(_set_random_states, states):
             put(state)
 

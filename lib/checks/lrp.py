@@ -228,7 +228,7 @@ def check_absorbed_by_bias(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Te
     def fit(a: Matrix, w: Matrix, b: list[float], R: Matrix) -> bool:
         return _least(R, lambda n, j: sum(a[n][i] * w[i][j] for i in range(len(w))) + b[j]) > CLEAR
 
-    evidence = first(draw(3, 4, 6), fit)
+    evidence = first(draw(3, 4, 6), lambda a, w, b, R: fit(a, w, b, R) and min(map(abs, b)) > CLEAR)
     unbiased = first(lambda d: (d.uniform(0.5, 2, 3, 5), d.uniform(0.2, 1, 5, 2), torch.zeros(2), d.uniform(-2, 3, 3, 2)), fit)
     probes = [
         Probe("one sample", first(draw(1, 4, 3), fit)),
