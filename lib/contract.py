@@ -1,5 +1,6 @@
 """What every explanation method shares: checked arguments, a chosen class, and a model that is left as it was."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +24,7 @@ def check_arguments(model: nn.Module, x: Tensor) -> None:
         raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
     if x.dim() < 2 or x.numel() == 0:
         raise ValueError(f"x: expected a batch (N, ...) with at least one sample and one feature, got shape {tuple(x.shape)}")
-    if not torch.isfinite(x).all():
+    if not _finite(x):
         raise ValueError("x: expected finite values, got NaN or infinity")
     parameter = next(model.parameters(), x)
     if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (x.dtype, x.device):
@@ -36,8 +37,12 @@ def check_scores(scores: Tensor, x: Tensor) -> None:
         raise TypeError(f"model: expected it to return a tensor of scores (N, K), got {type(scores).__name__}")
     if scores.dim() != 2 or len(scores) != len(x):
         raise ValueError(f"model: expected scores of shape ({len(x)}, K), got {tuple(scores.shape)}")
-    if not torch.isfinite(scores).all():
+    if not _finite(scores):
         raise ValueError("model: expected finite scores, got NaN or infinity")
+
+
+def _finite(values: Tensor) -> bool:
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())  # a sum is quicker, but may overflow
 
 
 def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
@@ -68,15 +73,25 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 
 @contextmanager
 def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """Run the model in evaluation mode; afterwards, also after an error, its modes and the random state are as before."""
-    training = [module for module in model.modules() if module.training]
+    """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and the random state are as before."""
+    modules = list(model.modules())
+    training = [module for module in modules if module.training]
+    buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
+    copies = [(b, b.clone(), b._version) for _, named in buffers for b in named.values() if b is not None and not b.is_inference()]
     state = torch.get_rng_state()
     device_state = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
     try:
         for module in training:
             module.training = False
-        yield
+        with torch.inference_mode(False):  # its tensors could not be differentiated
+            yield
     finally:
+        for current, before in buffers:
+            current.update(before)
+        for buffer, copy, version in copies:
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(copy)
         for module in training:
             module.training = True
         torch.set_rng_state(state)
@@ -92,5 +107,9 @@ def gradient_of_score(model: nn.Module, x: Tensor, target: int | Tensor | None) 
         scores = model(leaf * 1)
         check_scores(scores, x)
         score = scores.gather(1, class_index(scores, target)[:, None])[:, 0]
-        (gradient,) = torch.autograd.grad(score.sum(), leaf)
+        if not score.requires_grad:
+            raise ValueError("model: its scores do not depend on x")
+        (gradient,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True)
+        if gradient is None:
+            raise ValueError("model: its scores do not depend on x")
     return score.detach(), gradient

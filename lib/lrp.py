@@ -223,12 +223,11 @@ def lrp(
     """
     check_arguments(model, x)
     rule_of = _rule_function(rules)
-    x = x.detach()
     with undisturbed(model, x), torch.no_grad():
+        x = x.clone() if x.is_inference() else x.detach()
         scores, steps = trace(model, x, rule_of)
         check_scores(scores, x)
-        count = sum(step.linear is not None for step in steps)
-        if isinstance(rules, (list, tuple)) and len(rules) != count:
+        if isinstance(rules, (list, tuple)) and len(rules) != (count := len({step.linear.index for step in steps if step.linear})):
             raise ValueError(f"rules: expected {count} rules, one for each linear map of the model, got {len(rules)}")
         chosen = class_index(scores, target)[:, None]
         start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
@@ -285,6 +284,8 @@ def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, accou
         if all(relevance is None for relevance in above):
             continue
         below = _propagate(step, above)
+        if account and len(x) > 1:
+            _check_samples(step, len(x))
         for tensor, relevance in zip(step.inputs, below):
             if relevance is not None:
                 held[id(tensor)] = held[id(tensor)] + relevance if id(tensor) in held else relevance
@@ -298,7 +299,7 @@ def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, accou
 
 def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     if step.family == "pass":
-        return above
+        return above if above[0].dtype == step.inputs[0].dtype else [above[0].to(step.inputs[0].dtype)]
     if step.family == "linear":
         return [step.rule.propagate(step.linear, above[0])]
     if step.family == "route":
@@ -339,6 +340,14 @@ def _share_of_weights(layer: LinearMap, weight: Tensor, relevance: Tensor) -> Te
     with torch.enable_grad():
         z = layer.apply(ones, weight)
     return _share(z, ones, relevance)
+
+
+def _check_samples(step: Step, count: int) -> None:
+    """The account is kept by sample: refuse a step after which the samples are not in order along the first dimension."""
+    moved = step.operation in ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "adjoint") and (
+        (step.leaves[0].shape[0], step.leaves[0].stride(0)) != (step.results[0].shape[0], step.results[0].stride(0)))
+    if moved or any(output.numel() % count for output in step.outputs):
+        raise ValueError(f"return_layers: the operation {step.operation!r} moves samples within the batch; give one sample at a time")
 
 
 def _per_sample(relevances: list[Tensor], count: int) -> Tensor:

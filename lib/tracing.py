@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 PASS = set(
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign sigmoid logsigmoid hardtanh "
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign sigmoid log_sigmoid hardtanh "
     "hardswish hardsigmoid threshold clamp clamp_min neg negative dropout dropout1d dropout2d dropout3d alpha_dropout "
     "feature_dropout feature_alpha_dropout contiguous clone to float double half bfloat16 type type_as positive".split()
 )
@@ -31,8 +31,9 @@ ROUTE = set(
     "unsqueeze expand expand_as broadcast_to repeat tile repeat_interleave chunk split tensor_split unbind getitem narrow "
     "select index_select gather take_along_dim cat concat concatenate stack hstack vstack pad roll flip pixel_shuffle "
     "pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-    "adaptive_max_pool3d max min amax amin maximum minimum sort topk".split()
+    "adaptive_max_pool3d max min amax amin maximum minimum sort topk where masked_fill".split()
 )
+SEVERAL = set("cat concat concatenate stack hstack vstack max min maximum minimum where".split())  # of those above
 SHARE = set(
     "add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
     "adaptive_avg_pool3d interpolate upsample cumsum fold".split()
@@ -40,6 +41,7 @@ SHARE = set(
 DENSE = {"linear", "matmul", "mm"}
 CONVOLUTION = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 CONSTANT = set("zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty new_tensor".split())
+CONSTANT |= {"argmax", "argmin", "argsort", "nonzero"}  # positions, not values
 
 
 @dataclass(eq=False)
@@ -106,7 +108,9 @@ class Tracer(TorchFunctionMode):
         self._raw: set[int] = {id(x)}  # x itself, or x in another shape
         self._nonnegative: set[int] = set()
         self._replaced: dict[int, Tensor] = {}  # what an in-place operation would have written over
-        self._kept: list[Tensor] = []  # the constants among those: their ids must stay theirs
+        self._kept: dict[int, list[Tensor]] = {}  # those themselves, by their memory, which must stay theirs
+        self._constants: dict[int, Tensor] = {}  # what was met that does not depend on x, so far as is seen
+        self._made: dict[int, Tensor] = {}  # what calls that were seen have made without x
         self._count = 0
         self._maps: dict[int, LinearMap] = {}  # by the id of the output, for a batch normalisation that follows
 
@@ -116,7 +120,7 @@ class Tracer(TorchFunctionMode):
 
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
         """From now on whoever uses the tensor means the output."""
-        self._kept.append(tensor)
+        self._kept.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
         for key, current in self._replaced.items():
             if current is tensor:
                 self._replaced[key] = output
@@ -128,6 +132,8 @@ class Tracer(TorchFunctionMode):
         for value in values:
             if id(value) in self._traced:
                 found.append(value)
+            elif isinstance(value, Tensor) and type(value) is not nn.Parameter:
+                self._constants[id(value)] = value
             elif isinstance(value, (tuple, list)):
                 found += self._inputs(value)
         return found
@@ -135,15 +141,25 @@ class Tracer(TorchFunctionMode):
     def depends_on_input(self, tensor: Tensor) -> bool:
         return id(tensor) in self._traced
 
+    def origin_unknown(self) -> list[Tensor]:
+        """Constants that neither come from a call that was seen nor are buffers of the model."""
+        unknown = [t for key, t in self._constants.items() if key not in self._made]
+        return [t for t in unknown if all(t is not buffer for buffer in self._model.buffers())]
+
+    def _constant_result(self, result: Any) -> Any:
+        self._made.update((id(t), t) for t in _tensors(result))
+        return result
+
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if self._replaced:
             args, kwargs = _replace(args, self._replaced), _replace(kwargs, self._replaced)
+            self._refuse_stale([*_tensors(args), *_tensors(list(kwargs.values()))])
         inputs = self._inputs(args)
         if kwargs:
             inputs += self._inputs(kwargs.values())
         if not inputs:
-            return function(*args, **kwargs)
+            return self._constant_result(function(*args, **kwargs))
         name, in_place = _name(function)
         if kwargs.get("out") is not None:
             raise ValueError(f"model: the operation {name!r} with out=... has no relevance rule")
@@ -159,14 +175,20 @@ class Tracer(TorchFunctionMode):
             return self._graph("route", name, in_place, function, args, kwargs, inputs)
         if name in SHARE:
             return self._graph("share", name, in_place, function, args, kwargs, inputs)
-        return self._constant(name, in_place, function, args, kwargs)
+        return self._constant(name, in_place, function, args, kwargs, inputs)
 
-    def _constant(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict) -> Any:
+    def _refuse_stale(self, tensors: list[Tensor]) -> None:
+        """An in-place operation was written down, not done: whoever shares that memory does not know of it."""
+        for tensor in tensors:
+            if any(_overlap(tensor, written) for written in self._kept.get(tensor.untyped_storage().data_ptr(), ())):
+                raise ValueError("model: a tensor that was changed in place through a view of it is used again; this cannot be followed")
+
+    def _constant(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
         """Shapes, comparisons and the like carry no relevance; whatever else is not known is refused."""
-        if not in_place and name not in ("setitem", "copy_", "backward", "requires_grad_"):
+        if not in_place and name not in ("setitem", "set", "delitem", "int", "index"):
             result = function(*args, **kwargs)
-            if name in CONSTANT or not _carries_values(result):
-                return result
+            if (name in CONSTANT and len(inputs) == 1) or not _carries_values(result):
+                return self._constant_result(result)
         hint = ": explain the logits" if "softmax" in name else ""
         raise ValueError(f"model: the operation {name!r} has no relevance rule{hint}")
 
@@ -180,17 +202,21 @@ class Tracer(TorchFunctionMode):
                 known.update(map(id, step.outputs))
 
     def _pass(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
-        if args[:1] != () and args[0] is not inputs[0] or len(inputs) > 1:
+        if name in ("to", "type_as") and args[0] is not inputs[0]:  # a constant of the other's dtype
+            return self._constant_result(function(*args, **kwargs))
+        if (args and args[0] is not inputs[0]) or len(inputs) > 1:
             raise ValueError(f"model: the operation {name!r} of several tensors that depend on x has no relevance rule")
         a = source = inputs[0]
-        may_write = in_place or any(item is True for item in args) or bool(kwargs.get("inplace"))
+        may_write = in_place or (len(args) > 1 and any(item is True for item in args)) or bool(kwargs.get("inplace"))
         if may_write:  # the stored activation must survive an in-place call
             source = a.clone()
             args, kwargs = _replace(args, {id(a): source}), _replace(kwargs, {id(a): source})
         output = function(*args, **kwargs)
         if output is source and not may_write:
             return output
-        self._record(Step(name, "pass", [a], [output]), (self._raw, self._nonnegative) if "dropout" in name else ())
+        if not (isinstance(output, Tensor) and output.is_floating_point()):  # float(a), a.to(torch.long), a.type()
+            return self._constant(name, False, lambda *_, **__: output, args, kwargs, inputs)
+        self._record(Step(name, "pass", [a], [output]), (self._raw, self._nonnegative) if name.startswith("dropout") else ())
         if name in ("relu", "relu6", "sigmoid"):
             self._nonnegative.add(id(output))
         if output is source:
@@ -201,10 +227,13 @@ class Tracer(TorchFunctionMode):
         """A product with a constant passes relevance on; a product of two signals has no rule here."""
         if len(inputs) > 1 or (name not in ("mul", "multiply") and args[0] is not inputs[0]):
             raise ValueError(f"model: the operation {name!r} of two tensors that depend on x has no relevance rule")
+        if kwargs.get("rounding_mode"):
+            raise ValueError(f"model: the operation {name!r} with rounding has no relevance rule")
         return self._graph("share", name, in_place, function, args, kwargs, inputs)
 
     def _graph(self, family: str, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
         """Run the operation in a small graph of its own, so that torch knows the way back."""
+        others = name in SEVERAL and len(inputs) < len(_tensors(args))  # constants among the values
         inputs = list({id(t): t for t in inputs}.values())
         leaves = [t.detach().requires_grad_() for t in inputs]
         stand_in = dict(zip(map(id, inputs), leaves))
@@ -215,13 +244,18 @@ class Tracer(TorchFunctionMode):
             result = function(*_replace(args, stand_in), **(_replace(kwargs, stand_in) if kwargs else kwargs))
         if result is leaves[0]:  # nothing was done: flatten of a matrix, say
             return inputs[0]
-        results = [t for t in ([result] if isinstance(result, Tensor) else result) if t.requires_grad]
+        results = [t for t in ([result] if isinstance(result, Tensor) else _tensors(result)) if t.requires_grad]
+        if not results:  # x gave no more than its shape
+            return self._constant_result(result)
         outputs = [t.detach() for t in results]
-        keeps = () if family == "share" else (self._raw,) if name == "pad" else (self._raw, self._nonnegative)
+        keeps = () if family == "share" else (self._raw,) if others or name in ("pad", "masked_fill") else (self._raw, self._nonnegative)
         self._record(Step(name, family, inputs, outputs, leaves, results), keeps)
         if in_place:
             self._overwrite(written, outputs[0])
-        return outputs[0] if result is results[0] else _replace(result, dict(zip(map(id, results), outputs)))
+        if result is results[0]:
+            return outputs[0]
+        self._constant_result([t for t in _tensors(result) if not t.requires_grad])  # the positions of maxima
+        return _replace(result, dict(zip(map(id, results), outputs)))
 
     def _linear(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Tensor:
         second = "other" if name == "matmul" else "mat2" if name == "mm" else "weight"
@@ -233,7 +267,7 @@ class Tracer(TorchFunctionMode):
 
         def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             if name in ("matmul", "mm"):
-                return function(a, weight)
+                return function(a, weight) if bias is None else function(a, weight) + bias  # of a batch normalisation
             return function(a, weight, bias, *rest, **named)
 
         layer = LinearMap(lambda: self._owner(weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
@@ -241,6 +275,8 @@ class Tracer(TorchFunctionMode):
                           None if bias is None else bias.detach(), apply)
         self._count += 1
         rule = self._rule_of(layer)
+        if isinstance(rule, type) or not hasattr(rule, "propagate"):
+            raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
         with torch.enable_grad():
             layer.z = rule.forward(layer) if hasattr(rule, "forward") else apply(layer.a, layer.weight, layer.bias)
         return self._record_linear(layer, rule, name, a)
@@ -259,7 +295,7 @@ class Tracer(TorchFunctionMode):
         """In evaluation mode z -> scale z + shift: with the linear map before it, one linear map; alone, a factor."""
         named = dict(zip(("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"), args)) | kwargs
         z, mean, variance = named["input"], named["running_mean"], named["running_var"]
-        if mean is None or variance is None or named.get("training"):
+        if mean is None or variance is None or named.get("training") or function is not F.batch_norm:
             raise ValueError("model: the operation 'batch_norm' with the statistics of the batch has no relevance rule")
         before = self._maps.get(id(z))
         if before is None or (before.kind == "dense" and z.dim() > 2):
@@ -280,10 +316,10 @@ class Tracer(TorchFunctionMode):
 def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
     """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph from a to z."""
     node = z.grad_fn
-    for index, (source, _) in enumerate(node.next_functions):
-        if getattr(source, "variable", None) is a:  # one operation: asked directly, without torch's engine
-            result = node(s)
-            return result[index] if isinstance(result, tuple) else result
+    ways = [(index, source) for index, (source, _) in enumerate(node.next_functions) if source is not None]
+    if len(ways) == 1 and getattr(ways[0][1], "variable", None) is a:  # one operation: asked directly, without torch's engine
+        result = node(s)
+        return result[ways[0][0]] if isinstance(result, tuple) else result
     return torch.autograd.grad(z, a, s)[0]
 
 
@@ -297,6 +333,12 @@ def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> t
         scores = tracer.latest(model(x))
     if isinstance(scores, Tensor) and not tracer.depends_on_input(scores):
         raise ValueError("model: its scores do not depend on x through operations that can be followed")
+    if unknown := tracer.origin_unknown():  # rare: what was there before is the same object in a second run
+        again = Tracer(model, x, rule_of)
+        with again:
+            model(x)
+        if any(id(t) not in again._constants for t in unknown):
+            raise ValueError("model: a part of it (scripted code, say) computes with tensors out of sight; this cannot be followed")
     return scores, tracer.steps
 
 
@@ -317,10 +359,10 @@ def _name(function: Callable) -> tuple[str, bool]:
     name = function.__name__
     if name == "__get__":
         return function.__self__.__name__, False
-    plain = name.strip("_")
+    plain = name.strip("_").removesuffix("_with_indices")
     if name.startswith("__"):
-        in_place = plain in ("iadd", "isub", "imul", "itruediv")
-        if in_place or plain in ("radd", "rmul", "rmatmul"):
+        in_place = plain[:1] == "i" and plain[1:] in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+        if in_place or plain in ("radd", "rmul"):
             plain = plain[1:]
         return plain, in_place
     return plain, name.endswith("_")
@@ -339,10 +381,24 @@ def _replace(value: Any, stand_in: dict[int, Any]) -> Any:
     return value
 
 
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors in a value, also within lists and tuples."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for item in value for t in _tensors(item)] if isinstance(value, (tuple, list)) else []
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors in the same memory have an element in common."""
+    taken = torch.zeros(a.untyped_storage().nbytes() // a.element_size(), dtype=torch.bool)
+    taken.as_strided(a.shape, a.stride(), a.storage_offset())[...] = True
+    return bool(taken.as_strided(b.shape, b.stride(), b.storage_offset()).any())
+
+
 def _carries_values(result: Any) -> bool:
-    """Whether a result holds real numbers computed from x, which relevance would have to follow."""
+    """Whether a result holds numbers computed from x, which relevance would have to follow."""
     if isinstance(result, (tuple, list)):
         return any(_carries_values(item) for item in result)
     if isinstance(result, Tensor):
-        return result.is_floating_point() or result.is_complex()
+        return result.dtype != torch.bool
     return not (result is None or isinstance(result, (bool, int, str, torch.dtype, torch.device, torch.layout)))
