@@ -71,6 +71,8 @@ def scenes(n: int, seed: int, size: int = 32, context: float = 0.8, tagged: tupl
         raise ValueError(f"n, size: expected n >= 1 and size >= 32, got {n} and {size}")
     if not 0 <= context <= 1 or len(tagged) != 4 or not all(0 <= p <= 1 for p in tagged):
         raise ValueError(f"context, tagged: expected probabilities, four of them in tagged, got {context} and {tagged}")
+    if corner not in (0, 1, 2, 3, None):
+        raise ValueError(f"corner: expected 0, 1, 2, 3 or None, got {corner}")
     random = np.random.default_rng(seed)
     labels = random.integers(0, 4, n)
     grounds = np.where(random.random(n) < context, labels, random.integers(0, 4, n))

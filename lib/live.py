@@ -155,10 +155,11 @@ class DrawDigit(Output):
     rules: names of composites as in lib.lrp, the first one chosen; with "gamma" in the name a slider moves gamma.
     examples: (N, 1, S, S) images to choose from, the first one shown; without them S is 8 or 28, whichever the model reads.
     contrast: lets the reader explain one class against another: relevance of f_a - f_b.
+    names: what the examples are called in the menu, "example 1" and so on if None.
     still: relevance of the first example (S * S values), for print and for readers without JavaScript.
     """
 
-    def __init__(self, model, *, key, title="", rules=("epsilon_plus", "epsilon_gamma_box"), examples=None, contrast=True, still=None):
+    def __init__(self, model, *, key, title="", rules=("epsilon_plus", "epsilon_gamma_box"), examples=None, contrast=True, still=None, names=None):
         check_key("DrawDigit", key)
         if unknown := [rule for rule in rules if rule not in RULES]:
             raise ValueError(f"rules: expected names from {list(RULES)}, got {unknown}")
@@ -168,6 +169,9 @@ class DrawDigit(Output):
         if self.examples.ndim != 4 or self.examples.shape[1] != 1 or self.examples.shape[2] != self.examples.shape[3]:
             raise ValueError(f"examples: expected shape (N, 1, S, S), got {tuple(self.examples.shape)}")
         self.blank, self.still = examples is None, still
+        self.names = [f"example {i + 1}" for i in range(len(self.examples))] if names is None else [str(name) for name in names]
+        if len(self.names) != len(self.examples):
+            raise ValueError(f"names: expected {len(self.examples)}, one for each example, got {len(self.names)}")
         self.layers, self.weights, scores = _layers(net, self.examples[:1])
         self.scores = [float(f"{score:.4g}") for score in scores]
         self.panels, self.text = self._first()
@@ -207,7 +211,7 @@ class DrawDigit(Output):
         names = ("drawing", "seen", "map", "scores")
         pictures = [panel_html(*p, self.text, f, name) for p, f, name in zip(self.panels, self.frames, names)]
         classes = {str(k): str(k) for k in range(len(self.scores))}
-        examples = {} if self.blank else {str(i): f"example {i + 1}" for i in range(len(self.examples))}
+        examples = {} if self.blank else {str(i): name for i, name in enumerate(self.names)}
         controls = [
             menu("image", "example", {**examples, "": "my own drawing"}),
             menu("explain", "explain", {"": "predicted class", **classes}),

@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation: the score of a network shared out among its inputs, layer by layer.
 
 Every rule answers one question: neuron j of a linear map z_j = sum_i a_i w_ij + b_j holds relevance R_j; how much of it
-comes from each input i? The four steps of each rule (Montavon et al., 2019, section 10.3.2) are visible in its code:
+comes from each input i? The four steps of each rule (Montavon et al., 2019) are visible in its code:
 1. z, a forward pass with changed inputs or weights; 2. s = R / z; 3. c, a backward pass of s; 4. R_i = a_i c_i.
 """
 
@@ -46,7 +46,7 @@ class Epsilon:
 @dataclass(frozen=True)
 class Gamma:
     """LRP-gamma, for a_i >= 0: with v = w + gamma w^+ and u = b + gamma b^+,
-    R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j (Montavon et al., 2019, eq. 10.7).
+    R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j (Montavon et al., 2019).
 
     gamma = 0 is LRP-0, gamma -> infinity is z+.
     """
@@ -94,7 +94,7 @@ class AlphaBeta:
 
 @dataclass(frozen=True)
 class ZPlus:
-    """The z+ rule, R_i = sum_j z_ij^+ / (sum_i z_ij^+ + b_j^+) R_j with z_ij = a_i w_ij (Montavon et al., 2017, eq. 16).
+    """The z+ rule, R_i = sum_j z_ij^+ / (sum_i z_ij^+ + b_j^+) R_j with z_ij = a_i w_ij (Montavon et al., 2017).
 
     Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes R_i >= 0.
     """
@@ -105,7 +105,7 @@ class ZPlus:
 
 @dataclass(frozen=True)
 class ZBox:
-    """The z^B rule for a layer that reads pixels low <= x_i <= high (Montavon et al., 2017, eq. 17):
+    """The z^B rule for a layer that reads pixels low <= x_i <= high (Montavon et al., 2017):
     R_i = sum_j (x_i w_ij - low w_ij^+ - high w_ij^-) / sum_i (the same) R_j.
 
     low and high are numbers or tensors that broadcast to x (one value a channel, say). Left at None they are 0 and 1,
@@ -135,7 +135,7 @@ class ZBox:
 
 @dataclass(frozen=True)
 class WSquare:
-    """The w^2 rule, R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j: for inputs without bounds (Montavon et al., 2017, eq. 12)."""
+    """The w^2 rule, R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j: for inputs without bounds (Montavon et al., 2017)."""
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share_of_weights(layer, layer.weight**2, relevance)
@@ -210,7 +210,7 @@ def lrp(
     Returns
     -------
     Relevance like x, detached; with `return_layers` also the list, and then for every sample
-    relevance.sum() + sum of absorbed = f_c(x).
+    relevance.sum() + sum of absorbed = f_c(x). The biases stay in every denominator: they absorb relevance.
 
     Raises TypeError or ValueError: a bad argument, or an operation of the model that has no relevance rule, by name.
 
@@ -235,7 +235,7 @@ def lrp(
 
 
 def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient x input (Montavon et al., 2018, eq. 5).
+    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient x input (Montavon et al., 2018).
 
     Arguments, result and errors as those of `lrp`.
 

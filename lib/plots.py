@@ -33,6 +33,8 @@ def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
     if not np.isfinite(r).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
     r = r.sum(0) if r.ndim == 3 else r
+    if r.ndim != 2:
+        raise ValueError(f"relevance: expected (H, W) or (C, H, W), got shape {r.shape}")
     v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
     red, blue = (np.array([int(c[i:i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
     return (255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255)).round().astype(np.uint8)
@@ -42,6 +44,8 @@ def image(x: object) -> np.ndarray:
     """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is drawn as ink on paper."""
     v = np.clip(_plain(x), 0, 1)
     v = v[0] if v.ndim == 3 and len(v) == 1 else v
+    if v.ndim != 2 and (v.ndim != 3 or len(v) != 3):
+        raise ValueError(f"x: expected (H, W), (1, H, W) or (3, H, W), got shape {v.shape}")
     v = np.repeat(1 - v[..., None], 3, -1) if v.ndim == 2 else v.transpose(1, 2, 0)
     return (255 * v).round().astype(np.uint8)
 
@@ -71,17 +75,22 @@ def flow(activations: Sequence[Sequence[float]], relevances: Sequence[Sequence[f
     unit = abs(sum(relevances[-1])) or 1.0
     for left, right, message in zip(places, places[1:], messages):
         for (i, start), (j, end) in ((p, q) for p in enumerate(left) for q in enumerate(right)):
-            r = float(message[i][j])
-            ax.plot(*zip(start, end), color=RED if r >= 0 else BLUE, lw=0.8 + 12 * min(abs(r) / unit, 2), alpha=0.75, solid_capstyle="butt", zorder=1)
+            r = round(float(message[i][j]), 2) + 0.0
+            ax.plot(*zip(start, end), color=_sign_colour(r), lw=0.8 + 12 * min(abs(r) / unit, 2), alpha=0.75, solid_capstyle="butt", zorder=1)
             ax.annotate(f"{r:.2f}", (0.62 * start[0] + 0.38 * end[0], 0.62 * start[1] + 0.38 * end[1]), ha="center", va="center", fontsize=8,
                         bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"}, zorder=2)
     for layer, values, shares in zip(places, activations, relevances):
         for place, value, share in zip(layer, values, shares):
             ax.scatter(*place, s=700, color="white", edgecolor=INK, zorder=3)
-            ax.annotate(f"{float(value):.1f}", place, ha="center", va="center", zorder=4)
-            ax.annotate(f"R = {float(share):.2f}", (place[0], place[1] - 0.42), ha="center", va="center", fontsize=9, zorder=4,
-                        color=RED if share >= 0 else BLUE, bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"})
+            share = round(float(share), 2) + 0.0
+            ax.annotate(f"{round(float(value), 2):g}", place, ha="center", va="center", zorder=4)
+            ax.annotate(f"R = {share:.2f}", (place[0], place[1] - 0.42), ha="center", va="center", fontsize=9, zorder=4,
+                        color=_sign_colour(share), bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"})
     return figure
+
+
+def _sign_colour(value: float) -> str:
+    return GREY if value == 0 else RED if value > 0 else BLUE
 
 
 def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)") -> None:

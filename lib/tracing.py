@@ -8,7 +8,8 @@ twice or from plain code, and writes a `Step` for it. An operation belongs to on
 - share:  each output is a fixed weighted sum of inputs (average pooling, residual sum). Relevance is shared in proportion.
 - linear: z = a w + b with weights of the model. Its rule decides.
 
-Anything else is refused by name: nothing is silently wrong.
+Anything else is refused by name: nothing is silently wrong. An operation in place is written down, not done, so that
+what it would write over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
 """
 
 from collections.abc import Callable, Iterable
@@ -121,10 +122,7 @@ class Tracer(TorchFunctionMode):
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
         """From now on whoever uses the tensor means the output."""
         self._kept.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
-        for key, current in self._replaced.items():
-            if current is tensor:
-                self._replaced[key] = output
-        self._replaced[id(tensor)] = output
+        self._replaced |= {key: output for key, current in self._replaced.items() if current is tensor} | {id(tensor): output}
 
     def _inputs(self, values: Iterable[Any]) -> list[Tensor]:
         """The tensors among these arguments, also within lists, that depend on x."""
@@ -263,12 +261,11 @@ class Tracer(TorchFunctionMode):
         a, weight, bias = named.pop("input"), named.pop(second), named.pop("bias", None)
         if not self.depends_on_input(a) or any(self.depends_on_input(t) for t in (weight, bias) if t is not None):
             raise ValueError(f"model: the operation {name!r} with weights that depend on x has no relevance rule")
-        rest = args[3:]
 
         def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             if name in ("matmul", "mm"):
                 return function(a, weight) if bias is None else function(a, weight) + bias  # of a batch normalisation
-            return function(a, weight, bias, *rest, **named)
+            return function(a, weight, bias, *args[3:], **named)
 
         layer = LinearMap(lambda: self._owner(weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
                           id(a) in self._raw, id(a) in self._nonnegative, a.detach().requires_grad_(), weight.detach(),
@@ -309,7 +306,7 @@ class Tracer(TorchFunctionMode):
             normalised = before.z * scale.view(view) + shift.view(view)
         step = next(s for s in self.steps if s.linear is before)
         layer = LinearMap(before.owner, before.kind, before.index, before.reads_input, before.nonnegative, before.a,
-                          _scaled(before.weight, scale, step.operation), bias, before.apply, normalised)
+                          _scaled(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply, normalised)
         return self._record_linear(layer, step.rule, f"{step.operation}+batch_norm", step.inputs[0])
 
 
@@ -326,16 +323,14 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
 def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> tuple[Tensor, list[Step]]:
     """The scores model(x) and the steps that lead to them, each linear map with its rule. Run it within `torch.no_grad()`.
 
-    Raises ValueError if the scores do not depend on x, or only through operations that are not seen.
+    Raises ValueError if the scores do not depend on x, or in part through operations that are not seen.
     """
-    tracer = Tracer(model, x, rule_of)
-    with tracer:
+    with Tracer(model, x, rule_of) as tracer:
         scores = tracer.latest(model(x))
     if isinstance(scores, Tensor) and not tracer.depends_on_input(scores):
         raise ValueError("model: its scores do not depend on x through operations that can be followed")
     if unknown := tracer.origin_unknown():  # rare: what was there before is the same object in a second run
-        again = Tracer(model, x, rule_of)
-        with again:
+        with Tracer(model, x, rule_of) as again:
             model(x)
         if any(id(t) not in again._constants for t in unknown):
             raise ValueError("model: a part of it (scripted code, say) computes with tensors out of sight; this cannot be followed")

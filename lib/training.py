@@ -32,11 +32,13 @@ def fit(
     """Fit the model in place with Adam and a cosine schedule; afterwards it is in evaluation mode.
 
     x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws depend on `seed` alone;
-    the global random state is left as it was. progress: show a bar. Raises ValueError if x and y differ in length, or if
-    the loss is not finite.
+    the global random state is left as it was. progress: show a bar. Raises ValueError if x and y differ in length, if
+    there is nothing to do, or if the loss is not finite.
     """
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"x, y: expected the same number of samples, at least one, got {len(x)} and {len(y)}")
+    if epochs < 1 or batch < 1:
+        raise ValueError(f"epochs, batch: expected at least 1, got {epochs} and {batch}")
     devices = [x.device] if x.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)

@@ -290,7 +290,7 @@ def test_drawing_with_the_pointer(page):
     page.mouse.up()
     settled(page)
     after = sources(figure)
-    assert all(a != b for a, b in zip(before[1:], after[1:])) and "The network sees a" in words(figure)
+    assert all(a != b for a, b in zip(before[1:], after[1:])) and "The network says" in words(figure)
 
 
 def test_drawing_with_the_keyboard(page):

@@ -17,6 +17,7 @@ from lib import models
 from lib.lrp import (AlphaBeta, Composite, Epsilon, Flat, Gamma, WSquare, ZBox, Zero, ZPlus, deep_taylor, lrp, simple_taylor)
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 RULES = {"zero": Zero(), "epsilon": Epsilon(0.25), "gamma": Gamma(0.25), "alpha_beta": AlphaBeta(2, 1), "zplus": ZPlus(),
          "zbox": ZBox(-3, 3), "wsquare": WSquare(), "flat": Flat()}
 ALL_RULES = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -309,16 +310,15 @@ def test_lrp_zero_and_epsilon_equal_captums(make, rule, eps):
     assert (mine - theirs).abs().max() <= 1e-6 * theirs.abs().max()
 
 
-@ALL_NETS
+@pytest.mark.parametrize("make", [make for name, make in NETS.items() if name != "reused"], ids=[name for name in NETS if name != "reused"])
 def test_simple_taylor_equals_captums_input_x_gradient(make):
+    """Not on the net with in-place activations behind a reused module, which Captum's hooks cannot stand."""
     from captum.attr import InputXGradient
-    if make is NETS["reused"]:
-        pytest.skip("captum's hooks and in-place activations do not go together")
     model = drawn(make)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = InputXGradient(model).attribute(IMAGES.clone().requires_grad_(), target=1).detach()
-    assert torch.equal(simple_taylor(model, IMAGES, 1), theirs) or torch.allclose(simple_taylor(model, IMAGES, 1), theirs, rtol=1e-10)
+    assert torch.allclose(simple_taylor(model, IMAGES, 1), theirs, rtol=1e-10)
 
 
 # Identities.

@@ -56,8 +56,8 @@ function startDigit(figure) {
     const total = start.reduce((a, b) => a + b), sum = relevance.reduce((a, b) => a + b);
     const largest = relevance.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
     const what = other < 0 ? `${target}, score ${number(total)}` : `${target} against ${other}, score difference ${number(total)}`;
-    const text = `The network sees a ${predicted}. Explained: ${what}. The relevance of all pixels adds up to ${number(sum)}; `
-      + `the biases kept ${number(total - sum)}.`;
+    const text = `The network says ${predicted}. Explained: ${what}. The relevance of all pixels adds up to ${number(sum)}; `
+      + `the layers kept ${number(total - sum)}.`;
     lo = Math.min(lo, Math.floor(Math.min(...scores)));
     hi = Math.max(hi, Math.ceil(Math.max(...scores)));
     paint();
