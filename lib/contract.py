@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
-def check_arguments(model: nn.Module, x: Tensor) -> None:
+def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
     """Refuse a model or an input that no method can explain.
 
     Parameters: model, any `nn.Module`; x, a finite float tensor (N, ...) with N >= 1, of the dtype and on the device
-    of the model's parameters.
+    of the model's parameters; with `words` also word numbers (N, T), int64, for a network that embeds them.
 
     Raises TypeError or ValueError that names the argument, what was expected and what came.
     """
@@ -20,14 +20,15 @@ def check_arguments(model: nn.Module, x: Tensor) -> None:
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     if not isinstance(x, Tensor):
         raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
-    if not x.is_floating_point():
+    words = words and x.dtype == torch.long and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in model.modules())
+    if not (x.is_floating_point() or words):
         raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
     if x.dim() < 2 or x.numel() == 0:
         raise ValueError(f"x: expected a batch (N, ...) with at least one sample and one feature, got shape {tuple(x.shape)}")
     if not _finite(x):
         raise ValueError("x: expected finite values, got NaN or infinity")
     parameter = next(model.parameters(), x)
-    if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (x.dtype, x.device):
+    if not words and parameter.is_floating_point() and (parameter.dtype, parameter.device) != (x.dtype, x.device):
         raise TypeError(f"x: expected {parameter.dtype} on {parameter.device} as the model has, got {x.dtype} on {x.device}")
 
 

@@ -1,20 +1,24 @@
 """The forward pass written down, so that relevance can be sent back through it, one operation at a time.
 
 While the model runs, `Tracer` sees every call of a torch function, whether it comes from a module, from a module used
-twice or from plain code, and writes a `Step` for it. An operation belongs to one of four families:
+twice or from plain code, and writes a `Step` for it. An operation belongs to a family:
 
-- pass:   one neuron in, one neuron out (ReLU and its relatives, dropout, a factor). Relevance passes unchanged.
-- route:  each output is one of the inputs (reshape, concatenation, maximum pooling). Relevance goes where it came from.
-- share:  each output is a fixed weighted sum of inputs (average pooling, residual sum). Relevance is shared in proportion.
-- linear: z = a w + b with weights of the model. Its rule decides.
+- pass:      one neuron in, one neuron out (ReLU and its relatives, dropout). Relevance passes unchanged.
+- route:     each output is one of the inputs (reshape, concatenation, maximum pooling). Relevance goes where it came from.
+- share:     each output is a weighted sum of inputs with weights held constant (average pooling, residual sum, a signal
+             times a gate, a signal by its norm, values weighed by attention). Relevance is shared in proportion.
+- linear:    z = a w + b with weights of the model. Its rule decides.
+- taylor:    shared in proportion to input x gradient (local response normalisation; Binder et al., 2016).
+- recurrent: LSTM, GRU and Elman layers, in `lib.recurrent`.
+- embedding: the relevance of a word is the sum of that of its vector.
+- refused:   no rule. No error as long as no relevance arrives there (inside a gate, say); otherwise refused by name.
 
-Anything else is refused by name: nothing is silently wrong. An operation in place is written down, not done, so that
+Nothing is silently wrong. An operation in place is written down, not done, so that
 what it would write over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -22,28 +26,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-PASS = set(
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign sigmoid log_sigmoid hardtanh "
-    "hardswish hardsigmoid threshold clamp clamp_min neg negative dropout dropout1d dropout2d dropout3d alpha_dropout "
-    "feature_dropout feature_alpha_dropout contiguous clone to float double half bfloat16 type type_as positive".split()
-)
-ROUTE = set(
-    "reshape reshape_as view view_as flatten unflatten ravel permute transpose swapaxes swapdims movedim moveaxis t T mT adjoint squeeze "
-    "unsqueeze expand expand_as broadcast_to repeat tile repeat_interleave chunk split tensor_split unbind getitem narrow "
-    "select index_select gather take_along_dim cat concat concatenate stack hstack vstack pad roll flip pixel_shuffle "
-    "pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-    "adaptive_max_pool3d max min amax amin maximum minimum sort topk where masked_fill".split()
-)
-SEVERAL = set("cat concat concatenate stack hstack vstack max min maximum minimum where".split())  # of those above
-SHARE = set(
-    "add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d interpolate upsample cumsum fold".split()
-)
-DENSE = {"linear", "matmul", "mm"}
-CONVOLUTION = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
-CONSTANT = set("zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty new_tensor".split())
-CONSTANT |= {"argmax", "argmin", "argsort", "nonzero"}  # positions, not values
-
+from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
+                         carries_values, name_of, opened, overlap, replace, scale_outputs, tensors)
+from .recurrent import Recurrence, recurrence
 
 @dataclass(eq=False)
 class Step:
@@ -60,6 +45,7 @@ class Step:
     results: list[Tensor] = field(default_factory=list)
     linear: "LinearMap | None" = None
     rule: Any = None
+    recurrence: Recurrence | None = None
 
     def pull(self, messages: list[Tensor | None]) -> list[Tensor | None]:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if no relevance reached that output."""
@@ -108,6 +94,7 @@ class Tracer(TorchFunctionMode):
         self._traced: dict[int, Tensor] = {id(x): x}  # the tensors that depend on x; holding them keeps their ids unique
         self._raw: set[int] = {id(x)}  # x itself, or x in another shape
         self._nonnegative: set[int] = set()
+        self._gates: set[int] = set()
         self._replaced: dict[int, Tensor] = {}  # what an in-place operation would have written over
         self._kept: dict[int, list[Tensor]] = {}  # those themselves, by their memory, which must stay theirs
         self._constants: dict[int, Tensor] = {}  # what was met that does not depend on x, so far as is seen
@@ -145,57 +132,78 @@ class Tracer(TorchFunctionMode):
         return [t for t in unknown if all(t is not buffer for buffer in self._model.buffers())]
 
     def _constant_result(self, result: Any) -> Any:
-        self._made.update((id(t), t) for t in _tensors(result))
+        self._made.update((id(t), t) for t in tensors(result))
         return result
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if self._replaced:
-            args, kwargs = _replace(args, self._replaced), _replace(kwargs, self._replaced)
-            self._refuse_stale([*_tensors(args), *_tensors(list(kwargs.values()))])
+            args, kwargs = replace(args, self._replaced), replace(kwargs, self._replaced)
+            self._refuse_stale([*tensors(args), *tensors(list(kwargs.values()))])
         inputs = self._inputs(args)
         if kwargs:
             inputs += self._inputs(kwargs.values())
         if not inputs:
             return self._constant_result(function(*args, **kwargs))
-        name, in_place = _name(function)
+        name, in_place = name_of(function)
         if kwargs.get("out") is not None:
             raise ValueError(f"model: the operation {name!r} with out=... has no relevance rule")
+        call = name, in_place, function, args, kwargs
+        if name in PRODUCT and len(inputs) > 1:
+            return self._product(*call, inputs)
         if name in CONVOLUTION or name in DENSE:
-            return self._linear(name, function, args, kwargs)
+            return self._linear(*call, inputs)
         if name == "batch_norm":
             return self._batch_norm(function, args, kwargs)
-        if name in ("mul", "multiply", "div", "divide", "true_divide", "truediv"):
-            return self._scale(name, in_place, function, args, kwargs, inputs)
+        if name in PRODUCT:
+            return self._graph("share", *call, inputs)
+        if name in QUOTIENT:
+            return self._quotient(*call, inputs)
         if name in PASS:
-            return self._pass(name, in_place, function, args, kwargs, inputs)
+            return self._pass(*call, inputs)
         if name in ROUTE:
-            return self._graph("route", name, in_place, function, args, kwargs, inputs)
+            return self._graph("route", *call, inputs)
         if name in SHARE:
-            return self._graph("share", name, in_place, function, args, kwargs, inputs)
-        return self._constant(name, in_place, function, args, kwargs, inputs)
+            return self._graph("share", *call, inputs)
+        if name in FROZEN:
+            return self._frozen(*call)
+        if name in TAYLOR:
+            return self._graph("taylor", *call, inputs)
+        if name in RECURRENT:
+            return self._recurrent(name, function, args)
+        if name in ("embedding", "embedding_bag") and len(inputs) == 1 and inputs[0] is args[0]:
+            return self._embedding(name, function, args, kwargs)
+        if name == "multi_head_attention_forward":
+            with self:
+                return opened(function)(*args, **kwargs)
+        return self._other(*call, inputs)
 
-    def _refuse_stale(self, tensors: list[Tensor]) -> None:
+    def _refuse_stale(self, used: list[Tensor]) -> None:
         """An in-place operation was written down, not done: whoever shares that memory does not know of it."""
-        for tensor in tensors:
-            if any(_overlap(tensor, written) for written in self._kept.get(tensor.untyped_storage().data_ptr(), ())):
+        for tensor in used:
+            if any(overlap(tensor, written) for written in self._kept.get(tensor.untyped_storage().data_ptr(), ())):
                 raise ValueError("model: a tensor that was changed in place through a view of it is used again; this cannot be followed")
 
-    def _constant(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
-        """Shapes, comparisons and the like carry no relevance; whatever else is not known is refused."""
+    def _other(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
+        """Shapes and comparisons carry no relevance; of what is not known only tensors pass, and no relevance through them."""
         if not in_place and name not in ("setitem", "set", "delitem", "int", "index"):
             result = function(*args, **kwargs)
-            if (name in CONSTANT and len(inputs) == 1) or not _carries_values(result):
+            if (name in CONSTANT and len(inputs) == 1) or not carries_values(result):
                 return self._constant_result(result)
-        hint = ": explain the logits" if "softmax" in name else ""
-        raise ValueError(f"model: the operation {name!r} has no relevance rule{hint}")
+            outputs = tensors(result)
+            if outputs and all(t.is_floating_point() for t in outputs) and name not in ("detach", "data", "new_tensor"):
+                self._record(Step(name, "refused", inputs, outputs))
+                if name in GATE:
+                    self._gates.update(map(id, outputs))
+                return result
+        raise ValueError(f"model: the operation {name!r} has no relevance rule")
 
     def _record(self, step: Step, keeps: tuple[set[int], ...] = ()) -> None:
         """Add the step; what is true of all its inputs is true of its outputs, for the sets in `keeps`."""
         self.steps.append(step)
         for output in step.outputs:
             self._traced[id(output)] = output
-        for known in keeps:
+        for known in (*keeps, self._gates) if step.family != "linear" else keeps:
             if all(id(t) in known for t in step.inputs):
                 known.update(map(id, step.outputs))
 
@@ -208,30 +216,70 @@ class Tracer(TorchFunctionMode):
         may_write = in_place or (len(args) > 1 and any(item is True for item in args)) or bool(kwargs.get("inplace"))
         if may_write:  # the stored activation must survive an in-place call
             source = a.clone()
-            args, kwargs = _replace(args, {id(a): source}), _replace(kwargs, {id(a): source})
+            args, kwargs = replace(args, {id(a): source}), replace(kwargs, {id(a): source})
         output = function(*args, **kwargs)
         if output is source and not may_write:
             return output
         if not (isinstance(output, Tensor) and output.is_floating_point()):  # float(a), a.to(torch.long), a.type()
-            return self._constant(name, False, lambda *_, **__: output, args, kwargs, inputs)
+            return self._other(name, False, lambda *_, **__: output, args, kwargs, inputs)
         self._record(Step(name, "pass", [a], [output]), (self._raw, self._nonnegative) if name.startswith("dropout") else ())
         if name in ("relu", "relu6", "sigmoid"):
             self._nonnegative.add(id(output))
+        if name in GATE:
+            self._gates.add(id(output))
         if output is source:
             self._overwrite(a, output)
         return output
 
-    def _scale(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
-        """A product with a constant passes relevance on; a product of two signals has no rule here."""
-        if len(inputs) > 1 or (name not in ("mul", "multiply") and args[0] is not inputs[0]):
-            raise ValueError(f"model: the operation {name!r} of two tensors that depend on x has no relevance rule")
-        if kwargs.get("rounding_mode"):
-            raise ValueError(f"model: the operation {name!r} with rounding has no relevance rule")
-        return self._graph("share", name, in_place, function, args, kwargs, inputs)
+    def _product(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
+        """Of a gate and a signal, the signal takes all; of two signals neither has a claim."""
+        signals = [t for t in inputs if id(t) not in self._gates]
+        if len(signals) == 1:
+            return self._graph("share", name, in_place, function, args, kwargs, signals)
+        return self._other(name, in_place, function, args, kwargs, inputs)
+
+    def _quotient(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
+        """The numerator takes all: what a signal is divided by is a measure of its size, or a constant."""
+        if kwargs.get("rounding_mode") or id(args[0]) not in self._traced or all(t is args[0] for t in inputs) and len(inputs) > 1:
+            return self._other(name, in_place, function, args, kwargs, inputs)
+        return self._graph("share", name, in_place, function, args, kwargs, [args[0]])
+
+    def _frozen(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict) -> Any:
+        signal = (tuple(kwargs.values()) if not args else args)[2 if name == "scaled_dot_product_attention" else 0]
+        if id(signal) not in self._traced:
+            return self._other(name, in_place, function, args, kwargs, self._inputs((*args, *kwargs.values())))
+        return self._graph("share", name, in_place, FROZEN[name], args, kwargs, [signal])
+
+    def _recurrent(self, name: str, function: Callable, args: tuple) -> tuple[Tensor, ...]:
+        if self._inputs(args[1:]):
+            raise ValueError(f"model: the operation {name!r} with a first state that depends on x has no relevance rule")
+
+        def make_map(weight: Tensor, bias: Tensor | None) -> tuple[LinearMap, Any]:
+            layer = LinearMap(lambda: self._owner(weight, name), "dense", self._count, False, False, args[0], weight.detach(), bias, F.linear)
+            self._count += 1
+            return layer, self._checked_rule(layer)
+
+        layers, x, states = recurrence(name, function, args, make_map)
+        outputs = layers.forward(x, states)
+        cell = layers.cells[0][0]
+        self._record(Step(name, "recurrent", [x], outputs, linear=cell.template, rule=cell.rule, recurrence=layers))
+        return tuple(outputs)
+
+    def _embedding(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Tensor:
+        """Word numbers (N, T) to vectors; a bag adds or averages the vectors of its words."""
+        if name == "embedding_bag":
+            if args[0].dim() != 2 or kwargs.get("mode", "mean") == "max" or kwargs.get("per_sample_weights") is not None:
+                raise ValueError("model: the operation 'embedding_bag' has a relevance rule for words (N, T), summed or averaged, only")
+            with self:
+                vectors = F.embedding(args[0], args[1], kwargs.get("padding_idx"))
+                return vectors.sum(1) if kwargs.get("mode", "mean") == "sum" else vectors.mean(1)
+        output = function(*args, **kwargs)
+        self._record(Step(name, "embedding", [args[0]], [output]))
+        return output
 
     def _graph(self, family: str, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
         """Run the operation in a small graph of its own, so that torch knows the way back."""
-        others = name in SEVERAL and len(inputs) < len(_tensors(args))  # constants among the values
+        others = name in SEVERAL and len(inputs) < len(tensors(args))  # constants among the values
         inputs = list({id(t): t for t in inputs}.values())
         leaves = [t.detach().requires_grad_() for t in inputs]
         stand_in = dict(zip(map(id, inputs), leaves))
@@ -239,10 +287,10 @@ class Tracer(TorchFunctionMode):
         with torch.enable_grad():
             if in_place:
                 args = (stand_in.get(id(written), written) * 1, *args[1:])
-            result = function(*_replace(args, stand_in), **(_replace(kwargs, stand_in) if kwargs else kwargs))
+            result = function(*replace(args, stand_in), **(replace(kwargs, stand_in) if kwargs else kwargs))
         if result is leaves[0]:  # nothing was done: flatten of a matrix, say
             return inputs[0]
-        results = [t for t in ([result] if isinstance(result, Tensor) else _tensors(result)) if t.requires_grad]
+        results = [t for t in ([result] if isinstance(result, Tensor) else tensors(result)) if t.requires_grad]
         if not results:  # x gave no more than its shape
             return self._constant_result(result)
         outputs = [t.detach() for t in results]
@@ -252,14 +300,16 @@ class Tracer(TorchFunctionMode):
             self._overwrite(written, outputs[0])
         if result is results[0]:
             return outputs[0]
-        self._constant_result([t for t in _tensors(result) if not t.requires_grad])  # the positions of maxima
-        return _replace(result, dict(zip(map(id, results), outputs)))
+        self._constant_result([t for t in tensors(result) if not t.requires_grad])  # the positions of maxima
+        return replace(result, dict(zip(map(id, results), outputs)))
 
-    def _linear(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Tensor:
+    def _linear(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
         second = "other" if name == "matmul" else "mat2" if name == "mm" else "weight"
         named = dict(zip(("input", second, "bias"), args)) | kwargs
         a, weight, bias = named.pop("input"), named.pop(second), named.pop("bias", None)
-        if not self.depends_on_input(a) or any(self.depends_on_input(t) for t in (weight, bias) if t is not None):
+        if len(inputs) > 1 or inputs[0] is not a:
+            if name in PRODUCT:  # a constant times the signal
+                return self._graph("share", name, in_place, function, args, kwargs, inputs)
             raise ValueError(f"model: the operation {name!r} with weights that depend on x has no relevance rule")
 
         def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -271,12 +321,16 @@ class Tracer(TorchFunctionMode):
                           id(a) in self._raw, id(a) in self._nonnegative, a.detach().requires_grad_(), weight.detach(),
                           None if bias is None else bias.detach(), apply)
         self._count += 1
-        rule = self._rule_of(layer)
-        if isinstance(rule, type) or not hasattr(rule, "propagate"):
-            raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
+        rule = self._checked_rule(layer)
         with torch.enable_grad():
             layer.z = rule.forward(layer) if hasattr(rule, "forward") else apply(layer.a, layer.weight, layer.bias)
         return self._record_linear(layer, rule, name, a)
+
+    def _checked_rule(self, layer: LinearMap) -> Any:
+        rule = self._rule_of(layer)
+        if isinstance(rule, type) or not hasattr(rule, "propagate"):
+            raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
+        return rule
 
     def _owner(self, weight: Tensor, operation: str) -> str:
         names = (name for name, parameter in self._model.named_parameters() if parameter is weight)
@@ -306,7 +360,7 @@ class Tracer(TorchFunctionMode):
             normalised = before.z * scale.view(view) + shift.view(view)
         step = next(s for s in self.steps if s.linear is before)
         layer = LinearMap(before.owner, before.kind, before.index, before.reads_input, before.nonnegative, before.a,
-                          _scaled(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply, normalised)
+                          scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply, normalised)
         return self._record_linear(layer, step.rule, f"{step.operation}+batch_norm", step.inputs[0])
 
 
@@ -335,65 +389,3 @@ def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> t
         if any(id(t) not in again._constants for t in unknown):
             raise ValueError("model: a part of it (scripted code, say) computes with tensors out of sight; this cannot be followed")
     return scores, tracer.steps
-
-
-def _scaled(weight: Tensor, scale: Tensor, operation: str) -> Tensor:
-    """The weight with each output channel multiplied by its scale."""
-    if operation in ("matmul", "mm"):
-        return weight * scale
-    if not operation.startswith("conv_transpose"):
-        return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    groups = len(scale) // weight.shape[1]  # a transposed weight is (in, out / groups, ...)
-    per_input = scale.view(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1).reshape(weight.shape[:2])
-    return weight * per_input.view(*weight.shape[:2], *[1] * (weight.dim() - 2))
-
-
-@lru_cache(maxsize=None)
-def _name(function: Callable) -> tuple[str, bool]:
-    """The plain name of a torch function, and whether it writes over its first argument."""
-    name = function.__name__
-    if name == "__get__":
-        return function.__self__.__name__, False
-    plain = name.strip("_").removesuffix("_with_indices")
-    if name.startswith("__"):
-        in_place = plain[:1] == "i" and plain[1:] in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
-        if in_place or plain in ("radd", "rmul"):
-            plain = plain[1:]
-        return plain, in_place
-    return plain, name.endswith("_")
-
-
-def _replace(value: Any, stand_in: dict[int, Any]) -> Any:
-    """The same nested lists, tuples and dicts, with other objects in the place of those whose id is given."""
-    if id(value) in stand_in:
-        return stand_in[id(value)]
-    if type(value) is dict:
-        return {key: _replace(item, stand_in) for key, item in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)([_replace(item, stand_in) for item in value])
-    if isinstance(value, tuple) and any(id(item) in stand_in for item in value):  # a named tuple: max, topk, sort
-        return type(value)([_replace(item, stand_in) for item in value])
-    return value
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """The tensors in a value, also within lists and tuples."""
-    if isinstance(value, Tensor):
-        return [value]
-    return [t for item in value for t in _tensors(item)] if isinstance(value, (tuple, list)) else []
-
-
-def _overlap(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors in the same memory have an element in common."""
-    taken = torch.zeros(a.untyped_storage().nbytes() // a.element_size(), dtype=torch.bool)
-    taken.as_strided(a.shape, a.stride(), a.storage_offset())[...] = True
-    return bool(taken.as_strided(b.shape, b.stride(), b.storage_offset()).any())
-
-
-def _carries_values(result: Any) -> bool:
-    """Whether a result holds numbers computed from x, which relevance would have to follow."""
-    if isinstance(result, (tuple, list)):
-        return any(_carries_values(item) for item in result)
-    if isinstance(result, Tensor):
-        return result.dtype != torch.bool
-    return not (result is None or isinstance(result, (bool, int, str, torch.dtype, torch.device, torch.layout)))

@@ -382,14 +382,13 @@ def test_the_account_names_modules_rules_and_what_the_biases_kept():
     assert torch.equal(layers[1].absorbed, torch.zeros(1, dtype=torch.float64))
 
 
-def test_the_account_is_refused_where_samples_leave_the_first_dimension():
+def test_the_account_is_kept_one_by_one_where_samples_leave_the_first_dimension():
     model = Net(lambda self, x: self.a(x.permute(1, 0, 2))[-1], a=dense(4, 3).double())
     x = normal(2, 5, 4)
-    with pytest.raises(ValueError, match="return_layers.*'permute'.*one sample at a time"):
-        lrp(model, x, 0, return_layers=True)
-    relevance, layers = lrp(model, x[:1], 0, Zero(), return_layers=True)
-    assert (relevance.sum() + sum(layer.absorbed for layer in layers)).item() == pytest.approx(model(x[:1])[0, 0].item())
-    assert torch.allclose(lrp(model, x, 0, Zero()), simple_taylor(model, x, 0))
+    relevance, layers = lrp(model, x, 0, Zero(), return_layers=True)
+    assert torch.allclose(relevance, lrp(model, x, 0, Zero())) and torch.allclose(relevance, simple_taylor(model, x, 0))
+    assert torch.allclose(relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers), model(x)[:, 0])
+    assert layers[0].relevance.shape == (2, 5, 1, 4)
 
 
 def test_deep_taylor_is_zplus_with_zbox_at_the_pixels():

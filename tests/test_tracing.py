@@ -306,22 +306,20 @@ def set_data(h):
 
 REFUSED = {
     "softmax": (lambda h: h.softmax(1), "'softmax'.*: explain the logits"), "log_softmax": (lambda h: F.log_softmax(h, 1), "'log_softmax'.*logits"),
-    "product": (lambda h: h * h, "'mul' of two tensors"), "quotient": (lambda h: h / h.sum(1, keepdim=True), "of two tensors"), "reciprocal": (lambda h: 1 / h, "'r.*div'|'reciprocal'"),
+    "product": (lambda h: h * h, "'mul'"), "reciprocal": (lambda h: 1 / h, "'r.*div'|'reciprocal'"),
     "square": (lambda h: h**2, "'pow'"), "exp": (lambda h: h.exp(), "'exp'"), "exp_": (lambda h: (h * 1).exp_(), "'exp'"), "abs": (abs, "'abs'"), "sqrt": (lambda h: h.relu().sqrt(), "'sqrt'"),
-    "layer_norm": (nn.LayerNorm(6).double(), "'layer_norm'"), "group_norm": (nn.GroupNorm(2, 6).double(), "'group_norm'"), "instance_norm": (lambda h: F.instance_norm(h[:, None]), "'instance_norm'"),
     "batch_statistics": (nn.BatchNorm1d(6, track_running_stats=False).double(), "'batch_norm' with the statistics of the batch"),
-    "normalize": (lambda h: F.normalize(h), "'normalize'"), "matmul_of_two": (lambda h: h @ h.T, "'matmul' with weights that depend on x"), "einsum": (lambda h: torch.einsum("ni,ij->nj", h, torch.ones(6, 2).double()), "'einsum'"),
-    "glu": (lambda h: F.glu(h), "'glu'"), "std": (lambda h: h.std(1), "'std'"), "norm": (lambda h: h.norm(dim=1), "'norm'"), "round": (lambda h: h.round(), "'round'"),
-    "rounded_division": (lambda h: torch.div(h, 1, rounding_mode="floor"), "'div' with rounding"), "floor_division": (lambda h: h // 1, "floor"), "long": (lambda h: h + h.long(), "'long'"), "to_long": (lambda h: h + h.to(torch.long), "'to'"),
+    "matmul_of_two": (lambda h: h @ h.T, "'matmul'"),
+    "std": (lambda h: h.std(1), "'std'"), "norm": (lambda h: h.norm(dim=1), "'norm'"), "round": (lambda h: h.round(), "'round'"),
+    "rounded_division": (lambda h: torch.div(h, 1, rounding_mode="floor"), "'div'"), "floor_division": (lambda h: h // 1, "floor"), "long": (lambda h: h + h.long(), "'long'"), "to_long": (lambda h: h + h.to(torch.long), "'to'"),
     "item": (lambda h: h + h[0, 0].item(), "'item'"), "float": (lambda h: h + float(h[0, 0]), "'float'"), "int": (lambda h: h + int(h[0, 0]), "'int'"), "tolist": (lambda h: h + torch.tensor(h.tolist()), "'tolist'"),
     "numpy": (lambda h: h + torch.from_numpy(h.numpy()), "'numpy'"), "asarray": (lambda h: h + torch.from_numpy(np.tanh(np.asarray(h))), "'array'"), "detach": (lambda h: h + h.detach(), "'detach'"), "data": (lambda h: h + h.data, "'data'"),
     "set_data": (set_data, "'set'"), "setitem": (lambda h: written(h * 1), "'setitem'"), "copy_": (lambda h: torch.zeros(3, 6).double().copy_(h), "'copy'"), "out": (lambda h: torch.add(h, 1, out=h), "out="),
     "new_tensor": (lambda h: h + h.new_tensor(h), "'new_tensor'"), "tensor": (lambda h: h + torch.tensor(h), "'tensor'"), "bucketize": (lambda h: h + torch.bucketize(h, C), "'bucketize'"),
-    "dlpack": (lambda h: h + torch.from_dlpack(h), "'dlpack'"), "lstm": (lambda h: LSTM(h[:, None])[0][:, 0], "'lstm'"), "attention": (lambda h: F.scaled_dot_product_attention(h[:, None], h[:, None], h[:, None]), "'scaled_dot_product_attention'"),
+    "dlpack": (lambda h: h + torch.from_dlpack(h), "'dlpack'"),
     "embedding_norm": (lambda h: F.cosine_similarity(h, C[None])[:, None], "'cosine_similarity'"), "aten": (lambda h: h + torch.ops.aten.exp(h), "'exp'"), "function_numpy": (lambda h: h + OutOfSight.apply(h), "'numpy'"),
     "weights_from_x": (lambda h: F.linear(X, h), "'linear' with weights that depend on x"), "direct_batch_norm": (lambda h: torch.batch_norm(h, None, None, C, C + 2, False, 0.1, 1e-5, False), "'batch_norm'"),
 }
-LSTM = nn.LSTM(6, 4, batch_first=True).double()
 
 
 @pytest.mark.parametrize("where", ["path", "branch"])
