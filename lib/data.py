@@ -1,6 +1,8 @@
 """Data that need no download: real handwriting that comes with scikit-learn, and generated scenes whose truth is known."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -134,3 +136,82 @@ def _boxes(masks: np.ndarray) -> Tensor:
 
     (left, right), (top, bottom) = ends(masks.any(1)), ends(masks.any(2))
     return torch.tensor(np.stack([left, top, right, bottom], 1))
+
+
+def measured(name: str) -> dict[str, list[float]]:
+    """What `make bench` has measured on the authors' machine and stored beside this file: for now only "scaling".
+
+    >>> measured("scaling")["depth"][0]
+    2
+    """
+    return json.loads((Path(__file__).parent / "measured.json").read_text())[name]
+
+
+_WORDS = {
+    "noun 0": "plot actor film scene music ending", "noun 1": "soup waiter meal bread table wine", "verb": "is was seemed", "very": "very quite really",
+    "good": "good great lovely clever warm brilliant", "bad": "bad dull awful boring poor tasteless", "neutral": "long new small loud old short",
+    "not": "not never", "other": "the and but",
+}
+VOCABULARY = ("", *sorted({word for words in _WORDS.values() for word in words.split()}))  # the empty word pads
+
+
+@dataclass(frozen=True, eq=False)
+class Reviews:
+    """Generated reviews and all that is true of them.
+
+    words (N, T): numbers of words in `VOCABULARY`, padded with 0 on the left; labels (N,): 1 if the review is positive;
+    topics (N,): 0 film, 1 food; evidence (N, T): +1 or -1 for a word of praise or blame, turned round if it is negated, else 0;
+    negations (N, T) bool: the negating words.
+    """
+
+    words: Tensor
+    labels: Tensor
+    topics: Tensor
+    evidence: Tensor
+    negations: Tensor
+
+    def text(self, index: int) -> list[str]:
+        """The words of one review, without padding."""
+        return [VOCABULARY[word] for word in self.words[index] if word]
+
+
+def reviews(n: int, seed: int, negated: float = 0.3) -> Reviews:
+    """Short reviews from a small grammar, drawn from `seed` alone: one to three clauses such as "the soup was not very good".
+
+    n: number of reviews; negated: probability that a clause is negated. The label is the sign of the sum of the evidence, which is
+    never 0. Raises ValueError if an argument is out of range.
+
+    >>> " ".join(reviews(1, seed=3).text(0))
+    'the wine was very lovely'
+    """
+    if n < 1 or not 0 <= negated <= 1:
+        raise ValueError(f"n, negated: expected n >= 1 and a probability, got {n} and {negated}")
+    random, number = np.random.default_rng(seed), {word: k for k, word in enumerate(VOCABULARY)}
+    rows = []
+    while len(rows) < n:
+        topic, row = int(random.integers(2)), []
+        for clause in range(random.integers(1, 4)):
+            row += _clause(random, topic, negated, clause > 0)
+        if sum(sign for _, sign, _ in row):
+            rows.append((topic, row))
+    words, evidence, negations = (torch.zeros(n, 24, dtype=torch.long) for _ in range(3))
+    for k, (_, row) in enumerate(rows):
+        words[k, -len(row):] = torch.tensor([number[word] for word, _, _ in row])
+        evidence[k, -len(row):] = torch.tensor([sign for _, sign, _ in row])
+        negations[k, -len(row):] = torch.tensor([negates for _, _, negates in row])
+    return Reviews(words, (evidence.sum(1) > 0).long(), torch.tensor([topic for topic, _ in rows]), evidence, negations.bool())
+
+
+def _clause(random: np.random.Generator, topic: int, negated: float, joined: bool) -> list[tuple[str, int, int]]:
+    """One clause as (word, evidence, whether it negates)."""
+    def pick(kind: str) -> str:
+        return str(random.choice(_WORDS[kind].split()))
+
+    kind = str(random.choice(["good", "bad", "neutral"], p=[0.4, 0.4, 0.2]))
+    turned = random.random() < negated
+    sign = {"good": 1, "bad": -1, "neutral": 0}[kind] * (-1 if turned else 1)
+    words = [(str(random.choice(["and", "but"])), 0, 0)] if joined else []
+    words += [("the", 0, 0), (pick(f"noun {topic}"), 0, 0), (pick("verb"), 0, 0)]
+    words += [(pick("not"), 0, 1)] if turned else []
+    words += [(pick("very"), 0, 0)] if random.random() < 0.4 else []
+    return [*words, (pick(kind), sign, 0)]

@@ -1,6 +1,7 @@
 """Layer-wise relevance propagation: the score of a network shared out among its inputs, layer by layer.
 
-The rules for linear maps are in `lib.rules`, what happens at all other operations in `lib.tracing` and `lib.recurrent`.
+The rules for linear maps are in `lib.rules`, what happens at all other operations in `lib.tracing` and `lib.recurrent`;
+relatives of LRP (DeepLIFT and others) in `lib.relatives`, kernel machines in `lib.kernels`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from .contract import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
+from .relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
 from .rules import COMPOSITES, AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, divide
 from .tracing import LinearMap, Step, trace
+
+
+__all__ = [
+    "lrp", "simple_taylor", "deep_taylor", "Layer", "COMPOSITES", "Composite", "Rule", "Zero", "Epsilon", "Gamma", "AlphaBeta", "ZPlus", "ZBox",
+    "Flat", "WSquare", "deep_lift", "excitation_backprop", "contribution_propagation", "estimate_patterns", "pattern_net", "pattern_attribution",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

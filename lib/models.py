@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+
+from .data import VOCABULARY
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -43,15 +45,48 @@ def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
         return nn.Sequential(*layers, nn.Linear(4096, classes))
 
 
+class ReviewLSTM(nn.Module):
+    """Word numbers (N, T) to two logits, by the last state of an LSTM."""
+
+    def __init__(self, vocabulary: int, width: int = 16, states: int = 24) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width, padding_idx=0)
+        self.lstm = nn.LSTM(width, states, batch_first=True)
+        self.head = nn.Linear(states, 2)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.head(self.lstm(self.words(words))[0][:, -1])
+
+
+class ReviewCNN(nn.Module):
+    """Word numbers (N, T) to two logits: windows of three words, the strongest place of each filter, a dense layer."""
+
+    def __init__(self, vocabulary: int, width: int = 16, filters: int = 32) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width, padding_idx=0)
+        self.convolution = nn.Conv1d(width, filters, 3, padding=1)
+        self.head = nn.Linear(filters, 2)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.head(self.convolution(self.words(words).transpose(1, 2)).relu().amax(2))
+
+
+def _seeded(make: type[nn.Module], seed: int = 0) -> nn.Module:
+    with seeded(seed):
+        return make(len(VOCABULARY))
+
+
 ARCHITECTURES = {
     "digits_mlp": lambda: mlp(64, (64, 32)),
     "digits_cnn": lambda: cnn(1, 8, width=16),
     "digits_cnn_nobias": lambda: cnn(1, 8, width=16, bias=False),
     "scenes_cnn": lambda: cnn(3, 32, classes=4, width=16),
+    "reviews_lstm": lambda: _seeded(ReviewLSTM),
+    "reviews_cnn": lambda: _seeded(ReviewCNN),
 }
 
 
-def pretrained(name: str) -> nn.Sequential:
+def pretrained(name: str) -> nn.Module:
     """A network of `ARCHITECTURES` with its committed weights, in evaluation mode.
 
     Each `lib/weights/NAME.md` says how the weights were made and what they score. Raises ValueError for another name.

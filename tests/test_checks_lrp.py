@@ -421,6 +421,7 @@ WRONG = {
         "a forgotten outside": lambda a, w, R: R / (a @ w.relu()) @ w.relu().T,
         "not times R": lambda a, w, R: a * ((1 / (a @ w.relu())) @ w.relu().T),
         "negative relevance dropped": lambda a, w, R: zplus(a, w, R.relu()),
+        "eps of 0.1 in the denominator": lambda a, w, R: shares(z := parts(a, w.relu()), z.sum(1, keepdim=True) + 0.1, R),
         "large eps": lambda a, w, R: shares(z := parts(a, w.relu()), z.sum(1, keepdim=True) + 1e-2, R),
         "softmax of the parts": lambda a, w, R: (parts(a, w).softmax(1) * R[:, None]).sum(2),
         "clamps the weights in place": lambda a, w, R: zplus(a, w.clamp_(min=0), R),
@@ -470,6 +471,7 @@ WRONG = {
         "always 2 and 1": lambda a, w, R, alpha, beta: alphabeta(a, w, R, 2, 1),
         "always 1 and 0": lambda a, w, R, alpha, beta: zplus(a, w, R),
         "not weighted": lambda a, w, R, alpha, beta: alphabeta(a, w, R, 1, 1),
+        "rounded to whole numbers": lambda a, w, R, alpha, beta: alphabeta(a, w, R, round(alpha), round(beta)),
         "whole numbers only": lambda a, w, R, alpha, beta: alphabeta(a, w, R, int(alpha), int(beta)),
         "divided by z": lambda a, w, R, alpha, beta: a * (R / (a @ w) @ (alpha * w.clamp(min=0) - beta * w.clamp(max=0)).T),
         "common absolute sum": lambda a, w, R, alpha, beta: a * (R / (a @ w.abs()) @ (alpha * w.clamp(min=0) + beta * w.clamp(max=0)).T),
@@ -538,6 +540,11 @@ def test_wrong_answers_that_students_give_are_refused(name, kind):
 
 
 HINTS = {
+    ("lrp_zplus", "a forgotten outside"): "last factor a_i", ("lrp_zplus", "negative relevance dropped"): "negative R_j",
+    ("lrp_zplus", "large eps"): "added to the denominator", ("lrp_zplus", "eps of 0.1 in the denominator"): "added to the denominator",
+    ("lrp_alphabeta", "swapped"): "alpha and beta have changed places", ("lrp_alphabeta", "whole numbers only"): "whole numbers",
+    ("lrp_alphabeta", "rounded to whole numbers"): "whole numbers", ("lrp_alphabeta", "LRP-0"): "divided by its own sum",
+    ("lrp_mlp", "eps 0.01"): "too large",
     ("lrp_zplus", "LRP-0"): "negative weights", ("lrp_zplus", "clamps the weights in place"): "in place",
     ("lrp_epsilon", "bias dropped from z"): "bias", ("lrp_epsilon", "eps without sign"): "sign",
     ("lrp_epsilon", "sign(0) = 0"): "NaN", ("lrp_epsilon", "sign(0) = -1"): "exactly 0",
@@ -567,7 +574,7 @@ def unsolved(*arguments):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unsolved_exercise_is_called_unsolved(name):
-    with pytest.raises(AssertionError, match=f"^{name}: not solved yet"):
+    with pytest.raises(AssertionError, match=f"^{name}: not solved yet$"):
         check(name)(unsolved)
 
 

@@ -181,7 +181,7 @@ def test_grading_again_keeps_points_given_by_hand(course, tmp_path):
     folder, sent, _ = course
     again = tmp_path / "course"
     shutil.copytree(folder, again)
-    with grade.api(NAME, again).gradebook as book:
+    with grade.api(again).gradebook as book:
         written = book.find_grade("judgement", NAME, NAME, "Right")
         written.manual_score = 2.5
         book.db.commit()

@@ -1,6 +1,6 @@
 """Hands out and grades an exercise set with nbgrader: `make assignment NAME=lrp`, `make grade NAME=lrp SUBMISSIONS=folder`.
 
-Everything is written below course/NAME, which is an nbgrader course: `nbgrader formgrader` works there, for the written
+Everything is written below course/NAME, which is an nbgrader course: its Formgrader, in JupyterLab, is for the written
 answers. Students are graded one by one, each in a process of its own, so that a notebook that crashes, never ends or has
 lost its marks costs its student alone, and is named with the reason.
 """
@@ -8,7 +8,6 @@ lost its marks costs its student alone, and is named with the reason.
 import argparse
 import csv
 import html
-import json
 import logging
 import os
 import pathlib
@@ -23,46 +22,36 @@ import psutil
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import GenerateAssignment
-from traitlets.config import Config
+from traitlets.config import Config, PyFileConfigLoader
 
 import exercises
 from run import ROOT
 
 CELL_SECONDS, STUDENT_SECONDS = 60, 600
-CONFIGURATION = """# Written by tools/grade.py, for nbgrader's own commands in this folder.
+CONFIGURATION = """# Written by tools/grade.py, for it and for nbgrader's own commands in this folder.
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
-c.IgnorePattern.enabled, c.IgnorePattern.pattern = True, r"[\\s\\S]*"
+c.IgnorePattern.enabled, c.IgnorePattern.pattern = True, r"[\\s\\S]*"  # else a warning on stderr costs all points
 c.OverwriteCells.add_missing_cells = True
 """
+NO_FEEDBACK = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Feedback</title><p>This notebook could not be graded: {}</p></html>\n'
 
 
 class Reason(Exception):
     """Why a submission gets no points."""
 
 
-# ---------------------------------------------------------------- nbgrader, configured
-
-
-def api(name, course, cell_seconds=CELL_SECONDS):
+def api(course, cell_seconds=CELL_SECONDS):
     """nbgrader on the course folder, with what its defaults get wrong put right."""
     config = exercises.settings()
-    config.CourseDirectory.root, config.CourseDirectory.course_id = str(course), name
-    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
-    config.IgnorePattern.enabled, config.IgnorePattern.pattern = True, r"[\s\S]*"  # else a warning on stderr costs no points
-    config.OverwriteCells.add_missing_cells = True
+    config.merge(PyFileConfigLoader("nbgrader_config.py", str(course)).load_config())
+    config.CourseDirectory.root, config.CourseDirectory.db_url = str(course), f"sqlite:///{course / 'gradebook.db'}"
     config.Execute.timeout = cell_seconds
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
     steps = GenerateAssignment.class_traits()["preprocessors"].default_args[0]
     config.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *steps]
     logging.getLogger("traitlets").propagate = False  # kept in the results, not shown
     return NbGraderAPI(config=Config(config))
-
-
-def environment():
-    """For nbgrader, which calls `alembic` by name, and for the students' kernels, which must find `lib`."""
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MPLBACKEND": "agg"}
 
 
 def assign(name, course):
@@ -74,10 +63,7 @@ def assign(name, course):
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     (course / "nbgrader_config.py").write_text(CONFIGURATION.format(name=name))
-    os.environ.update(environment())
-    result = api(name, course).generate_assignment(name)
-    if not result["success"]:
-        raise Reason(_last_line(result))
+    _success(api(course).generate_assignment(name))
     handout = course / "handout" / source.name
     handout.parent.mkdir(exist_ok=True)
     handout.write_text(exercises.students_copy(nbformat.read(source, 4)), encoding="utf-8")
@@ -100,10 +86,14 @@ def grade(name, submissions, course, cell_seconds=CELL_SECONDS, student_seconds=
                 raise Reason("no notebook found")
             submit(name, course, student, path, release, remarks)
             run_one(name, course, student, cell_seconds, student_seconds)
-            scores, by_hand = _scores(name, course, student)
+            with api(course).gradebook as book:
+                grades = book.find_submission_notebook(name, name, student).grades
+                scores, by_hand = {g.name: g.score or 0.0 for g in grades}, any(g.needs_manual_grade for g in grades)
         except Reason as reason:
             remarks.append(f"NOT GRADED: {reason}")
-            _apologise(course / "feedback" / student / name / f"{name}.html", str(reason))
+            page = course / "feedback" / student / name / f"{name}.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(NO_FEEDBACK.format(html.escape(str(reason))), encoding="utf-8")
         shown = {k.removeprefix("check_"): f"{v:g}" for k, v in scores.items()}
         total, most = f"{sum(scores.values()):g}", f"{sum(points.values()):g}"
         rows.append({"student": student, **shown, "total": total, "max": most, "needs manual grading": "yes" if by_hand else "no", "remark": "; ".join(remarks)})
@@ -118,49 +108,25 @@ def grade(name, submissions, course, cell_seconds=CELL_SECONDS, student_seconds=
 def run_one(name, course, student, cell_seconds, student_seconds):
     """Autograde and feedback for one student, in a process that is ended with all it started when its time is over."""
     command = [sys.executable, __file__, "one", name, student, "--course", str(course), "--cell-seconds", str(cell_seconds)]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        said, error = process.communicate(timeout=student_seconds)
+        _, error = process.communicate(timeout=student_seconds)
     except subprocess.TimeoutExpired:
         for each in [*psutil.Process(process.pid).children(recursive=True), process]:
             each.kill()
         process.communicate()
         raise Reason(f"not finished after {student_seconds} s, and not to be interrupted") from None
-    lines = said.splitlines()
-    result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"reason": (error.splitlines() or ["ended without a word"])[-1]}
-    if result["reason"]:
-        raise Reason(result["reason"])
+    if process.returncode:
+        raise Reason((error.splitlines() or ["ended without a word"])[-1])
 
 
-def _one(name, course, student, cell_seconds):
-    """What runs in that process; its last line of output is the result."""
-    nbgrader = api(name, course, cell_seconds)
-    result = nbgrader.autograde(name, student)
-    if result["success"]:
-        result = nbgrader.generate_feedback(name, student)
-    print("\n" + json.dumps({"reason": None if result["success"] else _last_line(result)}))
-
-
-def _last_line(result):
-    """The exception that a log of nbgrader ends with."""
+def _success(result):
+    """Raises Reason, with the exception that nbgrader's log ends with, unless all went well."""
     text = "\n".join(filter(None, [result.get("log"), result.get("error")]))
     errors = re.findall(r"^\s*(?:\w+\.)*(\w*(?:Error|Exception)\b.*)$", text, re.MULTILINE)
     mine = [line for line in errors if not line.startswith("NbGraderException")]
-    return (mine or errors or text.splitlines() or ["nbgrader gave no reason"])[-1][:300]
-
-
-def _scores(name, course, student):
-    with api(name, course).gradebook as book:
-        grades = book.find_submission_notebook(name, name, student).grades
-        return {g.name: g.score or 0.0 for g in grades}, any(g.needs_manual_grade for g in grades)
-
-
-def _apologise(path, reason):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Feedback</title><p>This notebook could not be graded: {html.escape(reason)}</p></html>\n', encoding="utf-8")
-
-
-# ---------------------------------------------------------------- whose is which
+    if not result["success"]:
+        raise Reason((mine or errors or text.splitlines() or ["nbgrader gave no reason"])[-1][:300])
 
 
 def collected(name, submissions):
@@ -191,14 +157,10 @@ def _student(stem, name):
     return " ".join(filter(None, named.groups())) if named else stem
 
 
-# ---------------------------------------------------------------- mending what students send
-
-
 def submit(name, course, student, path, release, remarks):
     """Puts the mended notebook, and nothing else that was sent, into nbgrader's folder."""
     try:
-        submitted = nbformat.reads(path.read_text(encoding="utf-8"), 4)
-        notebook = mended(submitted, release, remarks)
+        notebook = mended(nbformat.reads(path.read_text(encoding="utf-8"), 4), release, remarks)
     except Exception as error:
         raise Reason(f"not a readable notebook ({type(error).__name__})") from None
     for folder in ("submitted", "autograded", "feedback"):
@@ -210,72 +172,78 @@ def submit(name, course, student, path, release, remarks):
 
 def mended(submitted, release, remarks):
     """The student's cells with the marks of the release: its metadata, its checks and its points, each once."""
-    marked = [cell for cell in release.cells if "nbgrader" in cell.metadata]
-    sent = [cell for cell in submitted.cells if cell.cell_type in ("code", "markdown", "raw")]
-    cells, ids = [_fresh(cell) for cell in sent], [cell.get("id") or cell.metadata.get("id") for cell in sent]
-    marks = [mark if isinstance(mark := cell.metadata.get("nbgrader"), dict) else {} for cell in sent]
-    previous = None
-    for cell in marked:
+    cells = [cell for cell in submitted.cells if cell.cell_type in ("code", "markdown", "raw")]
+    new, place = {}, -1  # by identity: a copied cell equals its original
+    for cell in (cell for cell in release.cells if "nbgrader" in cell.metadata):
         own, name = cell.metadata.nbgrader, cell.metadata.nbgrader.grade_id
-        copies = [i for i, mark in enumerate(marks) if mark.get("grade_id") == name]
+        copies = [c for c in cells if _mark(c).get("grade_id") == name]
         if len(copies) > 1:
             remarks.append(f"{name}: the cell was copied, one of them is graded")
-        changed = [i for i in copies if cells[i].source.strip() != cell.source.strip()] if own.solution else []
-        place = (changed[-1:] or copies[:1] or _without_mark(cell, cells, ids, marks, remarks) or [None])[0]
-        if place is None:
+        changed = [c for c in copies if own.solution and c.source.strip() != cell.source.strip()]
+        found = changed[-1:] or copies[:1] or _without_mark(cell, [c for c in cells if id(c) not in new], remarks)
+        if not found:
             remarks.append(f"{name}: the cell was missing, put back")
-            place = 0 if previous is None else cells.index(previous) + 1
-            for row, value in ((cells, _fresh(cell)), (marks, {}), (ids, None)):
-                row.insert(place, value)
-        elif own.locked and cells[place].source.strip() != cell.source.strip():
+            cells.insert(place + 1, cell)
+        elif own.locked and found[0].source.strip() != cell.source.strip():
             remarks.append(f"{name}: the locked cell was changed, put back")
-        if own.get("points") is not None and marks[place].get("points", own.points) != own.points:
+        sent = (found or [cell])[0]
+        if own.get("points") is not None and _mark(sent).get("points", own.points) != own.points:
             remarks.append(f"{name}: the points were changed, put back")
-        previous = cells[place] = _fresh(cell, cell.source if own.locked else cells[place].source)
-        previous.metadata.nbgrader = own
-    return nbformat.v4.new_notebook(cells=cells, metadata=release.metadata)
+        place = next(i for i, c in enumerate(cells) if c is sent)
+        new[id(sent)] = _fresh(cell, cell.source if own.locked else sent.source)
+        new[id(sent)].metadata.nbgrader = own
+    return nbformat.v4.new_notebook(cells=[new.get(id(cell)) or _fresh(cell, cell.source) for cell in cells], metadata=release.metadata)
 
 
-def _without_mark(cell, cells, ids, marks, remarks):
-    """Where a cell that has lost its mark still is: by its id, by its text, by the function it defines."""
+def _without_mark(cell, candidates, remarks):
+    """The cell that has lost its mark: known by its id, by its text, by the function it defines."""
     name = cell.metadata.nbgrader.grade_id
-    free = [i for i in range(len(cells)) if not marks[i].get("grade_id") and "nbgrader" not in cells[i].metadata and cells[i].cell_type == cell.cell_type]
-    found = [i for i in free if ids[i] == cell.id] or [i for i in free if cells[i].source.strip() == cell.source.strip()]
+    free = [c for c in candidates if not _mark(c).get("grade_id") and c.cell_type == cell.cell_type]
+    found = [c for c in free if (c.get("id") or c.metadata.get("id")) == cell.id] or [c for c in free if c.source.strip() == cell.source.strip()]
     if not found and cell.metadata.nbgrader.solution:
-        found = [i for i in free if re.search(rf"^def {re.escape(name)}\(", cells[i].source, re.MULTILINE)][-1:]
+        found = [c for c in free if re.search(rf"^def {re.escape(name)}\(", c.source, re.MULTILINE)][-1:]
     if found:
         remarks.append(f"{name}: the cell had lost its mark, found again")
     return found[:1]
 
 
-def _fresh(cell, source=None):
-    """A cell of that kind with nothing but its text."""
-    new = {"code": nbformat.v4.new_code_cell, "raw": nbformat.v4.new_raw_cell}.get(cell.cell_type, nbformat.v4.new_markdown_cell)
-    return new(cell.source if source is None else source)
+def _mark(cell):
+    mark = cell.metadata.get("nbgrader")
+    return mark if isinstance(mark, dict) else {}
+
+
+def _fresh(cell, source):
+    """A cell of that kind with nothing but this text."""
+    return getattr(nbformat.v4, f"new_{cell.cell_type}_cell")(source)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=["assignment", "grade", "one"])
     parser.add_argument("name", help="the exercise set, such as lrp")
-    parser.add_argument("submissions", nargs="?", help="the folder with what students sent")
+    parser.add_argument("submissions", nargs="?", help="the folder with what students sent; for `one` the student")
     parser.add_argument("--course", help="where to write (course/NAME)")
     parser.add_argument("--cell-seconds", type=int, default=CELL_SECONDS)
     parser.add_argument("--student-seconds", type=int, default=STUDENT_SECONDS)
     given = parser.parse_args()
     course = pathlib.Path(given.course or ROOT / "course" / given.name).resolve()
-    if given.verb == "one":
-        return _one(given.name, course, given.submissions, given.cell_seconds)
+    # nbgrader calls `alembic` by name, and the students' kernels must find `lib`
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.environ.update(PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", MPLBACKEND="agg")
     if given.verb == "grade" and not os.path.isdir(given.submissions or ""):
         parser.error("name the folder with the submissions: make grade NAME=lrp SUBMISSIONS=folder")
     try:
         if given.verb == "assignment":
             print(f"For the class: {assign(given.name, course)}")
+        elif given.verb == "one":  # what run_one starts; its last line on stderr is the reason
+            nbgrader = api(course, given.cell_seconds)
+            _success(nbgrader.autograde(given.name, given.submissions))
+            _success(nbgrader.generate_feedback(given.name, given.submissions))
         else:
             grade(given.name, given.submissions, course, given.cell_seconds, given.student_seconds)
             print(f"Grades: {course / 'grades.csv'}\nFeedback: {course / 'feedback'}")
     except Reason as reason:
-        sys.exit(f"{given.name}: {reason}")
+        sys.exit(str(reason))
 
 
 if __name__ == "__main__":

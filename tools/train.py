@@ -34,6 +34,9 @@ CARD = """# {name}
 def split_of(name: str) -> tuple[data.Split, str, int]:
     if name.startswith("digits"):
         return data.digits(), "scikit-learn's digits (UCI optical recognition of handwritten digits, CC BY 4.0)", 60
+    if name.startswith("reviews"):
+        train, test = data.reviews(6000, seed=1), data.reviews(1000, seed=2)
+        return data.Split(train.words, train.labels, test.words, test.labels), "`lib.data.reviews(6000, seed=1)`; tested on `reviews(1000, seed=2)`", 15
     train, test = data.scenes(4000, seed=1), data.scenes(1000, seed=2, context=0.25)
     text = "`lib.data.scenes(4000, seed=1)`; tested on `scenes(1000, seed=2, context=0.25)`, where the background says less"
     return data.Split(train.images, train.labels, test.images, test.labels), text, 12

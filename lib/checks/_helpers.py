@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 TOLERANCE = 1e-4  # relative and absolute
+UNSOLVED = "not solved yet"
 
 _tensor, _as_tensor, _enable_grad, _is_grad_enabled = torch.tensor, torch.as_tensor, torch.enable_grad, torch.is_grad_enabled
 _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_dtype
@@ -65,7 +66,8 @@ def judge(name: str, answer: Callable, probes: Sequence[Probe], reference: Calla
             problem = _try(name, answer, probe, reference, slips, hint)
             if problem is not None:
                 problem, cause = problem
-                raise AssertionError(f"{name}: {problem} (seen with {probe.kind})") from cause
+                where = "" if problem == UNSOLVED else f" (seen with {probe.kind})"
+                raise AssertionError(f"{name}: {problem}{where}") from cause
 
 
 def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: Sequence[Slip], hint: str) -> tuple[str, BaseException | None] | None:
@@ -77,7 +79,7 @@ def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: 
         # The contracts name no dtype: an answer that insists on single precision is judged in single precision.
         problem = _call_twice(answer, tuple(map(_single, probe.arguments)), wanted)
     if isinstance(problem, NotImplementedError):
-        return "not solved yet", None
+        return UNSOLVED, None
     if isinstance(problem, BaseException):
         return f"raises {type(problem).__name__}: {problem}", problem
     if isinstance(problem, _Wrong):

@@ -4,6 +4,7 @@ Each takes a student's function, returns None if it is right and raises Assertio
 are the equations as loops over Python floats, one number at a time.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -22,8 +23,8 @@ def check_lrp_zplus(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     def part(a: Matrix, w: Matrix) -> Callable[[int, int, int], float]:
         return lambda n, i, j: a[n][i] * max(w[i][j], 0.0)
 
-    def equation(a: Matrix, w: Matrix, R: Matrix) -> Matrix:
-        return _shared(R, len(w), part(a, w))
+    def equation(a: Matrix, w: Matrix, R: Matrix, eps: float = 0.0) -> Matrix:
+        return _shared(R, len(w), part(a, w), eps=eps)
 
     def draw(n: int, i: int, j: int, size: float = 1.0, zeros: bool = False) -> Callable[[Draw], tuple]:
         def drawn(d: Draw) -> tuple:
@@ -40,7 +41,7 @@ def check_lrp_zplus(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
         Probe("as many samples as inputs and outputs", first(draw(4, 4, 4), fit)),
         Probe("zeros among the activations", first(draw(4, 6, 2, zeros=True), fit)),
         Probe("one output", first(draw(3, 5, 1), fit)),
-        Probe("one input", (_row(0.5, 2.0)[:, None], _row(1.0, 3.0)[None], torch.tensor([[1.0, -2.0], [0.0, 4.0]]))),
+        Probe("one input", (torch.tensor([[0.5], [2.0]]), torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, -2.0], [0.0, 4.0]]))),
         Probe("large numbers in double precision", first(draw(3, 5, 4, size=1e3), fit, torch.float64)),
     ]
     slips = [
@@ -56,6 +57,12 @@ def check_lrp_zplus(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
              lambda a, w, R: _shared(R, len(w), lambda n, i, j: max(w[i][j], 0.0))),
         Slip("what is normalised runs over j; it must run over the inputs i, so that each neuron j gives away all of R_j",
              lambda a, w, R: _shared(R, len(w), part(a, w), by_input=True)),
+        Slip("the last factor a_i is missing: an input that is 0 contributes nothing and gets nothing",
+             lambda a, w, R: _shared(R, len(w), lambda n, i, j: max(w[i][j], 0.0), _total(len(w), part(a, w)))),
+        Slip("negative R_j are set to 0; relevance has a sign, and only the weights are clipped",
+             lambda a, w, R: equation(a, w, [[max(r, 0.0) for r in row] for row in R])),
+        *(Slip("something is added to the denominator; it is the plain sum, never 0 here, so that the shares of each j sum to 1",
+               lambda *probe, eps=eps: equation(*probe, eps)) for eps in (1e-4, 1e-3, 1e-2, 0.1, 0.25, 0.5, 1.0)),
         *_about_batches(equation),
     ]
     judge("lrp_zplus", answer, probes, equation, slips, "the shares of the inputs in R_j are not those of the equation; do they sum to R_j for each j?")
@@ -142,7 +149,10 @@ def check_lrp_alphabeta(answer: Callable[[Tensor, Tensor, Tensor, float, float],
     slips = [
         Slip("the negative shares are added; beta times the negative shares is subtracted, so that relevance is conserved",
              lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, -beta)),
-        Slip("alpha and beta have changed places", lambda a, w, R, alpha, beta: mixed(a, w, R, -beta, -alpha)),
+        Slip("alpha and beta have changed places", lambda a, w, R, alpha, beta: mixed(a, w, R, beta, alpha)),
+        Slip("the two sides have changed places: alpha goes with the positive shares", lambda a, w, R, alpha, beta: mixed(a, w, R, -beta, -alpha)),
+        *(Slip("alpha and beta are rounded to whole numbers; they can be 1.5 and 0.5",
+               lambda a, w, R, alpha, beta, whole=whole: mixed(a, w, R, whole(alpha), whole(beta))) for whole in (int, round)),
         Slip("alpha multiplies both sides", lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, alpha)),
         Slip("alpha and beta are not used", lambda a, w, R, alpha, beta: mixed(a, w, R, 1, 1)),
         Slip("beta is not used", lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, 1)),
@@ -156,7 +166,7 @@ def check_lrp_alphabeta(answer: Callable[[Tensor, Tensor, Tensor, float, float],
              lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, beta, by_input=True)),
         *_about_batches(equation),
     ]
-    judge("lrp_alphabeta", answer, probes, equation, slips, "the shares are not those of the equation; each side has its own sum, and alpha - beta = 1 keeps the total")
+    judge("lrp_alphabeta", answer, probes, equation, slips, "the result is not that of the equation; each side is divided by its own sum over i, then alpha multiplies the positive side and beta the negative one")
 
 
 def check_lrp_zb(answer: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
@@ -208,7 +218,7 @@ def check_lrp_zb(answer: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tens
         Slip("what is normalised runs over j; it must run over the inputs i", lambda x, w, R, l, h: _shared(R, len(w), part(x, w, l, h), by_input=True)),
         Slip("results depend on the other samples of the batch: the denominator is summed over them",
              lambda x, w, R, l, h: _shared(R, len(w), part(x, w, l, h), lambda n, j: sum(_total(len(w), part(x, w, l, h))(m, j) for m in range(len(x))))),
-        Slip("the relevances of a batch are averaged or summed; every sample has its own", lambda *probe: _pooled(equation(*probe))),
+        *_about_batches(equation),
     ]
     judge("lrp_zb", answer, probes, equation, slips, "the shares are not those of the equation; every numerator must be >= 0 and the shares of each j must sum to 1")
 
@@ -242,8 +252,8 @@ def check_absorbed_by_bias(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Te
     slips = [
         Slip("the sign is wrong: what is absorbed is what is missing below, sum_j R_j - sum_i R_i", lambda *probe: [-v for v in equation(*probe)]),
         Slip("this is what reaches the inputs, not what the biases keep", lambda a, w, b, R: [sum(r) - v for r, v in zip(R, equation(a, w, b, R))]),
-        Slip("absolute values are taken; a bias can also give relevance away", lambda *probe: [abs(v) for v in equation(*probe)]),
-        Slip("absolute values are taken; a bias can also give relevance away", lambda *probe: [sum(map(abs, row)) for row in kept(*probe)]),
+        *(Slip("absolute values are taken; a bias can also give relevance away", slip)
+          for slip in (lambda *probe: list(map(abs, equation(*probe))), lambda *probe: [sum(map(abs, row)) for row in kept(*probe)])),
         Slip("the bias is missing in the denominator z_j", lambda *probe: [sum(row) for row in kept(*probe, bias=False)]),
         Slip("the biases are summed as they are; their share in R_j is asked for", lambda a, w, b, R: [sum(b)] * len(R)),
         Slip("the mean over the neurons is taken; the sum is asked for", lambda *probe: [sum(row) / len(row) for row in kept(*probe)]),
@@ -286,16 +296,16 @@ def check_lrp_mlp(answer: Callable[[nn.Sequential, Tensor, Tensor], Tensor]) -> 
              lambda m, x, c: [[r / v if v else 0.0 for r, v in zip(*rows)] for rows in zip(equation(m, x, c), x)]),
         Slip("it starts with 1; relevance starts with the logit f_c(x)", lambda *probe: equation(*probe, start=lambda logits, k: {k: 1.0})),
         Slip("it starts with a probability; relevance starts with the logit f_c(x)",
-             lambda *probe: equation(*probe, start=lambda logits, k: {k: _softmax(logits)[k]})),
+             lambda *probe: equation(*probe, start=lambda logits, k: {k: 1 / sum(math.exp(v - logits[k]) for v in logits)})),
         Slip("it starts with the predicted class; the class c of each sample is asked for",
              lambda *probe: equation(*probe, start=lambda logits, k: {logits.index(max(logits)): max(logits)})),
         Slip("it starts with all logits; only that of class c is explained", lambda *probe: equation(*probe, start=lambda logits, k: dict(enumerate(logits)))),
         Slip("every sample is explained for the class of the first one", lambda m, x, c: equation(m, x, [c[0]] * len(c))),
         Slip("the biases are missing in the denominators; they must stay there and keep their share", lambda *probe: equation(*probe, bias=False)),
-        Slip("the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6", lambda *probe: equation(*probe, eps=1e-2)),
-        Slip("the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6", lambda *probe: equation(*probe, eps=1e-1)),
+        *(Slip("the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6",
+               lambda *probe, eps=eps: equation(*probe, eps=eps)) for eps in (1e-4, 1e-3, 1e-2, 0.1)),
         Slip("absolute values are taken; relevance has a sign", lambda *probe: [list(map(abs, row)) for row in equation(*probe)]),
-        Slip("the relevances of a batch are averaged or summed; every sample has its own", lambda *probe: _pooled(equation(*probe))),
+        *_about_batches(equation),
     ]
     judge("lrp_mlp", answer, probes, equation, slips, "the relevances are not those of LRP-0; does each layer divide by its own z_j, bias included?")
 
@@ -307,10 +317,10 @@ def _total(inputs: int, part: Callable[[int, int, int], float]) -> Callable[[int
     return lambda n, j: sum(part(n, i, j) for i in range(inputs))
 
 
-def _shared(R: Matrix, inputs: int, part: Callable, total: Callable | None = None, by_input: bool = False) -> Matrix:
+def _shared(R: Matrix, inputs: int, part: Callable, total: Callable | None = None, by_input: bool = False, eps: float = 0.0) -> Matrix:
     """R_i = sum_j part(n, i, j) / total(n, j) R_j, where total is the sum of part over the inputs unless given.
 
-    by_input: the slip of normalising over j instead.
+    Slips: by_input normalises over j instead, eps is added to the denominator.
     """
     total = total or _total(inputs, part)
     rows = []
@@ -320,7 +330,7 @@ def _shared(R: Matrix, inputs: int, part: Callable, total: Callable | None = Non
             received = 0.0
             for j, relevance in enumerate(above):
                 whole = sum(part(n, i, k) for k in range(len(above))) if by_input else total(n, j)
-                received += part(n, i, j) / whole * relevance
+                received += part(n, i, j) / (whole + eps) * relevance
             row.append(received)
         rows.append(row)
     return rows
@@ -353,11 +363,6 @@ def _backward(layers: list[tuple[Matrix, list[float]]], x: list[float], k: int, 
     return relevance
 
 
-def _softmax(logits: list[float]) -> list[float]:
-    powers = [2.718281828459045**v for v in logits]
-    return [p / sum(powers) for p in powers]
-
-
 def _pooled(rows: Matrix) -> Matrix:
     mean = [sum(column) / len(rows) for column in zip(*rows)]
     return [mean] * len(rows)
@@ -368,10 +373,6 @@ def _about_batches(equation: Callable) -> list[Slip]:
 
 
 # ---------------------------------------------------------------- parts of probes
-
-
-def _row(*values: float) -> Tensor:
-    return torch.tensor(values)
 
 
 def _with_zeros(a: Tensor) -> Tensor:
