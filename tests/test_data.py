@@ -161,3 +161,45 @@ def test_arguments_out_of_range_are_refused(options, message):
 @pytest.mark.parametrize("example", doctest.DocTestFinder().find(data), ids=lambda example: example.name)
 def test_the_examples_of_the_docstrings_run(example):
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+# ---------------------------------------------------------------- reviews
+
+
+def test_reviews_are_what_they_say():
+    r = data.reviews(500, seed=4)
+    assert r.words.shape == r.evidence.shape == r.negations.shape == (500, 24) and r.words.dtype == torch.long
+    assert ((r.evidence.sum(1) > 0).long() == r.labels).all() and (r.evidence.sum(1) != 0).all()
+    assert (r.evidence[r.words == 0] == 0).all() and not r.negations[r.words == 0].any()
+    assert (r.words.diff(dim=1)[(r.words[:, :-1] != 0)] != -r.words[:, :-1][r.words[:, :-1] != 0]).all()  # no gap: padding is on the left
+    praise, blame = ({data.VOCABULARY.index(w) for w in data._WORDS[kind].split()} for kind in ("good", "bad"))
+    for words, evidence, negations in zip(r.words.tolist(), r.evidence.tolist(), r.negations.tolist()):
+        turned = 1
+        for word, sign, negates in zip(words, evidence, negations):
+            turned = -1 if negates else 1 if data.VOCABULARY[word] in ("and", "but") else turned
+            assert sign == (turned if word in praise else -turned if word in blame else 0)
+
+
+def test_reviews_depend_on_the_seed_alone():
+    state = torch.get_rng_state()
+    one, two, other = data.reviews(50, seed=1), data.reviews(50, seed=1), data.reviews(50, seed=2)
+    assert torch.equal(one.words, two.words) and not torch.equal(one.words, other.words)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_share_of_negated_clauses_is_as_asked():
+    assert not data.reviews(100, seed=0, negated=0).negations.any()
+    r = data.reviews(2000, seed=0, negated=0.5)
+    clauses = (r.words == data.VOCABULARY.index("the")).sum().item()
+    assert abs(r.negations.sum().item() / clauses - 0.5) < 5 * 0.5 / clauses**0.5 + 0.02  # ties, which are drawn again, shift it a little
+
+
+@pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 3, "negated": 1.5}])
+def test_bad_arguments_of_reviews_are_named(arguments):
+    with pytest.raises(ValueError, match="n, negated"):
+        data.reviews(seed=0, **arguments)
+
+
+def test_measurements_are_there():
+    scaling = data.measured("scaling")
+    assert scaling["unit"][0] == 1 and len(scaling["depth"]) == len(scaling["unit"]) == len(scaling["lrp"])
