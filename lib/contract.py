@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,11 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
     try:
         for module in training:
             module.training = False
-        with torch.inference_mode(False):  # its tensors could not be differentiated
+        with ExitStack() as stack:
+            if torch.is_inference_mode_enabled():  # its tensors could not be differentiated
+                stack.enter_context(torch.inference_mode(False))
+            if torch.is_autocast_enabled(x.device.type):  # relevance is computed in the precision of x
+                stack.enter_context(torch.autocast(x.device.type, enabled=False))
             yield
     finally:
         for current, before in buffers:

@@ -135,7 +135,7 @@ def replace(value: Any, stand_in: dict[int, Any]) -> Any:
         return stand_in[id(value)]
     if type(value) is dict:
         return {key: replace(item, stand_in) for key, item in value.items()}
-    if type(value) in (tuple, list):
+    if type(value) in (tuple, list) and value and type(value[0]) is not int:
         return type(value)([replace(item, stand_in) for item in value])
     if isinstance(value, tuple) and any(id(item) in stand_in for item in value):  # a named tuple: max, topk, sort
         return type(value)([replace(item, stand_in) for item in value])

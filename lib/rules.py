@@ -100,6 +100,10 @@ class ZPlus:
     Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes R_i >= 0.
     """
 
+    def forward(self, layer: LinearMap) -> Tensor:
+        with torch.no_grad():  # the way back goes through the positive part alone
+            return layer.apply(layer.a, layer.weight, layer.bias)
+
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share(_part(layer, positive=True), layer.a, relevance)
 

@@ -117,9 +117,10 @@ class Tracer(TorchFunctionMode):
         for value in values:
             if id(value) in self._traced:
                 found.append(value)
-            elif isinstance(value, Tensor) and type(value) is not nn.Parameter:
-                self._constants[id(value)] = value
-            elif isinstance(value, (tuple, list)):
+            elif isinstance(value, Tensor):
+                if type(value) is not nn.Parameter:
+                    self._constants[id(value)] = value
+            elif isinstance(value, (tuple, list)) and value and type(value[0]) is not int:  # strides and the like hold no tensor
                 found += self._inputs(value)
         return found
 
@@ -204,7 +205,7 @@ class Tracer(TorchFunctionMode):
         for output in step.outputs:
             self._traced[id(output)] = output
         for known in (*keeps, self._gates) if step.family != "linear" else keeps:
-            if all(id(t) in known for t in step.inputs):
+            if known and all(id(t) in known for t in step.inputs):
                 known.update(map(id, step.outputs))
 
     def _pass(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
@@ -280,9 +281,9 @@ class Tracer(TorchFunctionMode):
     def _graph(self, family: str, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
         """Run the operation in a small graph of its own, so that torch knows the way back."""
         others = name in SEVERAL and len(inputs) < len(tensors(args))  # constants among the values
-        inputs = list({id(t): t for t in inputs}.values())
+        inputs = inputs if len(inputs) == 1 else list({id(t): t for t in inputs}.values())
         leaves = [t.detach().requires_grad_() for t in inputs]
-        stand_in = dict(zip(map(id, inputs), leaves))
+        stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
         written = args[0] if in_place else None
         with torch.enable_grad():
             if in_place:
@@ -379,6 +380,7 @@ def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> t
 
     Raises ValueError if the scores do not depend on x, or in part through operations that are not seen.
     """
+    model = getattr(model, "_orig_mod", model)  # a compiled model is traced as it was written
     with Tracer(model, x, rule_of) as tracer:
         scores = tracer.latest(model(x))
     if isinstance(scores, Tensor) and not tracer.depends_on_input(scores):
