@@ -156,24 +156,30 @@ def measure(model: nn.Module, x: Tensor, rounds: int, methods: dict[str, Callabl
 
 
 def scaling() -> dict[str, list[float]]:
-    """CPU time of LRP-epsilon and of the unit by depth, in units of the shortest network's forward + backward pass."""
-    depths = [2, 5, 10, 20, 50, 100]
-    x = torch.rand(64, 16, 14, 14, generator=torch.Generator().manual_seed(0))
-    times: dict[str, list[float]] = {"unit": [], "lrp": []}
-    for depth in depths:
-        with models.seeded(0):
-            layers = [layer for _ in range(depth) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())]
-            model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 14 * 14, 10)).eval().requires_grad_(False)
-        calls = {"unit": unit, "lrp": lambda model, x: lrp(model, x, rules=Epsilon())}
-        rounds: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in tqdm(range(12), leave=False, desc=f"depth {depth}"):
-            for name, call in calls.items():
-                began = time.process_time()
-                call(model, x)
-                rounds[name].append(time.process_time() - began)
-        for name in calls:
-            times[name].append(float(np.quantile(rounds[name], 0.2)))
-    return {"depth": depths} | {name: [round(value / times["unit"][0], 2) for value in values] for name, values in times.items()}
+    """CPU time of LRP-epsilon and of the unit by depth and by batch, each in units of the smallest case's forward + backward pass."""
+    depths, batches = [2, 5, 10, 20, 50, 100], [8, 16, 32, 64, 128, 256]
+    by_depth = [chain_times(depth, 64) for depth in depths]
+    by_batch = [chain_times(10, batch) for batch in batches]
+    result: dict[str, list[float]] = {"depth": depths, "batch": batches}
+    for name, times in (("", by_depth), (" by batch", by_batch)):
+        for k, which in enumerate(("unit", "lrp")):
+            result[which + name] = [round(time[k] / times[0][0], 2) for time in times]
+    return result
+
+
+def chain_times(depth: int, batch: int) -> tuple[float, float]:
+    """CPU seconds of the unit and of LRP-epsilon for a chain of `depth` convolutions."""
+    x = torch.rand(batch, 16, 14, 14, generator=torch.Generator().manual_seed(0))
+    with models.seeded(0):
+        layers = [layer for _ in range(depth) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())]
+        model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 14 * 14, 10)).eval().requires_grad_(False)
+    times: list[list[float]] = [[], []]
+    for _ in tqdm(range(15), leave=False, desc=f"depth {depth}, batch {batch}"):
+        for kept, call in zip(times, (unit, lambda model, x: lrp(model, x, rules=Epsilon()))):
+            began = time.process_time()
+            call(model, x)
+            kept.append(time.process_time() - began)
+    return float(np.quantile(times[0], 0.2)), float(np.quantile(times[1], 0.2))
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ import exercises
 import grade
 
 NAME = "lrp"
-POINTS = {"lrp_zplus": 2, "lrp_epsilon": 2, "absorbed_by_bias": 1, "lrp_alphabeta": 2, "lrp_zb": 2, "lrp_mlp": 3, "judgement": 3}
+POINTS = {"lrp_zplus": 2, "lrp_epsilon": 2, "absorbed_by_bias": 1, "lrp_alphabeta": 2, "lrp_zb": 2, "lrp_mlp": 3, "judgement": 3,
+          "deep_lift_layer": 2, "lstm_word_relevance": 2, "one_class_relevance": 2}  # fmt: skip
 CHECKED = sum(POINTS.values()) - POINTS["judgement"]
 EVERYTHING = set(POINTS)
 WRITTEN = "Epsilon stays near the function; I would flip pixels and randomise weights."

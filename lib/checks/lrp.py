@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ._helpers import Draw, Probe, Slip, first, judge, to_plain
+from .lrp_networks import check_deep_lift_layer, check_lstm_word_relevance, check_one_class_relevance  # noqa: F401
 
 Matrix = list[list[float]]
 
