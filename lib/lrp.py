@@ -79,8 +79,9 @@ def lrp(
         if isinstance(rules, (list, tuple)) and len(rules) != (count := len({step.linear.index for step in steps if step.linear})):
             raise ValueError(f"rules: expected {count} rules, one for each linear map of the model, got {len(rules)}")
         chosen = class_index(scores, target)[:, None]
-        if return_layers and len(x) > 1 and any(_moves_samples(step, len(x)) for step in steps):
-            return _one_by_one([lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))])
+        if len(x) > 1 and (return_layers or _boxes_of_many(steps, len(x))) and any(_moves_samples(step, len(x)) for step in steps):
+            result = _one_by_one([lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))])
+            return result if return_layers else result[0]
         start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
         return _backward(steps, x, scores, start, return_layers)
 
@@ -148,11 +149,12 @@ def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, accou
 
 def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     if step.family == "pass":
-        return above if above[0].dtype == step.inputs[0].dtype else [above[0].to(step.inputs[0].dtype)]
+        same = above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point  # the relevance of word numbers
+        return above if same else [above[0].to(dtype)]
     if step.family == "linear":
         return [step.rule.propagate(step.linear, above[0])]
     if step.family == "route":
-        return step.pull(above)
+        return step.pull(above) if step.inputs[0].is_floating_point() else _route_words(step, above)
     if step.family == "recurrent":
         return [step.recurrence.backward(above, step.outputs)]
     if step.family == "embedding":
@@ -163,6 +165,13 @@ def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     whole = step.outputs if step.family == "share" else [_directional(z, a) for z, a in zip(step.results, step.leaves)]
     messages = [None if r is None else divide(r, z) for r, z in zip(above, whole)]
     return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(messages))]
+
+
+def _route_words(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
+    """Word numbers move in double precision, which holds them exactly; their relevance keeps its own."""
+    dtype = next(r.dtype for r in above if r is not None)
+    below = step.pull([None if r is None else r.double() for r in above])
+    return [None if r is None else r.to(dtype) for r in below]
 
 
 def _directional(z: Tensor, a: Tensor) -> Tensor:
@@ -178,6 +187,12 @@ def _moves_samples(step: Step, count: int) -> bool:
     moved = step.operation in ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "adjoint") and (
         (step.leaves[0].shape[0], step.leaves[0].stride(0)) != (step.results[0].shape[0], step.results[0].stride(0)))
     return moved or step.family == "recurrent" or any(output.numel() % count for output in step.outputs)
+
+
+def _boxes_of_many(steps: list[Step], count: int) -> bool:
+    """Whether a `ZBox` would take its own bounds from several samples, because they were moved before."""
+    boxes = [k for k, step in enumerate(steps) if isinstance(step.rule, ZBox) and (step.rule.low is None or step.rule.high is None)]
+    return bool(boxes) and any(_moves_samples(step, count) for step in steps[:boxes[-1]])
 
 
 def _one_by_one(results: list[tuple[Tensor, list[Layer]]]) -> tuple[Tensor, list[Layer]]:

@@ -14,22 +14,22 @@ from torch import Tensor
 
 PASS = set(
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign sigmoid log_sigmoid hardtanh "
-    "hardswish hardsigmoid threshold clamp clamp_min neg negative dropout dropout1d dropout2d dropout3d alpha_dropout "
-    "feature_dropout feature_alpha_dropout contiguous clone to float double half bfloat16 type type_as positive".split()
+    "hardswish hardsigmoid threshold clamp clip clamp_min clamp_max neg negative dropout dropout1d dropout2d dropout3d alpha_dropout "
+    "feature_dropout feature_alpha_dropout contiguous clone to cpu cuda float double half bfloat16 type type_as positive".split()
 )
 ROUTE = set(
     "reshape reshape_as view view_as flatten unflatten ravel permute transpose swapaxes swapdims movedim moveaxis t T mT adjoint squeeze "
     "unsqueeze expand expand_as broadcast_to repeat tile repeat_interleave chunk split tensor_split unbind getitem narrow "
     "select index_select gather take_along_dim cat concat concatenate stack hstack vstack pad roll flip pixel_shuffle "
     "pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-    "adaptive_max_pool3d max min amax amin maximum minimum sort topk where masked_fill".split()
+    "adaptive_max_pool3d max_unpool1d max_unpool2d max_unpool3d max min amax amin maximum minimum sort topk where masked_fill".split()
 )
 SEVERAL = set("cat concat concatenate stack hstack vstack max min maximum minimum where".split())  # of those above
 SHARE = set(
     "add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d interpolate upsample cumsum fold".split()
+    "adaptive_avg_pool3d interpolate upsample cumsum fold index_add scatter_add".split()
 )
-DENSE = {"linear", "matmul", "mm"}
+DENSE = {"linear", "matmul", "mm", "addmm"}
 CONVOLUTION = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 CONSTANT = set("zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty new_tensor".split())
 CONSTANT |= {"argmax", "argmin", "argsort", "nonzero"}  # positions, not values
@@ -37,9 +37,10 @@ CONSTANT |= {"argmax", "argmin", "argsort", "nonzero"}  # positions, not values
 
 PRODUCT = {"mul", "multiply", "matmul", "mm", "bmm", "einsum"}
 QUOTIENT = {"div", "divide", "true_divide", "truediv"}
-GATE = {"sigmoid", "hardsigmoid", "softmax", "rsqrt", "reciprocal"}  # what multiplies a signal without being one
+GATE = {"sigmoid", "hardsigmoid", "softmax", "rsqrt", "reciprocal", "exp", "erf"}  # what multiplies a signal without being one
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 TAYLOR = {"local_response_norm"}
+ELEMENTWISE = PASS | QUOTIENT | set("add sub subtract rsub mul multiply pow square exp log log1p".split())
 
 
 def layer_norm(x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
@@ -105,13 +106,31 @@ def opened(function: Callable) -> Callable:
 
 def scale_outputs(weight: Tensor, scale: Tensor, operation: str) -> Tensor:
     """The weight with each output channel multiplied by its scale."""
-    if operation in ("matmul", "mm"):
+    if operation in ("matmul", "mm", "addmm"):
         return weight * scale
     if not operation.startswith("conv_transpose"):
         return weight * scale.view(-1, *[1] * (weight.dim() - 1))
     groups = len(scale) // weight.shape[1]  # a transposed weight is (in, out / groups, ...)
     per_input = scale.view(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1).reshape(weight.shape[:2])
     return weight * per_input.view(*weight.shape[:2], *[1] * (weight.dim() - 2))
+
+
+def hand_written_activation(factors: Sequence[Tensor], steps: Sequence[Any]) -> list[Tensor]:
+    """The signal x of a product like x * tanh(softplus(x)): a factor computed from x alone, neuron by neuron; else nothing."""
+    for signal, factor in (factors, factors[::-1]):
+        x = signal
+        for step in reversed(steps):
+            if step.outputs[0] is x and len(step.inputs) == 1 and step.operation in ("mul", "div", "truediv"):
+                x = step.inputs[0]  # of 0.5 * x
+        alone, active = {id(x)}, set()
+        for step in steps:
+            if step.operation in ELEMENTWISE and step.outputs[0].shape == x.shape and all(id(t) in alone for t in step.inputs):
+                alone.add(id(step.outputs[0]))
+                if step.operation in PASS or any(id(t) in active for t in step.inputs):
+                    active.add(id(step.outputs[0]))
+        if id(factor) in active:
+            return [signal]
+    return []
 
 
 @lru_cache(maxsize=None)

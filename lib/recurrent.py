@@ -183,6 +183,30 @@ def recurrence(kind: str, call: Callable, args: tuple, make_map: Callable[[Tenso
     return Recurrence(cells, batch_first, x.dim() == 2), x, states
 
 
+def _lstm_cell(x: Tensor, states: tuple[Tensor, Tensor], w: Tensor, u: Tensor, b: Tensor | None = None, d: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    h, c = states
+    c = c + 0 * x.sum(-1, keepdim=True)  # a first state is a signal like the others, no number that the gate would speak for
+    i, f, g, o = (F.linear(x, w, b) + F.linear(h, u, d)).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _gru_cell(x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor | None = None, d: Tensor | None = None) -> Tensor:
+    h = h + 0 * x.sum(-1, keepdim=True)
+    (r, z, n), (r_h, z_h, n_h) = F.linear(x, w, b).chunk(3, -1), F.linear(h, u, d).chunk(3, -1)
+    z = torch.sigmoid(z + z_h)
+    return (1 - z) * torch.tanh(n + torch.sigmoid(r + r_h) * n_h) + z * h
+
+
+# Single steps (nn.LSTMCell and the like), written out so that each of their calls is followed.
+CELLS = {
+    "lstm_cell": _lstm_cell,
+    "gru_cell": _gru_cell,
+    "rnn_tanh_cell": lambda x, h, w, u, b=None, d=None: torch.tanh(F.linear(x, w, b) + F.linear(h, u, d)),
+    "rnn_relu_cell": lambda x, h, w, u, b=None, d=None: torch.relu(F.linear(x, w, b) + F.linear(h, u, d)),
+}
+
+
 def _reciprocal(z: Tensor, eps: float) -> Tensor:
     """1 / (z + eps s(z)), and 0 where z + eps s(z) is 0."""
     z = z if eps == 0 else z + torch.copysign(z.new_tensor(eps), z)

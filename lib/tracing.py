@@ -6,10 +6,11 @@ twice or from plain code, and writes a `Step` for it. An operation belongs to a 
 - pass:      one neuron in, one neuron out (ReLU and its relatives, dropout). Relevance passes unchanged.
 - route:     each output is one of the inputs (reshape, concatenation, maximum pooling). Relevance goes where it came from.
 - share:     each output is a weighted sum of inputs with weights held constant (average pooling, residual sum, a signal
-             times a gate, a signal by its norm, values weighed by attention). Relevance is shared in proportion.
+             times a gate, x times a function of x alone, a signal by its norm, values weighed by attention). Relevance is
+             shared in proportion; added constants keep their part.
 - linear:    z = a w + b with weights of the model. Its rule decides.
 - taylor:    shared in proportion to input x gradient (local response normalisation; Binder et al., 2016).
-- recurrent: LSTM, GRU and Elman layers, in `lib.recurrent`.
+- recurrent: LSTM, GRU and Elman layers and cells, in `lib.recurrent`.
 - embedding: the relevance of a word is the sum of that of its vector.
 - refused:   no rule. No error as long as no relevance arrives there (inside a gate, say); otherwise refused by name.
 
@@ -27,8 +28,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
-                         carries_values, name_of, opened, overlap, replace, scale_outputs, tensors)
-from .recurrent import Recurrence, recurrence
+                         carries_values, hand_written_activation, name_of, opened, overlap, replace, scale_outputs, tensors)
+from .recurrent import CELLS, Recurrence, recurrence
 
 @dataclass(eq=False)
 class Step:
@@ -141,9 +142,7 @@ class Tracer(TorchFunctionMode):
         if self._replaced:
             args, kwargs = replace(args, self._replaced), replace(kwargs, self._replaced)
             self._refuse_stale([*tensors(args), *tensors(list(kwargs.values()))])
-        inputs = self._inputs(args)
-        if kwargs:
-            inputs += self._inputs(kwargs.values())
+        inputs = self._inputs((*args, *kwargs.values())) if kwargs else self._inputs(args)
         if not inputs:
             return self._constant_result(function(*args, **kwargs))
         name, in_place = name_of(function)
@@ -152,7 +151,7 @@ class Tracer(TorchFunctionMode):
         call = name, in_place, function, args, kwargs
         if name in PRODUCT and len(inputs) > 1:
             return self._product(*call, inputs)
-        if name in CONVOLUTION or name in DENSE:
+        if name in CONVOLUTION or name in DENSE and not (name == "addmm" and kwargs):
             return self._linear(*call, inputs)
         if name == "batch_norm":
             return self._batch_norm(function, args, kwargs)
@@ -162,8 +161,8 @@ class Tracer(TorchFunctionMode):
             return self._quotient(*call, inputs)
         if name in PASS:
             return self._pass(*call, inputs)
-        if name in ROUTE:
-            return self._graph("route", *call, inputs)
+        if name in ROUTE:  # of the second tensor of view_as or expand_as only the shape is used
+            return self._graph("route", *call, inputs[:1] if name.endswith("_as") else inputs)
         if name in SHARE:
             return self._graph("share", *call, inputs)
         if name in FROZEN:
@@ -174,9 +173,9 @@ class Tracer(TorchFunctionMode):
             return self._recurrent(name, function, args)
         if name in ("embedding", "embedding_bag") and len(inputs) == 1 and inputs[0] is args[0]:
             return self._embedding(name, function, args, kwargs)
-        if name == "multi_head_attention_forward":
+        if name in CELLS or name == "multi_head_attention_forward":
             with self:
-                return opened(function)(*args, **kwargs)
+                return (CELLS[name] if name in CELLS else opened(function))(*args, **kwargs)
         return self._other(*call, inputs)
 
     def _refuse_stale(self, used: list[Tensor]) -> None:
@@ -189,10 +188,12 @@ class Tracer(TorchFunctionMode):
         """Shapes and comparisons carry no relevance; of what is not known only tensors pass, and no relevance through them."""
         if not in_place and name not in ("setitem", "set", "delitem", "int", "index"):
             result = function(*args, **kwargs)
+            if name == "long" and result is args[0]:  # word numbers as they were
+                return result
             if (name in CONSTANT and len(inputs) == 1) or not carries_values(result):
                 return self._constant_result(result)
             outputs = tensors(result)
-            if outputs and all(t.is_floating_point() for t in outputs) and name not in ("detach", "data", "new_tensor"):
+            if outputs and all(t.is_floating_point() for t in outputs) and name != "new_tensor":
                 self._record(Step(name, "refused", inputs, outputs))
                 if name in GATE:
                     self._gates.update(map(id, outputs))
@@ -221,7 +222,7 @@ class Tracer(TorchFunctionMode):
         output = function(*args, **kwargs)
         if output is source and not may_write:
             return output
-        if not (isinstance(output, Tensor) and output.is_floating_point()):  # float(a), a.to(torch.long), a.type()
+        if not (isinstance(output, Tensor) and (output.is_floating_point() or output.dtype == a.dtype)):  # float(a), a.to(torch.long), a.type()
             return self._other(name, False, lambda *_, **__: output, args, kwargs, inputs)
         self._record(Step(name, "pass", [a], [output]), (self._raw, self._nonnegative) if name.startswith("dropout") else ())
         if name in ("relu", "relu6", "sigmoid"):
@@ -235,6 +236,8 @@ class Tracer(TorchFunctionMode):
     def _product(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
         """Of a gate and a signal, the signal takes all; of two signals neither has a claim."""
         signals = [t for t in inputs if id(t) not in self._gates]
+        if len(signals) == 2 and name in ("mul", "multiply"):
+            signals = hand_written_activation(signals, self.steps)
         if len(signals) == 1:
             return self._graph("share", name, in_place, function, args, kwargs, signals)
         return self._other(name, in_place, function, args, kwargs, inputs)
@@ -282,7 +285,9 @@ class Tracer(TorchFunctionMode):
         """Run the operation in a small graph of its own, so that torch knows the way back."""
         others = name in SEVERAL and len(inputs) < len(tensors(args))  # constants among the values
         inputs = inputs if len(inputs) == 1 else list({id(t): t for t in inputs}.values())
-        leaves = [t.detach().requires_grad_() for t in inputs]
+        if (whole := not inputs[0].is_floating_point()) and family != "route":  # of word numbers there is no sum
+            return self._other(name, in_place, function, args, kwargs, inputs)
+        leaves = [(t.double() if whole else t.detach()).requires_grad_() for t in inputs]
         stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
         written = args[0] if in_place else None
         with torch.enable_grad():
@@ -294,7 +299,7 @@ class Tracer(TorchFunctionMode):
         results = [t for t in ([result] if isinstance(result, Tensor) else tensors(result)) if t.requires_grad]
         if not results:  # x gave no more than its shape
             return self._constant_result(result)
-        outputs = [t.detach() for t in results]
+        outputs = [t.detach().to(inputs[0].dtype) if whole else t.detach() for t in results]
         keeps = () if family == "share" else (self._raw,) if others or name in ("pad", "masked_fill") else (self._raw, self._nonnegative)
         self._record(Step(name, family, inputs, outputs, leaves, results), keeps)
         if in_place:
@@ -306,7 +311,7 @@ class Tracer(TorchFunctionMode):
 
     def _linear(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
         second = "other" if name == "matmul" else "mat2" if name == "mm" else "weight"
-        named = dict(zip(("input", second, "bias"), args)) | kwargs
+        named = dict(zip(("bias", "input", "weight") if name == "addmm" else ("input", second, "bias"), args)) | kwargs
         a, weight, bias = named.pop("input"), named.pop(second), named.pop("bias", None)
         if len(inputs) > 1 or inputs[0] is not a:
             if name in PRODUCT:  # a constant times the signal
@@ -314,8 +319,8 @@ class Tracer(TorchFunctionMode):
             raise ValueError(f"model: the operation {name!r} with weights that depend on x has no relevance rule")
 
         def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-            if name in ("matmul", "mm"):
-                return function(a, weight) if bias is None else function(a, weight) + bias  # of a batch normalisation
+            if name in ("matmul", "mm", "addmm"):
+                return torch.matmul(a, weight) if bias is None else torch.matmul(a, weight) + bias  # of a batch normalisation
             return function(a, weight, bias, *args[3:], **named)
 
         layer = LinearMap(lambda: self._owner(weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
@@ -344,14 +349,14 @@ class Tracer(TorchFunctionMode):
         return output
 
     def _batch_norm(self, function: Callable, args: tuple, kwargs: dict) -> Tensor:
-        """In evaluation mode z -> scale z + shift: with the linear map before it, one linear map; alone, a factor."""
+        """In evaluation mode z -> scale z + shift: with the linear map before it, one linear map; alone, a factor and a bias."""
         named = dict(zip(("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"), args)) | kwargs
         z, mean, variance = named["input"], named["running_mean"], named["running_var"]
         if mean is None or variance is None or named.get("training") or function is not F.batch_norm:
             raise ValueError("model: the operation 'batch_norm' with the statistics of the batch has no relevance rule")
         before = self._maps.get(id(z))
         if before is None or (before.kind == "dense" and z.dim() > 2):
-            return self._pass("batch_norm", False, function, args, kwargs, [z])
+            return self._graph("share", "batch_norm", False, function, args, kwargs, [z])
         scale = torch.rsqrt(variance + named.get("eps", 1e-5))
         scale = (scale if named.get("weight") is None else scale * named["weight"]).detach()
         shift = (-mean * scale if named.get("bias") is None else named["bias"] - mean * scale).detach()
@@ -370,9 +375,10 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
     node = z.grad_fn
     ways = [(index, source) for index, (source, _) in enumerate(node.next_functions) if source is not None]
     if len(ways) == 1 and getattr(ways[0][1], "variable", None) is a:  # one operation: asked directly, without torch's engine
-        result = node(s)
-        return result[ways[0][0]] if isinstance(result, tuple) else result
-    return torch.autograd.grad(z, a, s)[0]
+        c = node(s)
+        c = c[ways[0][0]] if isinstance(c, tuple) else c
+        return c if c.shape == a.shape else c.sum_to_size(a.shape)  # after a broadcast; the engine would have done so
+    return torch.autograd.grad(z, a, s, retain_graph=True)[0]  # z may be in two graphs: with a batch normalisation and without
 
 
 def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> tuple[Tensor, list[Step]]:

@@ -330,11 +330,14 @@ def test_lrp_zero_is_gradient_x_input_on_relu_networks(make):
     assert torch.allclose(lrp(model, IMAGES, rules=Zero()), simple_taylor(model, IMAGES), rtol=1e-7, atol=1e-9)
 
 
-def test_batch_normalisation_alone_passes_relevance_on_unchanged():
-    model = drawn(lambda: nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False)))
+def test_batch_normalisation_alone_keeps_the_share_of_its_shift():
+    model = drawn(lambda: nn.Sequential(nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2, bias=False)))
     x = normal(5, 4)
-    z = model[0](x)
-    assert torch.allclose(lrp(model, x, 1, Zero()), z.detach() * model[1].weight[1].detach())
+    relevance, layers = lrp(model, x, 1, Zero(), return_layers=True)
+    assert torch.allclose(relevance, simple_taylor(model, x, 1))
+    norm, a = model[0], model[1](model[0](x)).detach()
+    shift = (norm.bias - norm.running_mean * norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
+    assert torch.allclose(layers[0].absorbed, ((a > 0) * shift * model[2].weight[1].detach()).sum(1))
 
 
 @pytest.mark.parametrize("rules", [Zero(), Epsilon(0.0), Epsilon(1e-9), Gamma(0.25), ZPlus(), "epsilon_plus", Composite(Zero(), ZPlus(), WSquare()),
