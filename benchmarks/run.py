@@ -1,6 +1,6 @@
 """LRP against Captum and Zennit, as ratios to one forward and one backward pass of the same network in the same run.
 
-    make bench            the table of the README of this folder, written to benchmarks/results.md
+    make bench            the table, written to benchmarks/results.md, and the growth with depth and batch, to lib/measured.json
 
 Unit: one forward + one backward pass to the input, parameters frozen. The unit and every method are called in turn, in
 one process, and the 20 % quantile of the process's CPU time over all rounds is taken.

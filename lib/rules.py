@@ -178,14 +178,15 @@ COMPOSITES = {
 }
 
 
-def divide(relevance: Tensor, z: Tensor) -> Tensor:
-    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out."""
-    return (relevance / z).nan_to_num_(0, 0, 0)
+def divide(relevance: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
+    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out. `out` is the memory for it."""
+    return torch.div(relevance, z, out=out).nan_to_num_(0, 0, 0)
 
 
 def _share(z: Tensor, a: Tensor, relevance: Tensor) -> Tensor:
     """R_i = a_i sum_j dz_j/da_i R_j / z_j: each input's part of z."""
-    return pull(z, a, divide(relevance, z)).mul_(a)
+    values = z.detach()  # of no more use: everything that reads z has had its relevance by now
+    return pull(z, a, divide(relevance, values, out=values)).mul_(a)
 
 
 def _part(layer: LinearMap, positive: bool) -> Tensor:
