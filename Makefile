@@ -56,7 +56,7 @@ test-full: test
 	$(if $(wildcard full_scale/*.ipynb),$(nbval) $(wildcard full_scale/*.ipynb))
 
 bench: environment
-	@OMP_NUM_THREADS=$$(nproc 2>/dev/null || echo 2) $(python) benchmarks/run.py
+	@$(python) benchmarks/run.py
 
 colab-stack: environment
 	@$(python) tools/colab_stack.py

@@ -9,7 +9,7 @@ one process, and the 20 % quantile of the process's CPU time over all rounds is 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import gc
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--only-lib", action="store_true", help="leave the reference libraries out")
     arguments = parser.parse_args()
     lines = [f"torch {torch.__version__}, captum {version('captum')}, zennit {version('zennit')}, Python {platform.python_version()}, "
-             f"{torch.get_num_threads()} threads. Unit: one forward + one backward pass.", "",
+             f"threads: {torch.get_num_threads()}. Unit: one forward + one backward pass.", "",
              "| rule | case | lib | target | Captum | Zennit |", "|---|---|---|---|---|---|"]
     for case, (model, x, rounds) in cases(arguments.case).items():
         column = next((k for k, part in enumerate(("CNN, batch 256", "CNN, batch 1", "VGG")) if part in case), None)
