@@ -89,22 +89,24 @@ def flow(activations: Sequence[Sequence[float]], relevances: Sequence[Sequence[f
     return figure
 
 
-def words(text: Sequence[str], relevance: object, scale: float | None = None, width: float = 6.2) -> Figure:
+def words(text: Sequence[str], relevance: object, scale: float | None = None, width: float = 4.6) -> Figure:
     """Words on the colours of their relevance (T,), wrapped to `width` inches, each with its number below."""
     r = _plain(relevance)
     colours = heatmap(r[None], scale)[0] / 255
-    figure, ax = plt.subplots(figsize=(width, 1.6))
-    ax.axis("off")
-    x, y, room = 0.0, 1.0, width * 11.0  # in characters
-    for word, value, colour in zip(text, r, colours):
+    places, x, row, room = [], 0.0, 0, width * 11.0  # in characters
+    for word in text:
         size = max(len(word), 4) + 2
-        x, y = (0.0, y - 0.65) if x + size > room else (x, y)
-        dark = colour @ [0.299, 0.587, 0.114] < 0.5
-        ax.text((x + size / 2) / room, y, word, ha="center", va="center", fontsize=11, color="white" if dark else INK,
-                bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": "#c3cad3", "lw": 0.5})
-        ax.text((x + size / 2) / room, y - 0.25, f"{round(value, 1) + 0.0:+.1f}", ha="center", va="center", fontsize=8, color="#3a4350")
+        x, row = (0.0, row + 1) if x + size > room else (x, row)
+        places.append(((x + size / 2) / room, -row))
         x += size
-    ax.set(xlim=(0, 1), ylim=(-0.5, 1.2))
+    figure, ax = plt.subplots(figsize=(width, 0.6 * (row + 1)))
+    ax.axis("off")
+    ax.set(xlim=(0, 1), ylim=(-row - 0.6, 0.4))
+    for word, value, colour, (x, y) in zip(text, r, colours, places):
+        dark = colour @ [0.299, 0.587, 0.114] < 0.5
+        ax.text(x, y, word, ha="center", va="center", fontsize=11, color="white" if dark else INK,
+                bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": "#c3cad3", "lw": 0.5})
+        ax.text(x, y - 0.42, f"{round(value, 1) + 0.0:+.1f}", ha="center", va="center", fontsize=8, color="#3a4350")
     return figure
 
 
