@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 PASS = set(
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign sigmoid log_sigmoid hardtanh "
@@ -131,6 +131,12 @@ def hand_written_activation(factors: Sequence[Tensor], steps: Sequence[Any]) -> 
         if id(factor) in active:
             return [signal]
     return []
+
+
+def owner_of(model: nn.Module, weight: Tensor, operation: str) -> str:
+    """The name of the module that owns the weight, else the operation. A function, so that no map keeps its tracer alive."""
+    names = (name for name, parameter in model.named_parameters() if parameter is weight)
+    return next(names, operation).rpartition(".")[0] or operation
 
 
 @lru_cache(maxsize=None)

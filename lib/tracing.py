@@ -20,6 +20,7 @@ what it would write over survives; and a tensor that comes from calls out of sig
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
-                         carries_values, hand_written_activation, name_of, opened, overlap, replace, scale_outputs, tensors)
+                         carries_values, hand_written_activation, name_of, opened, overlap, owner_of, replace, scale_outputs, tensors)
 from .recurrent import CELLS, Recurrence, recurrence
 
 @dataclass(eq=False)
@@ -259,7 +260,7 @@ class Tracer(TorchFunctionMode):
             raise ValueError(f"model: the operation {name!r} with a first state that depends on x has no relevance rule")
 
         def make_map(weight: Tensor, bias: Tensor | None) -> tuple[LinearMap, Any]:
-            layer = LinearMap(lambda: self._owner(weight, name), "dense", self._count, False, False, args[0], weight.detach(), bias, F.linear)
+            layer = LinearMap(partial(owner_of, self._model, weight, name), "dense", self._count, False, False, args[0], weight.detach(), bias, F.linear)
             self._count += 1
             return layer, self._checked_rule(layer)
 
@@ -323,7 +324,7 @@ class Tracer(TorchFunctionMode):
                 return torch.matmul(a, weight) if bias is None else torch.matmul(a, weight) + bias  # of a batch normalisation
             return function(a, weight, bias, *args[3:], **named)
 
-        layer = LinearMap(lambda: self._owner(weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
+        layer = LinearMap(partial(owner_of, self._model, weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
                           id(a) in self._raw, id(a) in self._nonnegative, a.detach().requires_grad_(), weight.detach(),
                           None if bias is None else bias.detach(), apply)
         self._count += 1
@@ -337,10 +338,6 @@ class Tracer(TorchFunctionMode):
         if isinstance(rule, type) or not hasattr(rule, "propagate"):
             raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
         return rule
-
-    def _owner(self, weight: Tensor, operation: str) -> str:
-        names = (name for name, parameter in self._model.named_parameters() if parameter is weight)
-        return next(names, operation).rpartition(".")[0] or operation
 
     def _record_linear(self, layer: LinearMap, rule: Any, operation: str, a: Tensor) -> Tensor:
         output = layer.z.detach()

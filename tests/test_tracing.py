@@ -406,3 +406,25 @@ def test_changing_the_dtype_on_the_way_leaves_the_relevance_in_that_of_x():
     model = Between(lambda h: h.relu().float().double(), X)
     assert lrp(model, X, 0, Zero()).dtype == torch.float64
     assert torch.allclose(lrp(model, X, 0, Zero()), lrp(Between(torch.relu, X), X, 0, Zero()), rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_of_a_traced_pass_outlives_the_call():
+    """No cycle may keep the activations alive until the garbage collector runs: that would double the memory."""
+    import gc
+    import weakref
+
+    made, begin = [], tracing.Tracer.__init__
+
+    def remember(self, *args):
+        begin(self, *args)
+        made.append(weakref.ref(self))
+
+    tracing.Tracer.__init__ = remember
+    gc.disable()
+    try:
+        lrp(models.cnn(), torch.rand(2, 1, 8, 8))
+        lrp(models.pretrained("reviews_lstm"), torch.ones(2, 24, dtype=torch.long), rules=Epsilon())
+        assert [tracer() for tracer in made] == [None, None]
+    finally:
+        gc.enable()
+        tracing.Tracer.__init__ = begin
