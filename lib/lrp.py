@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .backward import send_back
 from .contract import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
 from .relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
 from .rules import COMPOSITES, AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, divide
@@ -83,7 +84,11 @@ def lrp(
             result = _one_by_one([lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))])
             return result if return_layers else result[0]
         start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
-        return _backward(steps, x, scores, start, return_layers)
+        if not return_layers:
+            return send_back(steps, x, scores, start, _propagate)
+        layers: list[Layer] = []
+        relevance = send_back(steps, x, scores, start, _propagate, lambda *passed: layers.append(_line(*passed, len(x))))
+        return relevance, layers[::-1]
 
 
 def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
@@ -126,25 +131,11 @@ def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
     raise TypeError(f"rules: expected a composite's name, a rule, a list of rules or a function, got {rules!r}")
 
 
-def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, account: bool) -> Tensor | tuple[Tensor, list[Layer]]:
-    """Send the relevance `start` (N, K) at the scores back through the steps to x."""
-    held = {id(scores): start}
-    layers = []
-    while steps:
-        step = steps.pop()
-        above = [held.pop(id(output), None) for output in step.outputs]
-        if all(relevance is None for relevance in above):
-            continue
-        below = _propagate(step, above)
-        for tensor, relevance in zip(step.inputs, below):
-            if relevance is not None:
-                held[id(tensor)] = held[id(tensor)] + relevance if id(tensor) in held else relevance
-        if account:
-            arrived = [relevance for relevance in above if relevance is not None]
-            absorbed = _per_sample(arrived, len(x)) - _per_sample([r for r in below if r is not None], len(x))
-            layers.append(Layer(step.linear.name if step.linear else step.operation, step.operation, step.rule, arrived[0], absorbed))
-    relevance = held.get(id(x), torch.zeros_like(x, dtype=scores.dtype))
-    return (relevance, layers[::-1]) if account else relevance
+def _line(step: Step, above: list[Tensor | None], below: list[Tensor | None], count: int) -> Layer:
+    """The step's line of the account."""
+    arrived = [relevance for relevance in above if relevance is not None]
+    absorbed = _per_sample(arrived, count) - _per_sample([r for r in below if r is not None], count)
+    return Layer(step.linear.name if step.linear else step.operation, step.operation, step.rule, arrived[0], absorbed)
 
 
 def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:

@@ -6,13 +6,16 @@ Residual sums, concatenation, in-place calls and modules used twice are followed
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .backward import send_back
 from .contract import check_arguments, check_scores, class_index, undisturbed
+from .rules import ZPlus
 from .tracing import LinearMap, Step, pull, trace
 
 LARGEST = {"max", "amax", "maximum"} | {f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)}
@@ -212,13 +215,8 @@ def _proportional(step: Step, message: list[Tensor | None], parts: list[Tensor])
 
 
 def _positive_share(layer: LinearMap, weight: Tensor, p: Tensor) -> Tensor:
-    """P_i = sum_j (a_i w_ij)^+ / (sum_i (a_i w_ij)^+) P_j."""
-    with torch.enable_grad():
-        if layer.nonnegative or layer.a.min() >= 0:
-            z = layer.apply(layer.a, weight.clamp(min=0))
-        else:
-            z = layer.apply(layer.a.clamp(min=0), weight.clamp(min=0)) + layer.apply(layer.a.clamp(max=0), weight.clamp(max=0))
-    return pull(z, layer.a, (p / z).nan_to_num_(0, 0, 0)).mul_(layer.a)
+    """P_i = sum_j (a_i w_ij)^+ / (sum_i (a_i w_ij)^+) P_j: the z+ rule of a map without bias."""
+    return ZPlus().propagate(replace(layer, weight=weight, bias=None), p)
 
 
 def _pattern(layer: LinearMap, active: Tensor | None) -> Tensor:
@@ -299,18 +297,12 @@ def _maps(steps: list[Step]) -> dict[int, LinearMap]:
 
 
 def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, send: Callable) -> Tensor:
-    """The message `start` (N, K) at the scores sent back to x; `send` takes a step and its outputs' messages."""
-    held = {id(scores): start}
-    for step in reversed(steps):
-        above = [held.pop(id(output), None) for output in step.outputs]
-        if all(message is None for message in above):
-            continue
+    """The message `start` (N, K) at the scores sent back to x by `send`, through the families that these methods know."""
+    def send_known(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
         if step.family not in ("pass", "route", "share", "linear"):
             raise ValueError(f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and none here")
-        for tensor, message in zip(step.inputs, send(step, above)):
-            if message is not None:
-                held[id(tensor)] = held[id(tensor)] + message if id(tensor) in held else message
-    return held.get(id(x), torch.zeros_like(x))
+        return send(step, above)
+    return send_back(steps, x, scores, start, send_known)
 
 
 def _start(scores: Tensor, target: int | Tensor | None, begin: Callable) -> Tensor:

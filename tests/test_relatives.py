@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import models
+from drawn import Net, drawn
 from lib import relatives as module
 from lib.relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
 
@@ -20,30 +20,6 @@ DOUBLE = torch.float64
 
 def normal(*shape, seed=0, dtype=DOUBLE):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def drawn(make, seed=0, dtype=DOUBLE):
-    """The module that `make` builds, its random parameters drawn from the seed, in evaluation mode."""
-    with models.seeded(seed):
-        model = make().to(dtype)
-        for m in model.modules():
-            if isinstance(m, nn.modules.batchnorm._BatchNorm):
-                for tensor, low in ((m.weight, 0.5), (m.bias, -0.5), (m.running_mean, -0.5), (m.running_var, 0.5)):
-                    nn.init.uniform_(tensor, low, low + 1)
-    return model.eval()
-
-
-class Net(nn.Module):
-    """A module around a function of itself and x, with the given parts."""
-
-    def __init__(self, forward, **parts):
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.run = forward
-
-    def forward(self, x):
-        return self.run(self, x)
 
 
 def conv(i, o, bias=True):
