@@ -33,6 +33,7 @@ DENSE = {"linear", "matmul", "mm", "addmm"}
 CONVOLUTION = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 CONSTANT = set("zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty new_tensor".split())
 CONSTANT |= {"argmax", "argmin", "argsort", "nonzero"}  # positions, not values
+PLAIN = {int, float, bool, str, type(None)}  # arguments that hold no tensor
 
 
 PRODUCT = {"mul", "multiply", "matmul", "mm", "bmm", "einsum"}
@@ -152,6 +153,17 @@ def name_of(function: Callable) -> tuple[str, bool]:
             plain = plain[1:]
         return plain, in_place
     return plain, name.endswith("_")
+
+
+def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
+    """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph from a to z."""
+    node = z.grad_fn
+    ways = [(index, source) for index, (source, _) in enumerate(node.next_functions) if source is not None]
+    if len(ways) == 1 and getattr(ways[0][1], "variable", None) is a:  # one operation: asked directly, without torch's engine
+        c = node(s)
+        c = c[ways[0][0]] if isinstance(c, tuple) else c
+        return c if c.shape == a.shape else c.sum_to_size(a.shape)  # after a broadcast; the engine would have done so
+    return torch.autograd.grad(z, a, s, retain_graph=True)[0]  # z may be in two graphs: with a batch normalisation and without
 
 
 def replace(value: Any, stand_in: dict[int, Any]) -> Any:

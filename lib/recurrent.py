@@ -104,7 +104,8 @@ class Cell:
     def _propagate(self, a: Tensor, weight: Tensor, bias: Tensor | None, relevance: Tensor) -> Tensor:
         layer = replace(self.template, a=a.detach().requires_grad_(), weight=weight, bias=bias, parts=None)
         with torch.enable_grad():
-            layer.z = F.linear(layer.a, weight, bias)
+            layer.root = F.linear(layer.a, weight, bias)
+        layer.z = layer.root.detach()
         return self.rule.propagate(layer, relevance)
 
     def _rows(self, which: int) -> Tensor | None:

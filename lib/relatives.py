@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 from .backward import send_back
 from .contract import check_arguments, check_scores, class_index, undisturbed
 from .rules import ZPlus
-from .tracing import LinearMap, Step, pull, trace
+from .operations import pull
+from .tracing import LinearMap, Step, trace
 
 LARGEST = {"max", "amax", "maximum"} | {f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)}
 SMALLEST = {"min", "amin", "minimum"}
@@ -169,7 +170,7 @@ def pattern_attribution(model: nn.Module, x: Tensor, target: int | Tensor | None
 def _rescale(step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls") -> list[Tensor | None]:
     """The multipliers m at the outputs of a step brought to its inputs; `twin` is the same step for the baseline."""
     if step.family == "linear":
-        return [pull(step.linear.z, step.linear.a, m[0])]
+        return [step.linear.pull(m[0])]
     if step.family == "pass":
         delta = step.inputs[0] - twin.inputs[0]
         slope = (step.outputs[0] - twin.outputs[0]).to(delta.dtype).div_(delta)

@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .tracing import LinearMap, pull
+from .operations import pull
+from .tracing import LinearMap
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Zero:
     eps: ClassVar[float] = 0.0
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        return _share(layer.z, layer.a, relevance)
+        return layer.pull(divide(relevance, layer.z)).mul_(layer.a)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class Epsilon:
             raise ValueError(f"eps: expected a number >= 0, got {self.eps}")
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        z = layer.z.detach()
+        z = layer.z
         denominator = torch.copysign(z.new_tensor(self.eps), z).add_(z)
         s = torch.div(relevance, denominator, out=denominator) if self.eps else divide(relevance, z)
-        return pull(layer.z, layer.a, s).mul_(layer.a)
+        return layer.pull(s).mul_(layer.a)
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ class ZPlus:
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
-        with torch.no_grad():  # the way back goes through the positive part alone
-            return layer.apply(layer.a, layer.weight, layer.bias)
+        return layer.apply(layer.a, layer.weight, layer.bias)  # no graph: the way back goes through the positive part alone
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share(_part(layer, positive=True), layer.a, relevance)
@@ -200,7 +200,7 @@ def _part(layer: LinearMap, positive: bool) -> Tensor:
     same, other = (plus, minus) if positive else (minus, plus)
     a, w = layer.a, layer.weight
     with torch.enable_grad():
-        if layer.nonnegative or a.min() >= 0:
+        if layer.nonnegative or a.min().item() >= 0:
             return layer.apply(a, same(w), same(layer.bias))
         return layer.apply(plus(a), same(w), same(layer.bias)) + layer.apply(minus(a), other(w))
 

@@ -28,11 +28,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
-                         carries_values, hand_written_activation, name_of, opened, overlap, owner_of, replace, scale_outputs, tensors)
+from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PLAIN, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
+                         carries_values, hand_written_activation, name_of, opened, overlap, owner_of, pull, replace, scale_outputs, tensors)
 from .recurrent import CELLS, Recurrence, recurrence
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Step:
     """One operation of the forward pass: from `inputs` to `outputs`.
 
@@ -57,11 +57,12 @@ class Step:
         return list(torch.autograd.grad([z for z, _ in pairs], self.leaves, [m for _, m in pairs], allow_unused=True))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class LinearMap:
     """One linear map z = a w + b, as its rule sees it: a dense layer or a convolution of any kind.
 
-    `apply(a, w, b)` computes the map with other inputs or weights; `z` is the stored output, with its graph to `a`.
+    `apply(a, w, b)` computes the map with other inputs or weights; `z` is the stored output. `root` has the graph from `a`
+    to z, or to what a batch normalisation then multiplied by `scale`.
     `index` counts the linear maps in the order in which they run; `reads_input` is true where a is the network's input x,
     `nonnegative` where a is known to be >= 0 (after a ReLU, say; if false it may be so all the same).
     A rule that computes z in parts (`forward`) keeps them in `parts`.
@@ -76,8 +77,14 @@ class LinearMap:
     weight: Tensor
     bias: Tensor | None
     apply: Callable[..., Tensor]
+    root: Tensor | None = None
     z: Tensor | None = None
+    scale: Tensor | None = None
     parts: tuple[Tensor, Tensor] | None = None
+
+    def pull(self, s: Tensor) -> Tensor:
+        """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
+        return pull(self.root, self.a, s if self.scale is None else s * self.scale)
 
     @property
     def name(self) -> str:
@@ -132,7 +139,8 @@ class Tracer(TorchFunctionMode):
     def origin_unknown(self) -> list[Tensor]:
         """Constants that neither come from a call that was seen nor are buffers of the model."""
         unknown = [t for key, t in self._constants.items() if key not in self._made]
-        return [t for t in unknown if all(t is not buffer for buffer in self._model.buffers())]
+        buffers = set(map(id, self._model.buffers())) if unknown else ()
+        return [t for t in unknown if id(t) not in buffers]
 
     def _constant_result(self, result: Any) -> Any:
         self._made.update((id(t), t) for t in tensors(result))
@@ -207,7 +215,7 @@ class Tracer(TorchFunctionMode):
         for output in step.outputs:
             self._traced[id(output)] = output
         for known in (*keeps, self._gates) if step.family != "linear" else keeps:
-            if known and all(id(t) in known for t in step.inputs):
+            if known and all([id(t) in known for t in step.inputs]):
                 known.update(map(id, step.outputs))
 
     def _pass(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
@@ -289,12 +297,15 @@ class Tracer(TorchFunctionMode):
         if (whole := not inputs[0].is_floating_point()) and family != "route":  # of word numbers there is no sum
             return self._other(name, in_place, function, args, kwargs, inputs)
         leaves = [(t.double() if whole else t.detach()).requires_grad_() for t in inputs]
-        stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
         written = args[0] if in_place else None
         with torch.enable_grad():
-            if in_place:
-                args = (stand_in.get(id(written), written) * 1, *args[1:])
-            result = function(*replace(args, stand_in), **(replace(kwargs, stand_in) if kwargs else kwargs))
+            if not in_place and args and args[0] is inputs[0] and all(type(v) in PLAIN for v in (*args[1:], *kwargs.values())):
+                result = function(leaves[0], *args[1:], **kwargs)  # the usual case, without a search
+            else:
+                stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
+                if in_place:
+                    args = (stand_in.get(id(written), written) * 1, *args[1:])
+                result = function(*replace(args, stand_in), **(replace(kwargs, stand_in) if kwargs else kwargs))
         if result is leaves[0]:  # nothing was done: flatten of a matrix, say
             return inputs[0]
         results = [t for t in ([result] if isinstance(result, Tensor) else tensors(result)) if t.requires_grad]
@@ -329,8 +340,12 @@ class Tracer(TorchFunctionMode):
                           None if bias is None else bias.detach(), apply)
         self._count += 1
         rule = self._checked_rule(layer)
-        with torch.enable_grad():
-            layer.z = rule.forward(layer) if hasattr(rule, "forward") else apply(layer.a, layer.weight, layer.bias)
+        if hasattr(rule, "forward"):
+            layer.root = rule.forward(layer)
+        else:
+            with torch.enable_grad():
+                layer.root = apply(layer.a, layer.weight, layer.bias)
+        layer.z = layer.root.detach()
         return self._record_linear(layer, rule, name, a)
 
     def _checked_rule(self, layer: LinearMap) -> Any:
@@ -340,10 +355,9 @@ class Tracer(TorchFunctionMode):
         return rule
 
     def _record_linear(self, layer: LinearMap, rule: Any, operation: str, a: Tensor) -> Tensor:
-        output = layer.z.detach()
-        self._record(Step(operation, "linear", [a], [output], linear=layer, rule=rule))
-        self._maps[id(output)] = layer
-        return output
+        self._record(Step(operation, "linear", [a], [layer.z], linear=layer, rule=rule))
+        self._maps[id(layer.z)] = layer
+        return layer.z
 
     def _batch_norm(self, function: Callable, args: tuple, kwargs: dict) -> Tensor:
         """In evaluation mode z -> scale z + shift: with the linear map before it, one linear map; alone, a factor and a bias."""
@@ -358,24 +372,12 @@ class Tracer(TorchFunctionMode):
         scale = (scale if named.get("weight") is None else scale * named["weight"]).detach()
         shift = (-mean * scale if named.get("bias") is None else named["bias"] - mean * scale).detach()
         bias = shift if before.bias is None else shift + scale * before.bias
-        with torch.enable_grad():
-            view = (1, -1) + (1,) * (z.dim() - 2)
-            normalised = before.z * scale.view(view) + shift.view(view)
+        factor = scale.view(1, -1, *[1] * (z.dim() - 2))
         step = next(s for s in self.steps if s.linear is before)
         layer = LinearMap(before.owner, before.kind, before.index, before.reads_input, before.nonnegative, before.a,
-                          scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply, normalised)
+                          scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply,
+                          before.root, function(*args, **kwargs), factor if before.scale is None else before.scale * factor)
         return self._record_linear(layer, step.rule, f"{step.operation}+batch_norm", step.inputs[0])
-
-
-def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
-    """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph from a to z."""
-    node = z.grad_fn
-    ways = [(index, source) for index, (source, _) in enumerate(node.next_functions) if source is not None]
-    if len(ways) == 1 and getattr(ways[0][1], "variable", None) is a:  # one operation: asked directly, without torch's engine
-        c = node(s)
-        c = c[ways[0][0]] if isinstance(c, tuple) else c
-        return c if c.shape == a.shape else c.sum_to_size(a.shape)  # after a broadcast; the engine would have done so
-    return torch.autograd.grad(z, a, s, retain_graph=True)[0]  # z may be in two graphs: with a batch normalisation and without
 
 
 def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> tuple[Tensor, list[Step]]:
@@ -383,7 +385,7 @@ def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> t
 
     Raises ValueError if the scores do not depend on x, or in part through operations that are not seen.
     """
-    model = getattr(model, "_orig_mod", model)  # a compiled model is traced as it was written
+    model = model._modules.get("_orig_mod", model)  # a compiled model is traced as it was written
     with Tracer(model, x, rule_of) as tracer:
         scores = tracer.latest(model(x))
     if isinstance(scores, Tensor) and not tracer.depends_on_input(scores):
