@@ -1,15 +1,13 @@
 """The checks of the LRP exercises beyond layers: wrong answers that students give are refused, right ones of any style accepted."""
 
 import re
-import time
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from lib import checks
-from test_checks_lrp import COMMON, in_numpy, in_place, random_answer, single_only, talking, unsolved
+from test_checks_lrp import COMMON, in_numpy, in_place, single_only, talking
 
 NAMES = ("deep_lift_layer", "lstm_word_relevance", "one_class_relevance")
 
@@ -437,43 +435,3 @@ HINTS = {
 def test_the_hint_names_the_property(name, kind):
     with pytest.raises(AssertionError, match=HINTS[name, kind]):
         check(name)(WRONG[name][kind])
-
-
-# ---------------------------------------------------------------- the checks themselves
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_unsolved_exercise_is_called_unsolved(name):
-    with pytest.raises(AssertionError, match=f"^{name}: not solved yet$"):
-        check(name)(unsolved)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_checks_are_silent_and_leave_the_random_states(name, capfd, recwarn):
-    torch.manual_seed(3), np.random.seed(3)
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()
-    check(name)(talking(ANSWERS[name]))
-    with pytest.raises(AssertionError):
-        check(name)(talking(random_answer(ANSWERS[name])))
-    assert torch.equal(torch.get_rng_state(), states[0]) and (np.random.get_state()[1] == states[1]).all()
-    assert capfd.readouterr() == ("", "") and not recwarn.list
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_checks_are_quick(name):
-    start = time.process_time()
-    check(name)(ANSWERS[name])
-    assert time.process_time() - start < 1
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_with_other_settings_gets_the_same_verdict(name, monkeypatch):
-    torch.set_default_dtype(torch.float64)
-    try:
-        assert check(name)(ANSWERS[name]) is None
-    finally:
-        torch.set_default_dtype(torch.float32)
-    for owner, helper in [(torch, "allclose"), (torch, "equal"), (torch, "isclose"), (torch.testing, "assert_close"), (np, "allclose")]:
-        monkeypatch.setattr(owner, helper, lambda *a, **k: True)
-    with pytest.raises(AssertionError):
-        check(name)(lambda *v: ANSWERS[name](*v) * 1.1)
