@@ -1,4 +1,4 @@
-"""LRP against Captum and Zennit, as ratios to one forward and one backward pass of the same network in the same run.
+"""The methods of lib against Captum and Zennit, as ratios to one forward and one backward pass of the same network in the same run.
 
     make bench            the table, written to benchmarks/results.md, and the growth with depth and batch, to lib/measured.json
 
@@ -28,19 +28,31 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # tests: the stand-in for torch
 import numpy as np
 import torch
 from captum.attr import LRP as CaptumLRP
+from captum.attr import KernelShap as CaptumKernelShap
+from captum.attr import Lime as CaptumLime
+from captum.attr import Occlusion as CaptumOcclusion
+from captum.attr import GuidedBackprop, IntegratedGradients
 from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 from tqdm import tqdm
 from zennit.attribution import Gradient
+from zennit.attribution import IntegratedGradients as ZennitIntegratedGradients
 from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus, LayerMapComposite
+from zennit.composites import GuidedBackprop as ZennitGuidedBackprop
 from zennit.rules import Epsilon as ZennitEpsilon
 from zennit.types import Linear as ZennitLinear
 
 from lib import models
+from lib.interpretability import lime, occlusion, shapley
 from lib.lrp import Epsilon, lrp
+from lib.sensitivity import guided_backprop, integrated_gradients
 
-LIMITS = {"epsilon": (1.3, 1.5, 1.15), "epsilon_plus": (1.5, 1.6, 1.6),
-          "epsilon_gamma_box": (2.0, 2.2, 1.7), "epsilon_alpha2_beta1": (2.1, 2.2, 2.2)}
+STEPS = 10
+REGIONS = (torch.arange(28) // 4)[:, None] * 7 + torch.arange(28) // 4  # 49 squares
+LIMITS: dict[str, tuple] = {"epsilon": (1.3, 1.5, 1.15), "epsilon_plus": (1.5, 1.6, 1.6),
+          "epsilon_gamma_box": (2.0, 2.2, 1.7), "epsilon_alpha2_beta1": (2.1, 2.2, 2.2),
+          f"integrated gradients, {STEPS} steps": (1.05 * STEPS, ""), "guided backprop": (1.2, "", ""),  # a case without a limit is not run
+          "occlusion, 49 windows": (0.65 * 50, ""), "LIME, 200 samples": (None, 50), "kernel SHAP, 200 samples": (None, 50)}
 
 
 def unit(model: nn.Module, x: Tensor) -> Tensor:
@@ -56,6 +68,11 @@ def zennit(composite: object) -> Callable[[nn.Module, Tensor], Tensor]:
     return explain
 
 
+def zennit_integrated(model: nn.Module, x: Tensor) -> Tensor:
+    with ZennitIntegratedGradients(model, n_iter=STEPS) as attributor:
+        return attributor(x, lambda scores: torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0))[1]
+
+
 def captum_epsilon(model: nn.Module, x: Tensor) -> Tensor:
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.MaxPool2d)):
@@ -63,6 +80,10 @@ def captum_epsilon(model: nn.Module, x: Tensor) -> Tensor:
         elif isinstance(module, nn.Flatten):
             module.rule = EpsilonRule(0)
     return CaptumLRP(model).attribute(x.requires_grad_(), target=model(x).argmax(1))
+
+
+def captum_samples(method: type) -> Callable[[nn.Module, Tensor], Tensor]:
+    return lambda m, x: method(m).attribute(x, target=m(x).argmax(1), feature_mask=REGIONS[None, None], n_samples=200, perturbations_per_eval=200)
 
 
 class Block(nn.Module):
@@ -112,6 +133,16 @@ METHODS = {
     "epsilon_plus": {"lib": lambda m, x: lrp(m, x, rules="epsilon_plus"), "zennit": zennit(EpsilonPlus())},
     "epsilon_gamma_box": {"lib": lambda m, x: lrp(m, x, rules="epsilon_gamma_box"), "zennit": zennit(EpsilonGammaBox(0.0, 1.0))},
     "epsilon_alpha2_beta1": {"lib": lambda m, x: lrp(m, x, rules="epsilon_alpha2_beta1"), "zennit": zennit(EpsilonAlpha2Beta1())},
+    f"integrated gradients, {STEPS} steps": {
+        "lib": lambda m, x: integrated_gradients(m, x, steps=STEPS), "zennit": zennit_integrated,
+        "captum": lambda m, x: IntegratedGradients(m).attribute(x, target=m(x).argmax(1), n_steps=STEPS)},
+    "guided backprop": {"lib": guided_backprop, "captum": lambda m, x: GuidedBackprop(m).attribute(x, target=m(x).argmax(1)),
+                        "zennit": zennit(ZennitGuidedBackprop())},
+    "occlusion, 49 windows": {
+        "lib": lambda m, x: occlusion(m, x, window=4),
+        "captum": lambda m, x: CaptumOcclusion(m).attribute(x, (1, 4, 4), (1, 4, 4), target=m(x).argmax(1), perturbations_per_eval=49 if len(x) == 1 else 1)},
+    "LIME, 200 samples": {"lib": lambda m, x: lime(m, x, regions=REGIONS), "captum": captum_samples(CaptumLime)},
+    "kernel SHAP, 200 samples": {"lib": lambda m, x: shapley(m, x, regions=REGIONS), "captum": captum_samples(CaptumKernelShap)},
 }
 
 
@@ -189,10 +220,10 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [f"torch {torch.__version__}, captum {version('captum')}, zennit {version('zennit')}, Python {platform.python_version()}, "
              f"threads: {torch.get_num_threads()}. Unit: one forward + one backward pass.", "",
-             "| rule | case | lib | target | Captum | Zennit |", "|---|---|---|---|---|---|"]
+             "| method | case | lib | target | Captum | Zennit |", "|---|---|---|---|---|---|"]
     for case, (model, x, rounds) in cases(arguments.case).items():
         column = next((k for k, part in enumerate(("CNN, batch 256", "CNN, batch 1", "VGG")) if part in case), None)
-        rules = list(METHODS) if column is not None else ["epsilon"] if "LSTM" in case else ["epsilon", "epsilon_plus"]
+        rules = [rule for rule in METHODS if len(LIMITS[rule]) > column and LIMITS[rule][column] is not None] if column is not None else ["epsilon"] if "LSTM" in case else ["epsilon", "epsilon_plus"]
         flat = {f"{rule} {library}": call for rule in rules for library, call in METHODS[rule].items()
                 if library == "lib" or not (arguments.only_lib or column is None)}  # the peers refuse or misread the others
         ratios = measure(model, x, rounds, flat)
@@ -202,7 +233,7 @@ def main() -> None:
             print(lines[-1], flush=True)
     if not arguments.case and not arguments.only_lib:
         (ROOT / "lib" / "measured.json").write_text(json.dumps({"scaling": scaling()}) + "\n")
-        (ROOT / "benchmarks" / "results.md").write_text("# Cost of LRP\n\n" + "\n".join(lines) + "\n")
+        (ROOT / "benchmarks" / "results.md").write_text("# Cost of the methods\n\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -138,6 +138,42 @@ def _boxes(masks: np.ndarray) -> Tensor:
     return torch.tensor(np.stack([left, top, right, bottom], 1))
 
 
+def play_tennis() -> list[dict[str, str]]:
+    """Fourteen days and whether tennis was played (Quinlan, 1986, table 1; in this form in Mitchell, 1997, table 3.2).
+
+    >>> play_tennis()[2]
+    {'outlook': 'overcast', 'temperature': 'hot', 'humidity': 'high', 'wind': 'weak', 'play': 'yes'}
+    """
+    days = """sunny hot high weak no, sunny hot high strong no, overcast hot high weak yes, rainy mild high weak yes,
+        rainy cool normal weak yes, rainy cool normal strong no, overcast cool normal strong yes, sunny mild high weak no,
+        sunny cool normal weak yes, rainy mild normal weak yes, sunny mild normal strong yes, overcast mild high strong yes,
+        overcast hot normal weak yes, rainy mild high strong no"""
+    columns = ("outlook", "temperature", "humidity", "wind", "play")
+    return [dict(zip(columns, day.split())) for day in days.split(",")]
+
+
+def fisher_and_deep() -> dict[str, tuple[float, float]]:
+    """Results in percent on 20 classes of photographs, (Fisher vectors, deep network): Lapuschkin et al., 2016, table 1.
+
+    >>> fisher_and_deep()["horse"]
+    (80.45, 81.6)
+    """
+    table = """aeroplane 79.08 88.08, bicycle 66.44 79.69, bird 45.90 80.77, boat 70.88 77.20, bottle 27.64 35.48, bus 69.67 72.71,
+        car 80.96 86.30, cat 59.92 81.10, chair 51.92 51.04, cow 47.60 61.10, diningtable 58.06 64.62, dog 42.28 76.17,
+        horse 80.45 81.60, motorbike 69.34 79.33, person 85.10 92.43, pottedplant 28.62 49.99, sheep 49.58 74.04,
+        sofa 49.31 49.48, train 82.71 87.07, tvmonitor 54.33 67.08"""
+    return {name: (float(fisher), float(deep)) for name, fisher, deep in (row.split() for row in table.split(","))}
+
+
+def methods() -> list[dict[str, str | int]]:
+    """The map of explanation methods in the course's slides: by (author), year, name, family, idea, where (the chapter).
+
+    >>> methods()[0]["by"], len(methods())
+    ('Zurada', 23)
+    """
+    return json.loads((Path(__file__).parent / "methods.json").read_text())
+
+
 def measured(name: str) -> dict[str, list[float]]:
     """What `make bench` has measured on the authors' machine and stored beside this file: for now only "scaling".
 

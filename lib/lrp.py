@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .backward import send_back
-from .contract import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
+from .contract import check_arguments, check_scores, class_index, undisturbed
 from .relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
 from .rules import COMPOSITES, AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, divide
+from .sensitivity import gradient_x_input
 from .tracing import LinearMap, Step, trace
 
 
@@ -99,8 +100,7 @@ def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = Non
     >>> simple_taylor(nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
     tensor([[0., 3.]])
     """
-    _, gradient = gradient_of_score(model, x, target)
-    return x.detach() * gradient
+    return gradient_x_input(model, x, target)
 
 
 def deep_taylor(

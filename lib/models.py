@@ -1,6 +1,6 @@
 """The few networks of the book, and the weights that come with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -30,6 +30,18 @@ def cnn(channels: int = 1, size: int = 8, classes: int = 10, width: int = 16, bi
             nn.Conv2d(width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(2 * width * (size // 4) ** 2, classes, bias=bias),
+        )
+
+
+def gap_cnn(channels: int = 3, classes: int = 4, width: int = 16, seed: int = 0) -> nn.Sequential:
+    """Four 3 x 3 convolutions, global average pooling and one dense layer: images (N, channels, H, W) to logits (N, classes)."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2 * width, classes),
         )
 
 
@@ -71,7 +83,62 @@ class ReviewCNN(nn.Module):
         return self.head(self.convolution(self.words(words).transpose(1, 2)).relu().amax(2))
 
 
-def _seeded(make: type[nn.Module], seed: int = 0) -> nn.Module:
+class ReviewAttention(nn.Module):
+    """Word numbers (N, T) to two logits: a state for each word, and attention that says how much of each is read.
+
+    With `context` the states come from a GRU that reads in both directions, so that each knows of its neighbours; without
+    it a state is its word alone. `attention(words)` gives the weights (N, T), and `forward` can be given others.
+    """
+
+    def __init__(self, vocabulary: int, width: int = 16, context: bool = True) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width, padding_idx=0)
+        self.context = nn.GRU(width, width // 2, batch_first=True, bidirectional=True) if context else None
+        self.look = nn.Linear(width, 1)
+        self.head = nn.Linear(width, 2)
+
+    def states(self, words: Tensor) -> Tensor:
+        h = self.words(words)
+        return h if self.context is None else self.context(h)[0]
+
+    def attention(self, words: Tensor) -> Tensor:
+        return self.look(self.states(words))[:, :, 0].masked_fill(words == 0, float("-inf")).softmax(1)
+
+    def forward(self, words: Tensor, attention: Tensor | None = None) -> Tensor:
+        attention = self.attention(words) if attention is None else attention
+        return self.head((attention[:, :, None] * self.states(words)).sum(1))
+
+
+class SceneWords(nn.Module):
+    """Images (N, 3, 32, 32) to two words, the object and the ground: logits (N, 4, 2), four words to choose from for each.
+
+    Each word asks one question of 8 x 8 places; `attention(x)` gives the weights (N, 2, 8, 8).
+    """
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.places = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+        )
+        self.questions = nn.Linear(width, 2, bias=False)
+        self.answers = nn.Linear(width, 8)
+
+    def attention(self, x: Tensor) -> Tensor:
+        return self._weights(self.places(x).flatten(2)).unflatten(2, (8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.places(x).flatten(2)  # (N, width, 64)
+        read = (self._weights(seen) @ seen.transpose(1, 2))  # (N, 2, width)
+        answers = self.answers(read).unflatten(2, (2, 4))
+        return torch.stack([answers[:, word, word] for word in (0, 1)], 2)
+
+    def _weights(self, seen: Tensor) -> Tensor:
+        return self.questions(seen.transpose(1, 2)).transpose(1, 2).softmax(2)
+
+
+def _seeded(make: Callable[..., nn.Module], seed: int = 0) -> nn.Module:
     with seeded(seed):
         return make(len(VOCABULARY))
 
@@ -81,8 +148,14 @@ ARCHITECTURES = {
     "digits_cnn": lambda: cnn(1, 8, width=16),
     "digits_cnn_nobias": lambda: cnn(1, 8, width=16, bias=False),
     "scenes_cnn": lambda: cnn(3, 32, classes=4, width=16),
+    "scenes_hans": lambda: cnn(3, 32, classes=4, width=16),
+    "scenes_honest": lambda: cnn(3, 32, classes=4, width=16),
+    "scenes_words": lambda: _seeded(lambda _: SceneWords()),
+    "scenes_gap": lambda: gap_cnn(3, 4),
     "reviews_lstm": lambda: _seeded(ReviewLSTM),
     "reviews_cnn": lambda: _seeded(ReviewCNN),
+    "reviews_attention": lambda: _seeded(ReviewAttention),
+    "reviews_attention_plain": lambda: _seeded(lambda vocabulary: ReviewAttention(vocabulary, context=False)),
 }
 
 

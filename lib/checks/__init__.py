@@ -1,11 +1,21 @@
 """The checks of the exercises: `checks.check_NAME(NAME)` returns None if the answer is right, else raises AssertionError with a hint."""
 
+from .interpretability import (
+    check_class_prototype, check_conservation_error, check_grad_times_input, check_lime_weights, check_linear_contributions, check_occlusion,
+    check_shapley_values,
+)  # fmt: skip
 from .lrp import (
     check_absorbed_by_bias, check_deep_lift_layer, check_lrp_alphabeta, check_lrp_epsilon, check_lrp_mlp, check_lrp_zb, check_lrp_zplus,
     check_lstm_word_relevance, check_one_class_relevance,
+)  # fmt: skip
+from .sensitivity import (
+    check_finite_diff, check_grad_cam_map, check_guided_relu, check_integrated_gradients, check_n_pieces, check_sensitivity, check_smoothgrad,
 )  # fmt: skip
 
 __all__ = [
     "check_absorbed_by_bias", "check_deep_lift_layer", "check_lrp_alphabeta", "check_lrp_epsilon", "check_lrp_mlp", "check_lrp_zb", "check_lrp_zplus",
     "check_lstm_word_relevance", "check_one_class_relevance",
+    "check_finite_diff", "check_grad_cam_map", "check_guided_relu", "check_integrated_gradients", "check_n_pieces", "check_sensitivity", "check_smoothgrad",
+    "check_class_prototype", "check_conservation_error", "check_grad_times_input", "check_lime_weights", "check_linear_contributions", "check_occlusion",
+    "check_shapley_values",
 ]

@@ -53,42 +53,44 @@ class _Wrong:
     values: object
 
 
-def judge(name: str, answer: Callable, probes: Sequence[Probe], reference: Callable, slips: Sequence[Slip] = (), hint: str = "") -> None:
+def judge(name: str, answer: Callable, probes: Sequence[Probe], reference: Callable, slips: Sequence[Slip] = (), hint: str = "",
+          tolerance: float = TOLERANCE) -> None:
     """Returns if `answer` agrees with `reference` on every probe, twice, and leaves everything as it was.
 
     reference and the slips take the probe's arguments with tensors as nested lists of floats, and return the same.
-    Raises AssertionError with a hint: that of the first slip which explains the result, else `hint`.
+    Raises AssertionError with a hint: that of the first slip which explains the result, else `hint`. tolerance: relative and absolute.
     """
     if not callable(answer):
         raise AssertionError(f"{name}: expected a function, got {type(answer).__name__}")
     with _quiet():
         for probe in probes:
-            problem = _try(name, answer, probe, reference, slips, hint)
+            problem = _try(name, answer, probe, reference, slips, hint, tolerance)
             if problem is not None:
                 problem, cause = problem
                 where = "" if problem == UNSOLVED else f" (seen with {probe.kind})"
                 raise AssertionError(f"{name}: {problem}{where}") from cause
 
 
-def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: Sequence[Slip], hint: str) -> tuple[str, BaseException | None] | None:
+def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: Sequence[Slip], hint: str,
+         tolerance: float) -> tuple[str, BaseException | None] | None:
     """What is wrong with the answer on one probe, and the exception behind it; None if nothing is."""
     plain = tuple(map(to_plain, probe.arguments))
     wanted = reference(*plain)
-    problem = _call_twice(answer, copy.deepcopy(probe.arguments), wanted)
+    problem = _call_twice(answer, copy.deepcopy(probe.arguments), wanted, tolerance)
     if isinstance(problem, BaseException) and _float64 in map(_dtype, probe.arguments):
         # The contracts name no dtype: an answer that insists on single precision is judged in single precision.
-        problem = _call_twice(answer, tuple(map(_single, probe.arguments)), wanted)
+        problem = _call_twice(answer, tuple(map(_single, probe.arguments)), wanted, tolerance)
     if isinstance(problem, NotImplementedError):
         return UNSOLVED, None
     if isinstance(problem, BaseException):
         return f"raises {type(problem).__name__}: {problem}", problem
     if isinstance(problem, _Wrong):
-        explained = (slip.hint for slip in slips if _agrees(problem.values, slip, plain))
+        explained = (slip.hint for slip in slips if _agrees(problem.values, slip, plain, tolerance))
         return next(explained, hint or "the values are not those of the equation"), None
     return problem and (problem, None)
 
 
-def _call_twice(answer: Callable, arguments: tuple, wanted: list) -> str | _Wrong | BaseException | None:
+def _call_twice(answer: Callable, arguments: tuple, wanted: list, tolerance: float) -> str | _Wrong | BaseException | None:
     """None if right; else the wrong values, a sentence, or what was raised."""
     before = [_state(argument) for argument in arguments]
     values = []
@@ -110,9 +112,9 @@ def _call_twice(answer: Callable, arguments: tuple, wanted: list) -> str | _Wron
         if isinstance(value, str):
             return value
         values.append(value)
-    if not close(values[0], wanted):
+    if not close(values[0], wanted, tolerance):
         return _Wrong(values[0])
-    if not close(values[1], wanted):
+    if not close(values[1], wanted, tolerance):
         return "a second call with the same arguments gives another result: something is kept between calls, or drawn at random"
     return None
 
@@ -139,11 +141,11 @@ def flat(values: object) -> Iterator[float]:
         yield values
 
 
-def close(values: object, wanted: object) -> bool:
+def close(values: object, wanted: object, tolerance: float = TOLERANCE) -> bool:
     """Equal shapes, and equal numbers within the tolerance."""
     if shape(values) != shape(wanted):
         return False
-    return all(abs(v - w) <= TOLERANCE + TOLERANCE * abs(w) for v, w in zip(flat(values), flat(wanted)))
+    return all(abs(v - w) <= tolerance + tolerance * abs(w) for v, w in zip(flat(values), flat(wanted)))
 
 
 def _values(result: object, wanted: object) -> object:
@@ -180,9 +182,9 @@ def _gathered(result: object) -> Tensor:
     return _as_tensor(result)
 
 
-def _agrees(values: list, slip: Slip, plain: tuple) -> bool:
+def _agrees(values: list, slip: Slip, plain: tuple, tolerance: float) -> bool:
     try:
-        return close(values, slip.compute(*plain))
+        return close(values, slip.compute(*plain), tolerance)
     except ArithmeticError:  # a slip divides by zero where the right answer does not
         return False
 
@@ -235,7 +237,7 @@ def _quiet() -> Iterator[None]:
     states, dtype = [get() for get in _random_states], _default_dtype()
     _set_default_dtype(_float32)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings(), _enable_grad():
             warnings.simplefilter("ignore")
             yield
     finally:
