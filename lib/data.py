@@ -166,7 +166,7 @@ def fisher_and_deep() -> dict[str, tuple[float, float]]:
 
 
 def methods() -> list[dict[str, str | int]]:
-    """The map of explanation methods in the course's slides: by (author), year, name, family, idea, where (the chapter).
+    """The map of explanation methods in the course's slides: by (author), year, name, family, idea, where (page#section).
 
     >>> methods()[0]["by"], len(methods())
     ('Zurada', 23)

@@ -3,6 +3,7 @@
     explore(draw, key="...", gamma=np.linspace(0, 1, 21))    every state drawn once and shipped in the cell's output
     DrawDigit(model, key="...", examples=x)                   the network itself in the page: draw, see scores and relevance
     quiz(questions, key="...")                                a self-test that explains every option
+    timeline(entries, key="...")                              named things by family and year, each a link
 
 Each returns an object whose output is self-contained HTML (no network), a still picture for print, and plain text.
 The scripts and the style sheet that the HTML carries are in the folder js/ beside this file.
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from .page import CONTROL, Bars, Choice, Drawing, Output, Table, base64_of, bar_row, card, check_key, common_frames, compact
 from .page import diverging, first_places, floats, menu, panel_html, panels_html, shown, side_by_side, slider, words
+from .timeline import timeline as timeline
 
 LIMIT = 300_000  # bytes of HTML in one figure
 

@@ -114,28 +114,6 @@ def _sign_colour(value: float) -> str:
     return GREY if value == 0 else RED if value > 0 else BLUE
 
 
-def family_map(entries: Sequence[tuple[str, str, int]], chosen: int) -> Figure:
-    """Each entry a dot in the column of its year and the row of its group; those of the chosen one's group with names.
-
-    entries: (name, group, year) each. Years that have no entry take no room.
-    """
-    groups = list(dict.fromkeys(group for _, group, _ in entries))
-    years = sorted({year for _, _, year in entries})
-    figure, ax = plt.subplots(figsize=(7.2, 3.4))
-    seen: dict[tuple[str, int], int] = {}
-    for k, (name, group, year) in enumerate(entries):
-        above = seen[group, year] = seen.get((group, year), -1) + 1
-        place = years.index(year), -groups.index(group) + 0.25 - 0.3 * above
-        ax.plot(*place, "o", ms=9 if k == chosen else 5, color=RED if k == chosen else BLUE if group == entries[chosen][1] else "#c3cad3")
-        if group == entries[chosen][1]:
-            ax.annotate(name, place, (5, 0), textcoords="offset points", va="center", fontsize=7.5, fontweight="bold" if k == chosen else None,
-                        bbox={"fc": "white", "ec": "none", "pad": 0.5})
-    ax.set(xlim=(-0.4, len(years) + 0.3), ylim=(-len(groups) + 0.3, 0.6), xlabel="year")
-    ax.set_xticks(range(len(years)), years)
-    ax.set_yticks([-k for k in range(len(groups))], groups)
-    return figure
-
-
 def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)") -> None:
     """The colour bar of the heatmaps of a figure, from -scale to scale."""
     mappable = plt.cm.ScalarMappable(plt.Normalize(-scale, scale), RELEVANCE)
