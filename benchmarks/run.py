@@ -2,7 +2,7 @@
 
     make bench            the table, written to benchmarks/results.md, and the growth with depth and batch, to lib/measured.json
 
-Unit: one forward + one backward pass to the input, parameters frozen. The unit and every method are called in turn, in
+Unit: one forward + one backward pass to the input, parameters frozen. The unit and one method are called in turn, in
 one process, and the 20 % quantile of the process's CPU time over all rounds is taken.
 """
 
@@ -168,22 +168,19 @@ def target(case: str, rule: str, column: int | None) -> float | str:
     return LIMITS[rule][column] if column is not None else 3 if "LSTM" in case else 1.5 if rule == "epsilon" else ""
 
 
-def measure(model: nn.Module, x: Tensor, rounds: int, methods: dict[str, Callable]) -> dict[str, float]:
-    """The 20 % quantile of each method's CPU time, as a ratio to that of the unit."""
-    model.eval().requires_grad_(False)
-    calls = {"unit": unit} | methods
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in tqdm(range(rounds + 2), leave=False):
-        for name, call in calls.items():
+def measure(model: nn.Module, x: Tensor, rounds: int, method: Callable) -> float:
+    """The 20 % quantile of the method's CPU time, as a ratio to that of the unit; the two are called in turn."""
+    times: dict[Callable, list[float]] = {unit: [], method: []}
+    for turn in range(rounds + 2):
+        for call, kept in times.items():
             gc.collect() if x.numel() > 1e5 else None
             began = time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 call(model, x.clone())
             if turn >= 2:  # the first two rounds warm up
-                times[name].append(time.process_time() - began)
-    quantile = {name: float(np.quantile(values, 0.2)) for name, values in times.items()}
-    return {name: quantile[name] / quantile["unit"] for name in methods}
+                kept.append(time.process_time() - began)
+    return float(np.quantile(times[method], 0.2) / np.quantile(times[unit], 0.2))
 
 
 def scaling() -> dict[str, list[float]]:
@@ -223,12 +220,14 @@ def main() -> None:
              "| method | case | lib | target | Captum | Zennit |", "|---|---|---|---|---|---|"]
     for case, (model, x, rounds) in cases(arguments.case).items():
         column = next((k for k, part in enumerate(("CNN, batch 256", "CNN, batch 1", "VGG")) if part in case), None)
-        rules = [rule for rule in METHODS if len(LIMITS[rule]) > column and LIMITS[rule][column] is not None] if column is not None else ["epsilon"] if "LSTM" in case else ["epsilon", "epsilon_plus"]
-        flat = {f"{rule} {library}": call for rule in rules for library, call in METHODS[rule].items()
-                if library == "lib" or not (arguments.only_lib or column is None)}  # the peers refuse or misread the others
-        ratios = measure(model, x, rounds, flat)
+        rules = ["epsilon"] if "LSTM" in case else ["epsilon", "epsilon_plus"]
+        if column is not None:
+            rules = [rule for rule in METHODS if len(LIMITS[rule]) > column and LIMITS[rule][column] is not None]
+        model.eval().requires_grad_(False)
         for rule in rules:
-            row = [f"{ratios[f'{rule} {library}']:.2f}" if f"{rule} {library}" in ratios else "" for library in ("lib", "captum", "zennit")]
+            peers = not (arguments.only_lib or column is None)  # they refuse or misread the other networks
+            row = [f"{measure(model, x, rounds, METHODS[rule][library]):.2f}" if library in METHODS[rule] and (peers or library == "lib") else ""
+                   for library in ("lib", "captum", "zennit")]
             lines.append(f"| {rule} | {case} | {row[0]} | {target(case, rule, column)} | {row[1]} | {row[2]} |")
             print(lines[-1], flush=True)
     if not arguments.case and not arguments.only_lib:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PLAIN, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
-                         carries_values, hand_written_activation, name_of, opened, overlap, owner_of, pull, replace, scale_outputs, tensors)
+                         carries_values, fixed, hand_written_activation, name_of, opened, overlap, owner_of, pull, replace, scale_outputs, tensors)
 from .recurrent import CELLS, Recurrence, recurrence
 
 @dataclass(eq=False, slots=True)
@@ -336,8 +336,7 @@ class Tracer(TorchFunctionMode):
             return function(a, weight, bias, *args[3:], **named)
 
         layer = LinearMap(partial(owner_of, self._model, weight, name), "convolution" if name in CONVOLUTION else "dense", self._count,
-                          id(a) in self._raw, id(a) in self._nonnegative, a.detach().requires_grad_(), weight.detach(),
-                          None if bias is None else bias.detach(), apply)
+                          id(a) in self._raw, id(a) in self._nonnegative, a.detach().requires_grad_(), fixed(weight), fixed(bias), apply)
         self._count += 1
         rule = self._checked_rule(layer)
         if hasattr(rule, "forward"):
@@ -345,7 +344,7 @@ class Tracer(TorchFunctionMode):
         else:
             with torch.enable_grad():
                 layer.root = apply(layer.a, layer.weight, layer.bias)
-        layer.z = layer.root.detach()
+        layer.z = fixed(layer.root)
         return self._record_linear(layer, rule, name, a)
 
     def _checked_rule(self, layer: LinearMap) -> Any:
