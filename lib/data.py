@@ -1,4 +1,4 @@
-"""Data that need no download: real handwriting that comes with scikit-learn, and generated scenes whose truth is known."""
+"""Real handwriting that comes with scikit-learn, generated scenes whose truth is known, and real sets that are downloaded on request."""
 
 import json
 from dataclasses import dataclass
@@ -37,6 +37,18 @@ def digits() -> Split:
     y = torch.tensor(bunch.target)
     test = torch.arange(len(x)) % 5 == 0
     return Split(x[~test], y[~test], x[test], y[test])
+
+
+def mnist() -> Split:
+    """Real handwritten digits, 28 x 28 pixels (LeCun, Cortes and Burges): 60,000 images for training, 10,000 for testing.
+
+    Images (N, 1, 28, 28), float32 in [0, 1]. Looked for in the folder named by BOOK_DATA, else downloaded once (11 MB).
+    Raises OSError that says what failed.
+    """
+    from .downloads import mnist_arrays  # only who asks for real sets needs pooch
+
+    x_train, y_train, x_test, y_test = mnist_arrays()
+    return Split(x_train[:, None] / 255, y_train.long(), x_test[:, None] / 255, y_test.long())
 
 
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")

@@ -138,6 +138,90 @@ class SceneWords(nn.Module):
         return self.questions(seen.transpose(1, 2)).transpose(1, 2).softmax(2)
 
 
+def scene_cnn(depth: int, width: int = 16, classes: int = 4, seed: int = 0) -> nn.Sequential:
+    """`depth` 3 x 3 convolutions, an even number: images (N, 3, 32, 32) to logits (N, classes). Only the depth differs, not the rest."""
+    with seeded(seed):
+        layers: list[nn.Module] = []
+        for k in range(depth):
+            layers += [nn.Conv2d(width if k else 3, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if k + 1 in (depth // 2, depth) else [])]
+        for layer in layers:  # so that what passes through many layers neither dies out nor grows (He et al., 2015)
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        return nn.Sequential(*layers, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))
+
+
+class BagOfWords(nn.Module):
+    """Word numbers (N, T) to two logits: each word adds its own two numbers, wherever it stands."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, 2, padding_idx=0)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.words(words).sum(1)
+
+
+def signal_cnn(channels: int, classes: int, width: int = 16, seed: int = 0) -> nn.Sequential:
+    """Three convolutions over time and their mean: signals (N, channels, T) to logits (N, classes)."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv1d(channels, width, 9, padding=4), nn.ReLU(), nn.AvgPool1d(2),
+            nn.Conv1d(width, width, 9, padding=4), nn.ReLU(), nn.AvgPool1d(2),
+            nn.Conv1d(width, 2 * width, 9, padding=4), nn.ReLU(),
+            nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(2 * width, classes),
+        )
+
+
+class MoleculeNetwork(nn.Module):
+    """Graphs (N, A, kinds + A), atoms and bonds as in `lib.gallery.molecules`, to two logits.
+
+    Twice each atom adds to what it knows what its neighbours know; the atoms are added. The bonds are what relevance flows along:
+    they are compared with 0, so that they are fixed and get none.
+    """
+
+    def __init__(self, kinds: int = 4, width: int = 24) -> None:
+        super().__init__()
+        self.kinds = kinds
+        self.own = nn.ModuleList([nn.Linear(kinds, width), nn.Linear(width, width)])
+        self.near = nn.ModuleList([nn.Linear(kinds, width, bias=False), nn.Linear(width, width, bias=False)])
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, bonds = x[..., :self.kinds], (x[..., self.kinds:] > 0).to(x.dtype)
+        for own, near in zip(self.own, self.near):
+            h = (own(h) + bonds @ near(h)).relu()
+        return self.head(h.sum(1))
+
+
+class QuestionNetwork(nn.Module):
+    """A picture and a question in one row (N, 768 + 5 V) as in `lib.gallery.questions`, to six logits.
+
+    The question is put beside what is seen at each place; what the places answer is added (as in Santoro et al., 2017, for single places).
+    """
+
+    def __init__(self, vocabulary: int = 14, width: int = 24, answers: int = 6) -> None:
+        super().__init__()
+        self.see = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                                 nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.read = nn.Sequential(nn.Linear(5 * vocabulary, width), nn.ReLU())
+        self.compare = nn.Sequential(nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, width, 1), nn.ReLU())
+        self.answer = nn.Linear(width, answers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen, asked = self.see(x[:, :768].reshape(-1, 3, 16, 16)), self.read(x[:, 768:])
+        asked = asked[:, :, None, None].expand(-1, -1, *seen.shape[2:])
+        return self.answer(self.compare(torch.cat([seen, asked], 1)).sum((2, 3)))
+
+
+def game_network(seed: int = 0) -> nn.Sequential:
+    """Boards (N, 2, 12, 12) to a score for each of three actions, as `lib.game` plays."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Flatten(), nn.Linear(288, 32), nn.ReLU(), nn.Linear(32, 3),
+        )
+
+
 def _seeded(make: Callable[..., nn.Module], seed: int = 0) -> nn.Module:
     with seeded(seed):
         return make(len(VOCABULARY))
@@ -156,6 +240,15 @@ ARCHITECTURES = {
     "reviews_cnn": lambda: _seeded(ReviewCNN),
     "reviews_attention": lambda: _seeded(ReviewAttention),
     "reviews_attention_plain": lambda: _seeded(lambda vocabulary: ReviewAttention(vocabulary, context=False)),
+    "scenes_shallow": lambda: scene_cnn(2),
+    "scenes_deep": lambda: scene_cnn(8),
+    "scenes_early": lambda: scene_cnn(8),
+    "scenes_context": lambda: gap_cnn(3, 4),
+    "faces_noisy": lambda: cnn(3, 32, classes=2),
+    "tones": lambda: signal_cnn(1, 3),
+    "gait": lambda: signal_cnn(4, 4),
+    "molecules": lambda: _seeded(lambda _: MoleculeNetwork()),
+    "questions": lambda: _seeded(lambda _: QuestionNetwork()),
 }
 
 

@@ -114,6 +114,62 @@ def _sign_colour(value: float) -> str:
     return GREY if value == 0 else RED if value > 0 else BLUE
 
 
+def signal(values: object, relevance: object, truth: object, names: Sequence[str], scale: float | None = None, unit: str = "samples") -> Figure:
+    """Curves (C, T), one row each, on the colours of their relevance (C, T); an orange bar below marks where the truth is, bool (C, T)."""
+    x, r, t = _plain(values), _plain(relevance), _plain(truth)
+    figure, rows = plt.subplots(len(x), 1, figsize=(5.2, 0.6 + 0.7 * len(x)), sharex=True, squeeze=False)
+    for ax, curve, colours, inside, name in zip(rows[:, 0], x, r, t, names):
+        low, high = x.min() - 0.35 * np.ptp(x), x.max() + 0.05 * np.ptp(x)
+        ax.imshow(heatmap(colours[None], scale or scale_of(r)), extent=(-0.5, len(curve) - 0.5, low, high), aspect="auto")
+        ax.plot(curve, color=INK, lw=0.9)
+        ax.fill_between(np.arange(len(curve)), low, low + 0.12 * (high - low), where=inside > 0, color=ORANGE, lw=0)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+        ax.set(yticks=[], xlim=(-0.5, len(curve) - 0.5))
+    rows[-1, 0].set_xlabel(f"time ({unit})")
+    return figure
+
+
+def graph(places: object, bonds: object, names: Sequence[str], relevance: object, truth: object, scale: float | None = None) -> Figure:
+    """Atoms at their places (A, 2) on the colours of their relevance (A,), with lines for bonds (A, A); those of the truth are ringed in orange."""
+    places, r = _plain(places), _plain(relevance)
+    figure, ax = plt.subplots(figsize=(3.6, 3.2))
+    ax.axis("off")
+    for i, j in np.argwhere(np.triu(_plain(bonds)) > 0):
+        ax.plot(*places[[i, j]].T, color=GREY, lw=1.5, zorder=1)
+    for place, name, colour, inside in zip(places, names, heatmap(r[None], scale)[0] / 255, _plain(truth)):
+        dark = colour @ [0.299, 0.587, 0.114] < 0.5
+        ax.scatter(*place, s=330, color=[colour], edgecolor=ORANGE if inside else GREY, lw=3.5 if inside else 1, zorder=2)
+        ax.annotate(name, place, ha="center", va="center", color="white" if dark else INK, zorder=3)
+    ax.margins(0.15)
+    ax.set_aspect("equal")
+    return figure
+
+
+def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """The picture (H, W, 3) with an orange frame: box = left, top, right, bottom, the last two exclusive."""
+    left, top, right, bottom = (int(end) for end in box)
+    picture, ink = picture.copy(), [int(ORANGE[i:i + 2], 16) for i in (1, 3, 5)]
+    picture[[top, bottom - 1], left:right] = ink
+    picture[top:bottom, [left, right - 1]] = ink
+    return picture
+
+
+def picture_and_words(picture: object, text: Sequence[str], relevance: object) -> Figure:
+    """An image (3, H, W), its relevance and, on a scale of its own, that of the words: relevance (H W + T,), or (H, W) without words."""
+    v, r = image(picture), _plain(relevance).flatten()
+    count = v.shape[0] * v.shape[1]
+    parts, titles = [v, heatmap(r[:count].reshape(v.shape[:2]))], ["picture", "relevance"]
+    if text:
+        part = r[:count].sum() / r.sum()
+        parts, titles = [*parts, heatmap(r[count:, None])], ["picture", f"{part:.0%} of R here", f"{1 - part:.0%} here"]
+    figure = strip(parts, titles, size=1.9)
+    if text:
+        figure.axes[2].axis("on")
+        figure.axes[2].set(xticks=[])
+        figure.axes[2].set_yticks(range(len(text)), text)
+    return figure
+
+
 def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)") -> None:
     """The colour bar of the heatmaps of a figure, from -scale to scale."""
     mappable = plt.cm.ScalarMappable(plt.Normalize(-scale, scale), RELEVANCE)

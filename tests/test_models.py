@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import data, models, plots, training
+from lib import applications, data, models, plots, training
 from lib.models import ARCHITECTURES, WEIGHTS, cnn, mlp, pretrained, seeded, vgg16
 
 NAMES = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -65,7 +65,7 @@ def card(name):
 
 
 def test_every_network_has_weights_and_a_card_and_nothing_else_lies_there():
-    assert {path.name for path in WEIGHTS.iterdir()} == {f"{name}.{kind}" for name in ARCHITECTURES for kind in ("md", "safetensors")}
+    assert {path.name for path in WEIGHTS.iterdir()} == {f"{name}.{kind}" for name in (*ARCHITECTURES, "game") for kind in ("md", "safetensors")}
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 3e6
 
 
@@ -92,8 +92,15 @@ def test_a_network_reaches_the_accuracy_of_its_card(name):
     elif name == "scenes_words":
         s = data.scenes(1000, seed=2, context=0.25)
         test, tolerance = (s.images, torch.stack([s.labels, s.backgrounds], 1)), 7.0 / 2000
+    elif name in applications.WORLDS:
+        w = applications.WORLDS[name](1000, seed=2)
+        test, tolerance = (w.x, w.labels), 3.5 / 1000
+    elif name in ("faces_noisy", "scenes_context"):
+        s = applications.faces(1000, seed=2) if name == "faces_noisy" else applications.mixed_scenes(1000, seed=2)
+        test, tolerance = (s.images, s.labels), 3.5 / 1000
     else:
-        s = data.scenes(1000, seed=2, context=0 if name == "scenes_gap" else 0.25)
+        balanced = ("scenes_gap", "scenes_shallow", "scenes_early", "scenes_deep")
+        s = data.scenes(1000, seed=2, context=0 if name in balanced else 0.25)
         test, tolerance = (s.images, s.labels), 3.5 / 1000
     stated = float(re.search(r"test ([\d.]+)", card(name)["accuracy"])[1])
     assert training.accuracy(pretrained(name), *test) == pytest.approx(stated, abs=tolerance)

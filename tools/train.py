@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 from safetensors.torch import save_file
 
-from lib import data, models, training
+from lib import applications, data, game, models, training
 
 CARD = """# {name}
 
@@ -35,7 +35,32 @@ CARD = """# {name}
 TAGGED = {"scenes_hans": {"tagged": (0.9, 0, 0, 0)}, "scenes_honest": {"tagged": (0.5, 0.5, 0.5, 0.5), "corner": None}}
 
 
+# Networks of the chapter on applications: training data, test data, what they are, epochs.
+APPLICATIONS = {
+    "scenes_shallow": ("data.scenes(4000, seed=1, context=0)", "data.scenes(1000, seed=2, context=0)", 12),
+    "scenes_deep": ("data.scenes(4000, seed=1, context=0)", "data.scenes(1000, seed=2, context=0)", 14),
+    "scenes_early": ("data.scenes(4000, seed=1, context=0)", "data.scenes(1000, seed=2, context=0)", 4),
+    "scenes_context": ("applications.mixed_scenes(4000, seed=1)", "applications.mixed_scenes(1000, seed=2)", 40),
+    "faces_noisy": ("applications.faces(4000, seed=1)", "applications.faces(1000, seed=2)", 6),
+    "tones": ("applications.tones(3000, seed=1)", "applications.tones(1000, seed=2)", 12),
+    "gait": ("applications.gait(3000, seed=1)", "applications.gait(1000, seed=2)", 10),
+    "molecules": ("applications.molecules(4000, seed=1)", "applications.molecules(1000, seed=2)", 20),
+    "questions": ("applications.questions(12000, seed=1)", "applications.questions(1000, seed=2)", 14),
+}
+RATES = {"questions": 1e-3, "scenes_shallow": 1e-3, "scenes_deep": 1e-3, "scenes_early": 1e-3}
+STAGES = (0, 100, 300, 600, 1000, 1500, 2000, 3000, 4500, 7000, 10000)  # steps after which the agent of the game is kept
+
+
 def split_of(name: str) -> tuple[data.Split, str, int]:
+    if name in APPLICATIONS:
+        train, test, epochs = APPLICATIONS[name]
+        a, b = (eval(made) for made in (train, test))
+        x, xt = (part.x if hasattr(part, "x") else part.images for part in (a, b))
+        labels, wrong = a.labels, ""
+        if name == "faces_noisy":
+            turned = torch.rand(len(labels), generator=torch.Generator().manual_seed(0)) < 0.3
+            labels, wrong = torch.where(turned, 1 - labels, labels), ", three labels in ten turned round"
+        return data.Split(x, labels, xt, b.labels), f"`lib.{train}`{wrong}; tested on `lib.{test}`", epochs
     if name.startswith("digits"):
         return data.digits(), "scikit-learn's digits (UCI optical recognition of handwritten digits, CC BY 4.0)", 60
     if name.startswith("reviews"):
@@ -63,7 +88,7 @@ def split_of(name: str) -> tuple[data.Split, str, int]:
 def train(name: str) -> None:
     split, text, epochs = split_of(name)
     model = models.ARCHITECTURES[name]()
-    training.fit(model, split.x_train, split.y_train, epochs=epochs, weight_decay=1e-4)
+    training.fit(model, split.x_train, split.y_train, epochs=epochs, learning_rate=RATES.get(name, 3e-3), weight_decay=1e-4)
     scores = {part: training.accuracy(model, x, y) for part, x, y in
               (("train", split.x_train, split.y_train), ("test", split.x_test, split.y_test))}
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, models.WEIGHTS / f"{name}.safetensors")
@@ -73,6 +98,26 @@ def train(name: str) -> None:
     print(name, scores)
 
 
+def train_game() -> None:
+    """The agent of lib.game at several times of its training, one after the other along the first dimension of each weight."""
+    agent, kept, scores = models.game_network(), [], []
+    for step in game.learn(agent, STAGES[-1] + 1):
+        if step in STAGES:
+            kept.append({name: value.clone() for name, value in agent.state_dict().items()})
+            scores.append(game.caught(agent))
+    weights = {name: torch.stack([stage[name] for stage in kept]) for name in kept[0]}
+    save_file({"steps": torch.tensor(STAGES), **weights}, models.WEIGHTS / "game.safetensors")
+    parameters = sum(p.numel() for p in agent.parameters())
+    card = CARD.format(name="game", parameters=parameters, data="`lib.game`, played by the agent itself", torch=torch.__version__.split("+")[0],
+                       epochs=0, train=0, test=0).splitlines()
+    card[4] = f"| network | `lib.models.game_network()`, {parameters:,} parameters, float32, after {', '.join(map(str, STAGES))} steps |"
+    card[6] = f"| command | `python tools/train.py game` (torch {torch.__version__.split('+')[0]}, seed 0, {STAGES[-1]} steps) |"
+    card[7] = f"| accuracy | balls caught: {', '.join(f'{score:.3f}' for score in scores)} |"
+    card[9] = "| limits | made for teaching: it plays nothing but this game |"
+    (models.WEIGHTS / "game.md").write_text("\n".join(card) + "\n")
+    print("game", scores)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or models.ARCHITECTURES:
-        train(name)
+    for name in sys.argv[1:] or [*models.ARCHITECTURES, "game"]:
+        train_game() if name == "game" else train(name)

@@ -1,5 +1,11 @@
 """The checks of the exercises: `checks.check_NAME(NAME)` returns None if the answer is right, else raises AssertionError with a hint."""
 
+from .applications import (
+    check_evidence_balance, check_mass_by_stage, check_set_context_use, check_topic_relevance, check_truth_auc, check_word_scores,
+)  # fmt: skip
+from .evaluation import (
+    check_aopc, check_context_ratio, check_flip_curve, check_mass_inside, check_random_curve, check_rank_correlation,
+)  # fmt: skip
 from .interpretability import (
     check_class_prototype, check_conservation_error, check_grad_times_input, check_lime_weights, check_linear_contributions, check_occlusion,
     check_shapley_values,
@@ -18,4 +24,6 @@ __all__ = [
     "check_finite_diff", "check_grad_cam_map", "check_guided_relu", "check_integrated_gradients", "check_n_pieces", "check_sensitivity", "check_smoothgrad",
     "check_class_prototype", "check_conservation_error", "check_grad_times_input", "check_lime_weights", "check_linear_contributions", "check_occlusion",
     "check_shapley_values",
+    "check_aopc", "check_context_ratio", "check_flip_curve", "check_mass_inside", "check_random_curve", "check_rank_correlation",
+    "check_evidence_balance", "check_mass_by_stage", "check_set_context_use", "check_topic_relevance", "check_truth_auc", "check_word_scores",
 ]
