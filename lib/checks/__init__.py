@@ -17,6 +17,7 @@ from .lrp import (
 from .sensitivity import (
     check_finite_diff, check_grad_cam_map, check_guided_relu, check_integrated_gradients, check_n_pieces, check_sensitivity, check_smoothgrad,
 )  # fmt: skip
+from .vae import check_bernoulli_nll, check_elbo_mc, check_iw_bound, check_kl_std_normal, check_neg_elbo, check_reparameterize
 
 __all__ = [
     "check_absorbed_by_bias", "check_deep_lift_layer", "check_lrp_alphabeta", "check_lrp_epsilon", "check_lrp_mlp", "check_lrp_zb", "check_lrp_zplus",
@@ -26,4 +27,5 @@ __all__ = [
     "check_shapley_values",
     "check_aopc", "check_context_ratio", "check_flip_curve", "check_mass_inside", "check_random_curve", "check_rank_correlation",
     "check_evidence_balance", "check_mass_by_stage", "check_set_context_use", "check_topic_relevance", "check_truth_auc", "check_word_scores",
+    "check_bernoulli_nll", "check_elbo_mc", "check_iw_bound", "check_kl_std_normal", "check_neg_elbo", "check_reparameterize",
 ]
