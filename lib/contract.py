@@ -122,10 +122,15 @@ def gradient_of_score(model: nn.Module, x: Tensor, target: int | Tensor | None) 
         leaf = x.detach().clone().requires_grad_()  # a copy: a model that works in place must not change x
         scores = model(leaf * 1)
         check_scores(scores, x)
-        score = scores.gather(1, class_index(scores, target)[:, None])[:, 0]
-        if not score.requires_grad:
-            raise ValueError("model: its scores do not depend on x")
-        (gradient,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True)
-        if gradient is None:
-            raise ValueError("model: its scores do not depend on x")
-    return score.detach(), gradient
+        classes = class_index(scores, target)
+        gradient = slope(scores, leaf, classes)
+    return scores.detach().gather(1, classes[:, None])[:, 0], gradient
+
+
+def slope(scores: Tensor, leaf: Tensor, classes: Tensor) -> Tensor:
+    """df_c/dx of each sample, through the graph from the leaf x to the scores (N, K). Raises ValueError if there is none."""
+    if scores.requires_grad:
+        (gradient,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), leaf, allow_unused=True)
+        if gradient is not None:
+            return gradient
+    raise ValueError("model: its scores do not depend on x")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import models
-from .training import History
+from .training import History, MovingAverage
 
 KINDS = ("non-saturating", "saturating", "least squares", "hinge", "wasserstein")
 
@@ -91,7 +91,7 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
         generator.train(), discriminator.train()
         players = [torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99)) for net in (generator, discriminator)]
         schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
-        averaged = [p.detach().clone() for p in generator.parameters()]
+        averaged = MovingAverage(generator, average)
         losses, total = [], 0.0
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = torch.randint(len(x), (batch,), device=x.device)
@@ -102,15 +102,11 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
             _descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
-            with torch.no_grad():
-                for mean, parameter in zip(averaged, generator.parameters()):
-                    mean.lerp_(parameter, 1 - min(average, (step + 1) / (step + 10)))
+            averaged.update()
             total += loss.item()
             if (step + 1) % 100 == 0:
                 losses, total = [*losses, total / 100], 0.0
-    with torch.no_grad():
-        for parameter, mean in zip(generator.parameters(), averaged):
-            parameter.copy_(mean)
+    averaged.put()
     generator.eval(), discriminator.eval()
     return History(losses, steps)
 

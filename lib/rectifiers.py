@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from .contract import check_arguments, check_scores, class_index, undisturbed
+from .contract import check_arguments, check_scores, class_index, slope, undisturbed
 from .operations import name_of
 
 UNKNOWN = ("Relu", "Threshold", "Clamp", "Hardtanh", "LeakyRelu", "Prelu", "Elu", "Celu", "Selu", "Gelu", "Silu", "Mish", "Softplus",
@@ -130,13 +130,9 @@ def _changed_gradient(model: nn.Module, x: Tensor, target: int | Tensor | None, 
         with Rectifiers(send):
             scores = model(leaf * 1)
         check_scores(scores, x)
-        if not scores.requires_grad:
-            raise ValueError("model: its scores do not depend on x")
-        _refuse_unknown(scores.grad_fn)
-        (result,) = torch.autograd.grad(scores.gather(1, class_index(scores, target)[:, None]).sum(), leaf, allow_unused=True)
-        if result is None:
-            raise ValueError("model: its scores do not depend on x")
-    return result
+        if scores.requires_grad:
+            _refuse_unknown(scores.grad_fn)
+        return slope(scores, leaf, class_index(scores, target))
 
 
 def _refuse_unknown(node: Node) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .activation_maps import cam, grad_cam
-from .contract import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
+from .contract import check_arguments, check_scores, class_index, gradient_of_score, slope, undisturbed
 from .rectifiers import deconvnet, guided_backprop
 from .regions import count_linear_regions, kinks
 
@@ -128,13 +128,7 @@ def _mean_gradient(model: nn.Module, x: Tensor, target: int | Tensor | None, cou
 def _gradient_at(model: nn.Module, points: Tensor, classes: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = points.requires_grad_()
-        scores = model(leaf * 1)  # a model that works in place must not meet the leaf
-        if not scores.requires_grad:
-            raise ValueError("model: its scores do not depend on x")
-        (result,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), leaf, allow_unused=True)
-    if result is None:
-        raise ValueError("model: its scores do not depend on x")
-    return result
+        return slope(model(leaf * 1), leaf, classes)  # a model that works in place must not meet the leaf
 
 
 def _noise_like(sample: Tensor, generator: torch.Generator) -> Tensor:

@@ -63,6 +63,27 @@ def fit(
     return History(losses, steps)
 
 
+class MovingAverage:
+    """The moving average of a model's weights, which forgets the first steps sooner than `decay` says."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model, self._decay, self._steps = model, decay, 0
+        self._means = [p.detach().clone() for p in model.parameters()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the weights of one more step into the average."""
+        self._steps += 1
+        for mean, parameter in zip(self._means, self._model.parameters()):
+            mean.lerp_(parameter, 1 - min(self._decay, self._steps / (self._steps + 9)))
+
+    @torch.no_grad()
+    def put(self) -> None:
+        """Give the model the averaged weights."""
+        for mean, parameter in zip(self._means, self._model.parameters()):
+            parameter.copy_(mean)
+
+
 @torch.no_grad()
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """The share of the samples (N, ...) whose highest score is that of their label (N,)."""

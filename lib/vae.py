@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from . import models
-from .training import History
+from .training import History, MovingAverage
 
 
 class VAE(nn.Module):
@@ -253,7 +253,7 @@ def fit(vae: VAE, x: Tensor, steps: int, batch: int = 128, learning_rate: float 
         vae.train()
         optimizer = torch.optim.AdamW(vae.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1, 50 * k / steps) * (1 + torch.cos(torch.tensor(torch.pi * k / steps)).item()) / 2)
-        averaged = [p.detach().clone() for p in vae.parameters()]
+        averaged = MovingAverage(vae, average)
         losses, total = [], 0.0
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = x[torch.randint(len(x), (batch,), device=x.device)]
@@ -265,14 +265,10 @@ def fit(vae: VAE, x: Tensor, steps: int, batch: int = 128, learning_rate: float 
             loss.backward()
             optimizer.step()
             schedule.step()
-            with torch.no_grad():
-                for mean_of_it, parameter in zip(averaged, vae.parameters()):
-                    mean_of_it.lerp_(parameter, 1 - min(average, (step + 1) / (step + 10)))
+            averaged.update()
             total += loss.item()
             if (step + 1) % 100 == 0:
                 losses, total = [*losses, total / 100], 0.0
-    with torch.no_grad():
-        for parameter, mean_of_it in zip(vae.parameters(), averaged):
-            parameter.copy_(mean_of_it)
+    averaged.put()
     vae.eval()
     return History(losses, steps)

@@ -119,6 +119,22 @@ def _call_twice(answer: Callable, arguments: tuple, wanted: list, tolerance: flo
     return None
 
 
+def _called(answer: Callable, arguments: tuple) -> object:
+    """The result, or a sentence that says what went wrong."""
+    before = [_state(argument) for argument in arguments]
+    try:
+        result = answer(*arguments)
+    except NotImplementedError:
+        return UNSOLVED
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        return f"raises {type(problem).__name__}: {problem}"
+    if not _is_grad_enabled() or _default_dtype() != _float32:
+        return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
+    return _changed(before, arguments) or ("returns None; is a `return` missing?" if result is None else result)
+
+
 # ---------------------------------------------------------------- values
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import UNSOLVED, Draw, Probe, Slip, _changed, _default_dtype, _is_grad_enabled, _quiet, _state, _values, flat, judge, to_plain
+from ._helpers import UNSOLVED, Draw, Probe, Slip, _called, _quiet, _values, flat, judge, to_plain
 from .sensitivity_functions import Smooth
 
 Vector = list[float]
@@ -275,7 +275,7 @@ def _cosine(a: Vector, b: Vector) -> float:
 def _orders(answer: Callable, n: int, seed: int, calls: int = 100) -> str | None:
     """What is wrong with the moments of `calls` answers, each a mean over n of the 24 orders of four features; bands of five standard errors."""
     f, x, fill = Smooth([0.9, -0.4, 0.7, 1.3]), _tensor([1.5, -0.7, 0.4, 1.1]), _tensor([-0.5, 0.6, -1.2, 0.2])
-    before, d = [_state(argument) for argument in (f, x, fill, n)], len(x)
+    d = len(x)
     a, b = to_plain(x), to_plain(fill)
     curves = [[f.value([b[i] if i in order[:k] else v for i, v in enumerate(a)]) for k in range(d + 1)] for order in itertools.permutations(range(d))]
     mean = [sum(column) / len(curves) for column in zip(*curves)]
@@ -286,17 +286,8 @@ def _orders(answer: Callable, n: int, seed: int, calls: int = 100) -> str | None
     with _quiet():
         _manual_seed(seed)
         for _ in range(calls):
-            try:
-                result = answer(f, x, fill, n)
-            except NotImplementedError:
-                return UNSOLVED
-            except KeyboardInterrupt:
-                raise
-            except BaseException as problem:
-                return f"raises {type(problem).__name__}: {problem}"
-            if not _is_grad_enabled() or _default_dtype() != _float32:
-                return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
-            values = _changed(before, (f, x, fill, n)) or _values(result, mean)
+            result = _called(answer, (f, x, fill, n))
+            values = result if isinstance(result, str) else _values(result, mean)
             if isinstance(values, str):
                 return values
             results.append(values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ._helpers import UNSOLVED, Draw, Probe, Slip, _changed, _quiet, _state, _values, first, to_plain
+from ._helpers import Draw, Probe, Slip, _called, _quiet, _values, first, to_plain
 
 Matrix = list[list[float]]
 
@@ -160,17 +160,12 @@ def judge_noise(answer: Callable, n: int, sigma: float, samples: int = 300) -> s
     Q, w = to_plain(model.Q), to_plain(model.w)
     mean = [[sum(q * v for q, v in zip(line, point)) + b for line, b in zip(Q[k], w[k])] for k in (0, 1)]
     error = [[sigma * math.sqrt(sum(q * q for q in line) / n) for line in Q[k]] for k in (0, 1)]
-    before, results = [_state(argument) for argument in arguments], []
+    results = []
     for seed in (1, 2):
         with _quiet():
             _manual_seed(seed)
-            try:
-                result = answer(*arguments)
-            except NotImplementedError:
-                return UNSOLVED
-            except Exception as problem:
-                return f"raises {type(problem).__name__}: {problem}"
-        values = _changed(before, arguments) or _values(result, to_plain(arguments[1]))
+            result = _called(answer, arguments)
+        values = result if isinstance(result, str) else _values(result, to_plain(arguments[1]))
         if isinstance(values, str):
             return values
         results.append(values)

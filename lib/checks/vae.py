@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import UNSOLVED, Draw, Probe, Slip, _changed, _default_dtype, _is_grad_enabled, _quiet, _state, _values, flat, judge, to_plain
+from ._helpers import UNSOLVED, Draw, Probe, Slip, _called, _quiet, _values, flat, judge, to_plain
 
 Rows = list[list[float]]
 
@@ -214,22 +214,6 @@ def _images() -> list[Probe]:
         Probe("values of 200", draw(4, (2, 3, 3), 4, 200, _float64)),
         Probe("a perfect reconstruction", (same[0], same[0].clone(), *same[2:])),
     ]
-
-
-def _called(answer: Callable, arguments: tuple) -> object:
-    """The result, or a sentence that says what went wrong."""
-    before = [_state(argument) for argument in arguments]
-    try:
-        result = answer(*arguments)
-    except NotImplementedError:
-        return UNSOLVED
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:
-        return f"raises {type(problem).__name__}: {problem}"
-    if not _is_grad_enabled() or _default_dtype() != _float32:
-        return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
-    return _changed(before, arguments) or ("returns None; is a `return` missing?" if result is None else result)
 
 
 def _slope(result: Tensor, of: Tensor) -> list | None:
