@@ -13,6 +13,7 @@ from torch import Tensor
 
 from conftest import ROOT
 from lib import checks
+from students import check
 
 NAMES = [name.removeprefix("check_") for name in checks.__all__]
 
@@ -33,10 +34,6 @@ def answers():
 
 ANSWERS = answers()
 each = pytest.mark.parametrize("name", NAMES)
-
-
-def check(name):
-    return getattr(checks, f"check_{name}")
 
 
 def test_every_check_belongs_to_a_solution():

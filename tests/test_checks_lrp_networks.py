@@ -6,14 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib import checks
+from students import check
 from test_checks_lrp import COMMON, in_numpy, in_place, single_only, talking
 
 NAMES = ("deep_lift_layer", "lstm_word_relevance", "one_class_relevance")
-
-
-def check(name):
-    return getattr(checks, f"check_{name}")
 
 
 # ---------------------------------------------------------------- right answers, with switches for the wrong ones
