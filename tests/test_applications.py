@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import applications as apps
-from lib import data, evaluation, faces, gallery, game, models, plots, training
+from lib import data, evaluation, faces, gallery, game, models, plots
 from lib.lrp import Epsilon, Zero, lrp
 
 SEEDS = st.integers(0, 10_000)
