@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,18 @@ def mnist() -> Split:
 
     x_train, y_train, x_test, y_test = mnist_arrays()
     return Split(x_train[:, None] / 255, y_train.long(), x_test[:, None] / 255, y_test.long())
+
+
+REAL = ("adult", "compas", "human_labels", "label_errors", "newsgroups", "photos", "sentence_polarity", "word_embeddings", "word_lists")
+
+
+def __getattr__(name: str) -> Any:
+    """The other real sets are functions of `lib.real`, which is read only when one is asked for: it needs pooch."""
+    if name in REAL:
+        from . import real
+
+        return getattr(real, name)
+    raise AttributeError(f"module 'lib.data' has no attribute {name!r}")
 
 
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")
@@ -187,7 +200,7 @@ def methods() -> list[dict[str, str | int]]:
 
 
 def measured(name: str) -> dict[str, list[float]]:
-    """What `make bench` has measured on the authors' machine and stored beside this file: for now only "scaling".
+    """What was measured once and stored beside this file: "scaling" by `make bench`, "coverage" and "sharpness" by tools/play_games.py.
 
     >>> measured("scaling")["depth"][0]
     2

@@ -2,8 +2,9 @@
 
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pooch
@@ -25,11 +26,12 @@ def given(name: str) -> Path | None:
     return Path(folder) / name if folder and (Path(folder) / name).exists() else None
 
 
-def file(name: str, sha256: str, addresses: Sequence[str]) -> Path:
+def file(name: str, sha256: str, addresses: Sequence[str], edited: tuple[str, Callable[[bytes], bytes]] | None = None) -> Path:
     """The path of a data file, whose content is verified before anything is used.
 
     name: its place below the folder BOOK_DATA and below the cache, "mnist/train-images-idx3-ubyte.gz", say; addresses: where
-    it can be had, tried in turn with a progress bar. Raises OSError that names what failed and where to put the file by hand.
+    it can be had, tried in turn with a progress bar. edited: where only a changed copy may be kept, the sha256 of what is
+    downloaded and the function that changes it. Raises OSError that names what failed and where to put the file by hand.
     """
     cached = Path(pooch.os_cache("opening-deep-networks")) / name
     if (there := given(name)) is not None:
@@ -41,7 +43,13 @@ def file(name: str, sha256: str, addresses: Sequence[str]) -> Path:
     failed = []
     for address in addresses:
         try:
-            return Path(pooch.retrieve(address, sha256, fname=cached.name, path=cached.parent, progressbar=True))
+            if edited is None:
+                return Path(pooch.retrieve(address, sha256, fname=cached.name, path=cached.parent, progressbar=True))
+            with TemporaryDirectory() as folder:
+                content = edited[1](Path(pooch.retrieve(address, edited[0], path=folder, progressbar=True)).read_bytes())
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            cached.write_bytes(content)
+            return file(name, sha256, ())
         except Exception as error:  # each library below pooch has errors of its own
             failed.append(f"{address} ({type(error).__name__}: {error})")
     raise OSError(f"{name} could not be downloaded from " + ", ".join(failed) + f". Put it at {cached} by hand, or name by "

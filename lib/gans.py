@@ -1,8 +1,12 @@
 """Generative adversarial networks: the game between a generator and its critic, its losses, and how to judge who won."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -49,7 +53,7 @@ def generator_loss(fake: Tensor, kind: str = "non-saturating") -> Tensor:
 class Generator(nn.Module):
     """Codes (N, `latent`) and classes (N,) to images (N, 1, 28, 28) in (0, 1), after Radford et al. (2016)."""
 
-    def __init__(self, latent: int = 64, width: int = 8, classes: int = 10, seed: int = 0) -> None:
+    def __init__(self, latent: int = 64, width: int = 16, classes: int = 10, seed: int = 0) -> None:
         super().__init__()
         self.latent, self.classes = latent, classes
         with models.seeded(seed):
@@ -79,26 +83,70 @@ class Discriminator(nn.Module):
         return self.layers(2 * x - 1).gather(1, labels[:, None])[:, 0]
 
 
-def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Tensor, steps: int, batch: int = 32, learning_rate: float = 1e-3,
-          kind: str = "non-saturating", average: float = 0.995, seed: int = 0, progress: bool = True) -> History:
-    """Alternate one step of the discriminator and one of the generator, with Adam and a learning rate that falls to 0; in place.
+def mnist_gan() -> Generator:
+    """`Generator()` with the committed weights of real 28 x 28 digits; lib/weights/gan_mnist.md says what it scores."""
+    generator = Generator()
+    generator.load_state_dict(load_file(models.WEIGHTS / "gan_mnist.safetensors"))
+    return generator.eval()
 
-    x (N, ...) and labels (N,): real samples and their classes. average: at the end the generator gets the moving average of its
-    weights with this decay. The global random state is left as it was. Returns the generator's mean loss of each hundred steps.
+
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """mean (|grad D(x)| - 1)^2 at x = u real + (1 - u) fake, u uniform for each sample (Gulrajani et al., 2017, eq. 3); a number.
+
+    real, fake: (N, ...) each. discriminator: (N, ...) to (N,), each sample by itself, so no batch normalisation. Differentiable in
+    its weights. Raises ValueError for unequal shapes.
+
+    >>> x = torch.zeros(4, 2)
+    >>> gradient_penalty(lambda v: 3 * v[:, 0], x, x).item()  # (3 - 1)^2
+    4.0
+    """
+    if real.shape != fake.shape:
+        raise ValueError(f"real, fake: expected equal shapes, got {tuple(real.shape)} and {tuple(fake.shape)}")
+    u = torch.rand(len(real), *[1] * (real.ndim - 1), generator=generator, dtype=real.dtype, device=real.device)
+    x = (u * real.detach() + (1 - u) * fake.detach()).requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+    return ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+
+def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Tensor | None, steps: int, batch: int = 32, learning_rate: float = 1e-3,
+          kind: str = "non-saturating", average: float = 0.995, critic_steps: int = 1, critic_rate: float | None = None, penalty: float = 0.0,
+          betas: tuple[float, float] = (0.5, 0.99), noise: float = 0.0, mismatch: bool = False, seed: int = 0, progress: bool = True) -> History:
+    """Alternate `critic_steps` of the discriminator and one of the generator, with Adam and a learning rate that falls to 0; in place.
+
+    x (N, ...) and labels (N,): real samples and their classes; without labels the networks are called without them.
+    critic_rate: the discriminator's own learning rate. penalty: the weight of `gradient_penalty` in its loss. noise: the standard
+    deviation of noise on all that the discriminator sees, which falls to 0 (Arjovsky and Bottou, 2017). mismatch: it also sees
+    real samples called by a wrong class, and shall refuse them (Reed et al., 2016). average: at the end the generator gets the
+    moving average of its weights with this decay. The global random state is left as it was. Returns the generator's mean loss
+    of each hundred steps.
     """
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         generator.train(), discriminator.train()
-        players = [torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99)) for net in (generator, discriminator)]
+        rates = learning_rate, critic_rate or learning_rate
+        players = [torch.optim.Adam(net.parameters(), rate, betas=betas) for net, rate in zip((generator, discriminator), rates)]
         schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
         averaged = MovingAverage(generator, average)
         losses, total = [], 0.0
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
-            chosen = torch.randint(len(x), (batch,), device=x.device)
-            real, classes = x[chosen], labels[chosen]
-            fake = generator(torch.randn(batch, generator.latent, device=x.device), classes)
-            _descend(players[1], discriminator_loss(discriminator(real, classes), discriminator(fake.detach(), classes), kind))
-            loss = generator_loss(discriminator(fake, classes), kind)
+            def judge(v: Tensor, *classes: Tensor) -> Tensor:
+                return discriminator(v + noise * (1 - step / steps) * torch.randn_like(v) if noise else v, *classes)
+
+            for _ in range(critic_steps):
+                chosen = torch.randint(len(x), (batch,), device=x.device)
+                real, classes = x[chosen], () if labels is None else (labels[chosen],)
+                fake = generator(torch.randn(batch, generator.latent, device=x.device), *classes)
+                refused = judge(fake.detach(), *classes)
+                if mismatch:
+                    kinds = int(labels.max()) + 1
+                    others = (classes[0] + torch.randint(1, kinds, (batch,), device=x.device)) % kinds
+                    refused = torch.cat([refused, judge(real, others)])
+                loss = discriminator_loss(judge(real, *classes), refused, kind)
+                if penalty:
+                    loss = loss + penalty * gradient_penalty(lambda v: discriminator(v, *classes), real, fake)
+                _descend(players[1], loss)
+            loss = generator_loss(judge(fake, *classes), kind)
             _descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
@@ -109,6 +157,76 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
     averaged.put()
     generator.eval(), discriminator.eval()
     return History(losses, steps)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """counts (K,): samples near each mode; covered: the modes with enough of them; quality: the share of samples near any mode."""
+
+    counts: Tensor
+    covered: int
+    quality: float
+
+
+def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: int = 1) -> Coverage:
+    """How many of the modes (K, D) have at least `min_count` of the samples (N, D) within `radius`, in the units of the data.
+
+    Raises ValueError for shapes that do not fit.
+
+    >>> mode_coverage(torch.tensor([[0.0, 0.1], [9.0, 9.0]]), torch.tensor([[0.0, 0.0], [5.0, 5.0]]), radius=0.5).covered
+    1
+    """
+    if samples.ndim != 2 or centres.ndim != 2 or samples.shape[1] != centres.shape[1] or not len(samples):
+        raise ValueError(f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and {tuple(centres.shape)}")
+    near = torch.cdist(samples, centres) <= radius
+    counts = near.sum(0)
+    return Coverage(counts, int((counts >= min_count).sum()), near.any(1).double().mean().item())
+
+
+def optimal_discriminator(p: Tensor, q: Tensor) -> Tensor:
+    """D*(x) = p / (p + q) for densities of the data and of the generator, of any equal shape; 1/2 where both are 0 (Goodfellow et al., 2014, eq. 2)."""
+    both = p + q
+    return torch.where(both > 0, p / both, 0.5)
+
+
+def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
+    """1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, for probabilities (..., K) that sum to 1: (...,), in nats, from 0 to log 2.
+
+    >>> jensen_shannon(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+    tensor(0.6931)
+    """
+    m = (p + q) / 2
+    return 0.5 * (torch.xlogy(p, p) + torch.xlogy(q, q)).sum(-1) - torch.xlogy(m, m).sum(-1)
+
+
+def bilinear_game(method: str, rate: float, steps: int, start: tuple[float, float] = (1.0, 0.0)) -> Tensor:
+    """The path (steps + 1, 2) of two players of min_w max_theta w theta, whose only equilibrium is (0, 0).
+
+    method: "simultaneous" gradient steps; "alternating", theta sees the new w; "extragradient", both look one step ahead first
+    (Korpelevich, 1976). Raises ValueError for another method.
+    """
+    if method not in ("simultaneous", "alternating", "extragradient"):
+        raise ValueError(f"method: expected 'simultaneous', 'alternating' or 'extragradient', got {method!r}")
+    path = [start]
+    for _ in range(steps):
+        w, theta = path[-1]
+        ahead = (w - rate * theta, theta + rate * w) if method == "extragradient" else (w, theta)
+        new = w - rate * ahead[1]
+        path.append((new, theta + rate * (new if method == "alternating" else ahead[0])))
+    return torch.tensor(path, dtype=torch.float64)
+
+
+def sharpness(x: Tensor) -> Tensor:
+    """How steep the edges of images are: sum d^2 / sum |d| over the differences d of neighbouring pixels, (N, ..., H, W) to (N,).
+
+    1 for pictures of pure black and white, 1/k if each edge is a ramp of k pixels, 0 for an empty picture. Noise is steep too:
+    compare with real images.
+
+    >>> sharpness(torch.tensor([[[0.0, 0.0, 1.0]], [[0.0, 0.5, 1.0]]]))
+    tensor([1.0000, 0.5000])
+    """
+    steps = torch.cat([x.diff(dim=-1).flatten(1), x.diff(dim=-2).flatten(1)], 1)
+    return (steps**2).sum(1) / steps.abs().sum(1).clamp(min=torch.finfo(x.dtype).tiny)
 
 
 def frechet_distance(real: Tensor, generated: Tensor) -> float:

@@ -12,14 +12,14 @@ from .data import VOCABULARY
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def mlp(inputs: int = 64, hidden: Sequence[int] = (64, 32), classes: int = 10, bias: bool = True, seed: int = 0) -> nn.Sequential:
-    """Flatten, then dense layers with ReLU between them: images (N, ...) of `inputs` values to logits (N, classes)."""
+def mlp(inputs: int = 64, hidden: Sequence[int] = (64, 32), classes: int = 10, bias: bool = True, seed: int = 0, dropout: float = 0.0) -> nn.Sequential:
+    """Flatten, then dense layers with ReLU, and dropout if there is any, between them: images (N, ...) of `inputs` values to logits (N, classes)."""
     sizes = [inputs, *hidden, classes]
     with seeded(seed):
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in zip(sizes, sizes[1:]):
-            layers += [nn.Linear(before, after, bias=bias), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+            layers += [nn.Linear(before, after, bias=bias), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+    return nn.Sequential(*layers[:-2 if dropout else -1])
 
 
 def cnn(channels: int = 1, size: int = 8, classes: int = 10, width: int = 16, bias: bool = True, seed: int = 0) -> nn.Sequential:
@@ -30,6 +30,16 @@ def cnn(channels: int = 1, size: int = 8, classes: int = 10, width: int = 16, bi
             nn.Conv2d(width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(2 * width * (size // 4) ** 2, classes, bias=bias),
+        )
+
+
+def lenet(hidden: int = 64, seed: int = 0) -> nn.Sequential:
+    """Two 5 x 5 convolutions and two dense layers, after LeCun et al. (1998): images (N, 1, 28, 28) to logits (N, 10)."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(32 * 49, hidden), nn.ReLU(), nn.Linear(hidden, 10),
         )
 
 
@@ -55,6 +65,27 @@ def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
             channels = width or channels
         layers += [nn.Flatten(), nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
         return nn.Sequential(*layers, nn.Linear(4096, classes))
+
+
+VGG16 = "https://download.pytorch.org/models/vgg16-397923af.pth"  # 528 MB; the end of the name is the start of its sha256
+
+
+def published_vgg16(download: bool = False) -> nn.Sequential:
+    """`vgg16()` with the weights that torchvision publishes, trained on ImageNet: (N, 3, 224, 224) to 1,000 logits.
+
+    x: an image in [0, 1] less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225), channel by channel. The file is taken from
+    torch's cache; only with `download` it is fetched, with a progress bar, and verified by the part of its hash in its name.
+    Raises OSError that says where the file is expected.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    place = folder / VGG16.rpartition("/")[2]
+    if download and not place.exists():
+        torch.hub.load_state_dict_from_url(VGG16, str(folder), map_location="cpu", check_hash=True)
+    if not place.exists():
+        raise OSError(f"the weights of VGG16 are not at {place}: call published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there")
+    model, published = vgg16(), torch.load(place, map_location="cpu", weights_only=True)
+    model.load_state_dict(dict(zip(model.state_dict(), published.values(), strict=True)))  # the same layers in the same order
+    return model.eval()
 
 
 class ReviewLSTM(nn.Module):
@@ -264,6 +295,13 @@ def pretrained(name: str) -> nn.Module:
         raise ValueError(f"name: expected one of {sorted(ARCHITECTURES)}, got {name!r}")
     model = ARCHITECTURES[name]()
     model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
+    return model.eval()
+
+
+def mnist_cnn() -> nn.Sequential:
+    """`lenet()` with the committed weights of real 28 x 28 digits; lib/weights/mnist_cnn.md says what it scores."""
+    model = lenet()
+    model.load_state_dict(load_file(WEIGHTS / "mnist_cnn.safetensors"))
     return model.eval()
 
 

@@ -176,6 +176,27 @@ def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)
     figure.colorbar(mappable, ax=figure.axes, shrink=0.7, label=label)
 
 
+def reliability(bins: object, width: float = 3.6, height: float = 2.9) -> Figure:
+    """The share of right answers against the confidence, for the bins of `lib.uncertainty.reliability`; on the diagonal what is said is true."""
+    ax, full, edges = axes("confidence", "share right", width, height), _plain(bins.count) > 0, _plain(bins.edges)
+    ax.bar(((edges[:-1] + edges[1:]) / 2)[full], _plain(bins.accuracy)[full], 0.9 * np.diff(edges)[full], color=BLUE, alpha=0.8)
+    ax.plot([0, 1], [0, 1], "--", color=INK)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02))
+    return ax.figure
+
+
+def bands(x: object, mean: object, spreads: dict[str, object], points: tuple, ylim: tuple[float, float]) -> Figure:
+    """A curve (N,) with bands of two standard deviations about it, one for each name in `spreads` (N,), over points (x, y)."""
+    ax = axes("x", "y", 4.6, 2.6)
+    ax.scatter(*(_plain(p).ravel() for p in points), s=5, color=GREY)
+    for (name, spread), colour in zip(spreads.items(), (BLUE, ORANGE)):
+        low, high = _plain(mean) - 2 * _plain(spread), _plain(mean) + 2 * _plain(spread)
+        ax.fill_between(_plain(x), low, high, color=colour, alpha=0.45, lw=0, label=f"{name}, 2 sd")
+    ax.set(xlim=(_plain(x).min(), _plain(x).max()), ylim=ylim)
+    ax.legend(loc="upper center", fontsize=8, ncols=2)
+    return ax.figure
+
+
 def axes(xlabel: str, ylabel: str, width: float = 5.0, height: float = 3.0) -> Axes:
     """One pair of labelled axes."""
     _, ax = plt.subplots(figsize=(width, height))

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from lib import gans
+from lib import crowds, gans, translation
 
 
 def log_sigmoid(v):
@@ -62,3 +64,160 @@ def test_a_short_game_is_reproducible_and_leaves_the_random_state():
     assert torch.equal(torch.get_rng_state(), state) and history.steps == 100 and len(history.losses) == 1
     assert torch.equal(*samples) and samples[0].shape == (3, 1, 28, 28) and 0 <= samples[0].min() and samples[0].max() <= 1
     assert not generator.training and not discriminator.training
+
+
+# ---------------------------------------------------------------- the game on known densities
+
+
+def densities(seed, K=6):
+    random = np.random.default_rng(seed)
+    p, q = (random.random(K) * (random.random(K) < 0.7) + 1e-9 * (np.arange(K) == 0) for _ in range(2))
+    return p / p.sum(), q / q.sum()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_discriminator_is_better_than_the_optimal_one_and_its_value_is_the_divergence(seed):
+    p, q = densities(seed)
+
+    def value(d):
+        return sum((a * math.log(t) if a else 0) + (b * math.log(1 - t) if b else 0) for a, b, t in zip(p, q, d))
+
+    best = gans.optimal_discriminator(torch.tensor(p), torch.tensor(q)).tolist()
+    divergence = sum(0.5 * a * math.log(2 * a / (a + b)) for a, b in zip(p, q) if a) + sum(0.5 * b * math.log(2 * b / (a + b)) for a, b in zip(p, q) if b)
+    found = gans.jensen_shannon(torch.tensor(p), torch.tensor(q)).item()
+    assert found == pytest.approx(divergence, abs=1e-12) and 0 <= found <= math.log(2) + 1e-12
+    assert value(best) == pytest.approx(2 * divergence - math.log(4), abs=1e-12)
+    random = np.random.default_rng(seed)
+    assert all(value(random.uniform(0.01, 0.99, 6)) <= value(best) for _ in range(50))
+
+
+def test_the_optimal_discriminator_where_there_is_nothing():
+    zero = torch.zeros(2, 3)
+    assert torch.equal(gans.optimal_discriminator(zero, zero), torch.full((2, 3), 0.5))
+
+
+@pytest.mark.parametrize(("method", "factor"), [("simultaneous", math.sqrt(1 + 0.3**2)), ("extragradient", math.sqrt(1 - 0.3**2 + 0.3**4))])
+def test_the_bilinear_game_grows_and_shrinks_by_known_factors(method, factor):
+    radius = gans.bilinear_game(method, 0.3, 20).norm(dim=1)
+    assert radius[1:].tolist() == pytest.approx((radius[:-1] * factor).tolist(), rel=1e-12)
+
+
+def test_the_alternating_game_stays_on_its_ellipse():
+    w, theta = gans.bilinear_game("alternating", 0.3, 500).T
+    kept = w**2 + theta**2 - 0.3 * w * theta  # what the map leaves as it is
+    assert (kept - kept[0]).abs().max() < 1e-10
+    with pytest.raises(ValueError, match="method: expected"):
+        gans.bilinear_game("both", 0.3, 5)
+
+
+# ---------------------------------------------------------------- penalty, coverage, sharpness
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (1, 3), (4, 1, 2, 3)])
+def test_the_gradient_penalty_by_finite_differences(shape):
+    draw = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(shape, generator=draw, dtype=torch.float64) for _ in range(2))
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape[1:]), 7), nn.Tanh(), nn.Linear(7, 1), nn.Flatten(0)).double()
+    found = gans.gradient_penalty(critic, real, fake, torch.Generator().manual_seed(3))
+    u = torch.rand(shape[0], *[1] * (len(shape) - 1), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    total = 0.0
+    for x in u * real + (1 - u) * fake:
+        slope = 0.0
+        for i in range(x.numel()):
+            step = torch.zeros(x.numel(), dtype=torch.float64).index_fill(0, torch.tensor(i), 1e-6).view(x.shape)
+            slope += ((critic((x + step)[None]) - critic((x - step)[None])).item() / 2e-6) ** 2
+        total += (math.sqrt(slope) - 1) ** 2 / shape[0]
+    assert found.item() == pytest.approx(total, rel=1e-6)
+    found.backward()
+    assert all(p.grad is not None for p in critic[1].parameters()) and not real.requires_grad
+    with torch.no_grad():
+        assert gans.gradient_penalty(critic, real, fake, torch.Generator().manual_seed(3)).item() == pytest.approx(total, rel=1e-6)
+    with pytest.raises(ValueError, match="real, fake: expected equal shapes"):
+        gans.gradient_penalty(critic, real, fake[:0])
+
+
+def test_mode_coverage_by_a_loop():
+    draw = torch.Generator().manual_seed(1)
+    samples, centres = 3 * torch.randn(300, 2, generator=draw), torch.randn(7, 2, generator=draw)
+    near = [[math.dist(s, c) <= 0.8 for c in centres.tolist()] for s in samples.tolist()]
+    found = gans.mode_coverage(samples, centres, 0.8, 9)
+    assert found.counts.tolist() == [sum(column) for column in zip(*near)]
+    assert found.covered == sum(sum(column) >= 9 for column in zip(*near)) and found.quality == pytest.approx(sum(map(any, near)) / 300)
+    with pytest.raises(ValueError, match="samples, centres: expected"):
+        gans.mode_coverage(samples, centres[:, :1], 1.0)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 5])
+def test_the_sharpness_of_a_ramp_and_of_blurred_pictures(pixels):
+    ramp = torch.cat([torch.zeros(4), torch.arange(1, pixels + 1) / pixels, torch.ones(3)]).repeat(2, 1, 6, 1)
+    assert gans.sharpness(ramp).tolist() == pytest.approx([1 / pixels] * 2)
+    assert gans.sharpness(torch.zeros(3, 1, 4, 5)).tolist() == [0, 0, 0]
+    assert torch.allclose(gans.sharpness(ramp), gans.sharpness(ramp.mT))
+
+
+# ---------------------------------------------------------------- many networks at once, and other games
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_member_of_a_crowd_is_a_network_of_its_own(spectral):
+    crowd = crowds.Crowd(3, (2, 5, 4, 2), spectral, seed=4).double()
+    x = torch.randn(12, 2, generator=torch.Generator().manual_seed(0)).double()
+    for _ in range(500):  # until the power iteration stands still
+        crowd(x)
+    alone, crowd = [], crowd.eval()
+    for m, h in enumerate(x.view(3, 4, 2)):
+        for k, (weight, bias) in enumerate(zip(crowd.weights, crowd.biases)):
+            matrix = weight[m] / torch.linalg.matrix_norm(weight[m], 2) if spectral else weight[m]
+            h = (h.clamp(min=0) if k else h) @ matrix + bias[m]
+        alone.append(h)
+    assert torch.allclose(crowd(x), torch.cat(alone), rtol=1e-8)
+    with pytest.raises(ValueError, match="x: expected"):
+        crowd(x[:5])
+
+
+def test_a_crowd_learns_as_its_members_would_alone():
+    """The gradient of one member does not depend on the rows of the others."""
+    crowd, x = crowds.Crowd(2, (2, 6, 1)), torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    gans.generator_loss(crowd(x)).backward()
+    before = crowd.weights[0].grad[0].clone()
+    crowd.zero_grad()
+    x[4:] += 1
+    gans.generator_loss(crowd(x)).backward()
+    assert torch.equal(crowd.weights[0].grad[0], before)
+
+
+def test_a_ring_is_learned_and_coverage_counts_it():
+    x, _ = crowds.blobs(crowds.ring(3, 1.0), 2000, 0.2)
+    generator, critic = crowds.Crowd(2, (2, 32, 2), seed=1), crowds.Crowd(2, (2, 32, 1), seed=2)
+    gans.train(generator, critic, x, None, 800, batch=128, kind="wasserstein", penalty=0.1, critic_steps=2, critic_rate=2e-3, betas=(0.5, 0.9), progress=False)
+    samples = generator.shares(generator(torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))).detach())
+    assert [gans.mode_coverage(part, crowds.ring(3, 1.0), 0.6, 30).covered for part in samples] == [3, 3]
+
+
+def test_blobs_are_where_they_should_be():
+    x, chosen = crowds.blobs(crowds.grid(3), 20_000, 0.1, seed=5)
+    for k, centre in enumerate(crowds.grid(3)):
+        assert (x[chosen == k].mean(0) - centre).abs().max() < 0.02 and abs((x[chosen == k] - centre).std() - 0.1) < 0.01
+    assert torch.equal(x, crowds.blobs(crowds.grid(3), 20_000, 0.1, seed=5)[0])
+
+
+def test_a_short_cycle_game_comes_back_and_leaves_the_random_state():
+    a, b = crowds.blobs(crowds.ring(4), 1000, 0.1)[0], crowds.blobs(crowds.ring(4) + 0.3, 1000, 0.1, seed=1)[0]
+    state, game = torch.get_rng_state(), translation.cycle_crowd(2, shift=True)
+    translation.train_cycle(game, a, b, 200, 3.0, 128, progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    x = a[:100].repeat(2, 1)
+    assert (game.to_a(game.to_b(x)) - x).norm(dim=1).mean() < 0.1
+
+
+def test_a_short_star_game_moves_points_to_their_domain():
+    domain = torch.arange(900) % 3
+    noise = torch.randn(900, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.1])
+    x = noise + torch.stack([torch.zeros(900), domain - 1.0], 1)
+    translator, critic = translation.Shift(crowds.Crowd(2, (5, 32, 2))), translation.Star(crowds.Crowd(2, (2, 32, 4), seed=1))
+    state = torch.get_rng_state()
+    translation.train_star(translator, critic, x, domain, 700, 1.0, 128, progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    goal = (domain + 1) % 3
+    moved = translator(x, torch.nn.functional.one_hot(goal, 3).float().view(900, 3)).detach()
+    assert (moved[:, 1].round() + 1 == goal).float().mean() > 0.9

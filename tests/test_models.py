@@ -65,7 +65,7 @@ def card(name):
 
 
 def test_every_network_has_weights_and_a_card_and_nothing_else_lies_there():
-    assert {path.name for path in WEIGHTS.iterdir()} == {f"{name}.{kind}" for name in (*ARCHITECTURES, "game", "vae_mnist") for kind in ("md", "safetensors")}
+    assert {path.name for path in WEIGHTS.iterdir()} == {f"{name}.{kind}" for name in (*ARCHITECTURES, "game", "mnist_cnn", "vae_mnist", "gan_mnist") for kind in ("md", "safetensors")}
     assert all(path.stat().st_size < (3e6 if path.stem.endswith("_mnist") else 5e5) for path in WEIGHTS.iterdir())
 
 
@@ -235,3 +235,26 @@ def test_figures_have_the_pictures_and_titles_that_were_given():
 def test_the_examples_of_the_docstrings_run(example):
     example.globs.update(torch=torch)
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(models, "vgg16", lambda: mlp(4, (3,), 2, seed=0))
+
+    def never(*arguments, **options):
+        raise AssertionError("a download that nobody asked for")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", never)
+    with pytest.raises(OSError, match=r"not at .*vgg16-397923af\.pth: call published_vgg16\(download=True\)"):
+        models.published_vgg16()
+    other = mlp(4, (3,), 2, seed=1)
+
+    def fetch(url, folder, map_location, check_hash):
+        assert url == models.VGG16 and check_hash
+        (tmp_path / "checkpoints").mkdir()
+        torch.save({f"features.{k}": value for k, value in enumerate(other.state_dict().values())}, tmp_path / "checkpoints" / "vgg16-397923af.pth")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
+    x = torch.rand(3, 4)
+    assert torch.equal(models.published_vgg16(download=True)(x), other(x))
+    assert torch.equal(models.published_vgg16()(x), other(x)) and not models.published_vgg16().training

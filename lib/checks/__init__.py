@@ -6,6 +6,9 @@ from .applications import (
 from .evaluation import (
     check_aopc, check_context_ratio, check_flip_curve, check_mass_inside, check_random_curve, check_rank_correlation,
 )  # fmt: skip
+from .gans import (
+    check_d_loss, check_g_loss_nonsaturating, check_jsd, check_modes_covered, check_optimal_discriminator, check_slope_penalty, check_train_step,
+)  # fmt: skip
 from .interpretability import (
     check_class_prototype, check_conservation_error, check_grad_times_input, check_lime_weights, check_linear_contributions, check_occlusion,
     check_shapley_values,
@@ -16,6 +19,9 @@ from .lrp import (
 )  # fmt: skip
 from .sensitivity import (
     check_finite_diff, check_grad_cam_map, check_guided_relu, check_integrated_gradients, check_n_pieces, check_sensitivity, check_smoothgrad,
+)  # fmt: skip
+from .uncertainty import (
+    check_conformal_set, check_ece, check_ensemble_gaussian, check_mc_dropout, check_mutual_information, check_predictive_entropy,
 )  # fmt: skip
 from .vae import check_bernoulli_nll, check_elbo_mc, check_iw_bound, check_kl_std_normal, check_neg_elbo, check_reparameterize
 
@@ -28,4 +34,6 @@ __all__ = [
     "check_aopc", "check_context_ratio", "check_flip_curve", "check_mass_inside", "check_random_curve", "check_rank_correlation",
     "check_evidence_balance", "check_mass_by_stage", "check_set_context_use", "check_topic_relevance", "check_truth_auc", "check_word_scores",
     "check_bernoulli_nll", "check_elbo_mc", "check_iw_bound", "check_kl_std_normal", "check_neg_elbo", "check_reparameterize",
+    "check_d_loss", "check_g_loss_nonsaturating", "check_jsd", "check_modes_covered", "check_optimal_discriminator", "check_slope_penalty", "check_train_step",
+    "check_conformal_set", "check_ece", "check_ensemble_gaussian", "check_mc_dropout", "check_mutual_information", "check_predictive_entropy",
 ]
