@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from lib import crowds, gans, translation
+from lib import crowds, gans, models, translation
 
 
 def log_sigmoid(v):
@@ -221,3 +222,44 @@ def test_a_short_star_game_moves_points_to_their_domain():
     goal = (domain + 1) % 3
     moved = translator(x, torch.nn.functional.one_hot(goal, 3).float().view(900, 3)).detach()
     assert (moved[:, 1].round() + 1 == goal).float().mean() > 0.9
+
+
+class Told(nn.Module):
+    """A network of a point and its class."""
+
+    def __init__(self, inputs: int, outputs: int, latent: int = 2) -> None:
+        super().__init__()
+        self.latent = latent
+        self.layers = models.mlp(inputs + 2, (32,), outputs, seed=outputs)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        return self.layers(torch.cat([x, F.one_hot(labels, 2).to(x)], 1)).squeeze(1)
+
+
+def test_with_mismatched_labels_a_discriminator_learns_to_refuse_real_samples_of_another_class():
+    labels = torch.arange(400) % 2
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)) * 0.3 + 2.0 * labels[:, None]
+    margin = {}
+    for mismatch in (False, True):
+        generator, discriminator = Told(2, 2), Told(2, 1)
+        gans.train(generator, discriminator, x, labels, 600, mismatch=mismatch, progress=False)
+        margin[mismatch] = discriminator(x, labels) - discriminator(x, 1 - labels)
+    assert (margin[True] > 0).double().mean() > 0.99 and margin[True].mean() > 2 * margin[False].mean()
+
+
+def test_noise_is_drawn_from_the_seed_and_falls_to_nothing():
+    seen = []
+
+    class Watch(Told):
+        def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+            seen.append(x.detach())
+            return super().forward(x, labels)
+
+    x, labels = torch.zeros(8, 2), torch.zeros(8, dtype=torch.long)
+    gans.train(Told(2, 2), Watch(2, 1), x, labels, 100, noise=2.0, progress=False)
+    real = torch.stack(seen[1::3])  # of each step: generated, real, generated
+    spread = real.std((1, 2))
+    assert abs(spread[:10].mean() - 1.9) < 0.3 and spread[-1] < 0.05
+    again, seen[:] = real, []
+    gans.train(Told(2, 2), Watch(2, 1), x, labels, 100, noise=2.0, progress=False)
+    assert torch.equal(torch.stack(seen[1::3]), again)
