@@ -2,7 +2,7 @@
 #
 #   make book                          build the book; prints the file to open
 #   make test                          everything that must hold before a change is pushed
-#   make test-full                     the same, with the slow tests and full_scale/
+#   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
 #   make run [NAME=lrp]                execute chapters and solutions in place, in their canonical form
 #   make exercises                     regenerate exercises/ from solutions/
 #   make bench                         ratios against the reference libraries
@@ -50,10 +50,10 @@ pages: unit book
 
 notebooks: pages
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)
+	$(if $(BOOK_DATA),$(nbval) $(wildcard full_scale/*.ipynb),@echo "full_scale/ is not run: BOOK_DATA does not name the folder of the real data sets")
 
 test-full: test
 	$(pytest) tests -m slow || [ $$? -eq 5 ]  # 5: there are none
-	$(if $(wildcard full_scale/*.ipynb),$(nbval) $(wildcard full_scale/*.ipynb))
 
 bench: environment
 	@$(python) benchmarks/run.py

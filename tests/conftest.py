@@ -85,3 +85,11 @@ def settle(page):
     """Waits until the page's mathematics, where it has some, is typeset."""
     page.wait_for_load_state("load")
     page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The equations of the book that this run has recomputed."""
+    from truth import COVERED
+
+    for chapter, covered in sorted(COVERED.items()):
+        terminalreporter.write_line(f"{chapter}: {len(covered)} equations recomputed: {', '.join(covered)}")

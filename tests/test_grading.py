@@ -88,6 +88,10 @@ def _dies(notebook):
     cell_of(notebook, "lrp_zplus").source += "\nimport os; os._exit(1)"
 
 
+def _huge(notebook):
+    cell_of(notebook, "lrp_zplus").source += "\nraise ValueError('x' * 5_000_000)"
+
+
 # what is sent as -> (what was solved, what was done to it, points by the checks, what the remark says)
 SENT = {
     "Right/lrp.ipynb": (EVERYTHING, None, CHECKED, ""),
@@ -102,6 +106,8 @@ SENT = {
     "Endless/lrp.ipynb": (EVERYTHING, _endless, CHECKED, ""),
     "Stubborn/lrp.ipynb": (EVERYTHING, _stubborn, 0, "NOT GRADED: .*(timed out|not finished)"),
     "Dies/lrp.ipynb": (EVERYTHING, _dies, 0, "NOT GRADED: .*[Kk]ernel"),
+    "Huge/lrp.ipynb": (EVERYTHING, _huge, CHECKED, ""),
+    **{f"Student {k}/lrp.ipynb": ({"lrp_zplus", "lrp_epsilon"}, None, 4, "") for k in range(7)},
 }  # fmt: skip
 STUDENTS = {path: path.split("/")[0].removesuffix(".ipynb") for path in SENT} | {"Half_lrp.ipynb": "Half", "Copy of Ana_lrp (2).ipynb": "Ana"}
 

@@ -1,8 +1,8 @@
 """Hands out and grades an exercise set with nbgrader: `make assignment NAME=lrp`, `make grade NAME=lrp SUBMISSIONS=folder`.
 
 Everything is written below course/NAME, which is an nbgrader course: its Formgrader, in JupyterLab, is for the written
-answers. Students are graded one by one, each in a process of its own, so that a notebook that crashes, never ends or has
-lost its marks costs its student alone, and is named with the reason.
+answers. Each student is graded in a process of its own, one on each core, so that a notebook that crashes, never ends or
+has lost its marks costs its student alone, and is named with the reason.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import nbformat
 import psutil
@@ -45,7 +47,7 @@ def api(course, cell_seconds=CELL_SECONDS):
     """nbgrader on the course folder, with what its defaults get wrong put right."""
     config = exercises.settings()
     config.merge(PyFileConfigLoader("nbgrader_config.py", str(course)).load_config())
-    config.CourseDirectory.root, config.CourseDirectory.db_url = str(course), f"sqlite:///{course / 'gradebook.db'}"
+    config.CourseDirectory.root, config.CourseDirectory.db_url = str(course), f"sqlite:///{course / 'gradebook.db'}?timeout=60"  # several write
     config.Execute.timeout = cell_seconds
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
     steps = GenerateAssignment.class_traits()["preprocessors"].default_args[0]
@@ -79,30 +81,37 @@ def grade(name, submissions, course, cell_seconds=CELL_SECONDS, student_seconds=
     release = nbformat.read(course / "release" / name / f"{name}.ipynb", 4)
     points = {c.metadata.nbgrader.grade_id: c.metadata.nbgrader.points for c in release.cells if c.metadata.get("nbgrader", {}).get("grade")}
     rows = []
-    for student, path, remarks in collected(name, submissions):
-        scores, by_hand = dict.fromkeys(points, 0.0), False
-        try:
-            if path is None:
-                raise Reason("no notebook found")
-            submit(name, course, student, path, release, remarks)
-            run_one(name, course, student, cell_seconds, student_seconds)
-            with api(course).gradebook as book:
-                grades = book.find_submission_notebook(name, name, student).grades
-                scores, by_hand = {g.name: g.score or 0.0 for g in grades}, any(g.needs_manual_grade for g in grades)
-        except Reason as reason:
-            remarks.append(f"NOT GRADED: {reason}")
-            page = course / "feedback" / student / name / f"{name}.html"
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(NO_FEEDBACK.format(html.escape(str(reason))), encoding="utf-8")
-        shown = {k.removeprefix("check_"): f"{v:g}" for k, v in scores.items()}
-        total, most = f"{sum(scores.values()):g}", f"{sum(points.values()):g}"
-        rows.append({"student": student, **shown, "total": total, "max": most, "needs manual grading": "yes" if by_hand else "no", "remark": "; ".join(remarks)})
-        print(f"{student}: {total} of {most}" + "".join(f"\n    {remark}" for remark in remarks), flush=True)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
+        grade_each = partial(grade_one, name, course, release, points, cell_seconds, student_seconds)
+        for row in pool.map(lambda sent: grade_each(*sent), collected(name, submissions)):
+            rows.append(row)
+            print(f"{row['student']}: {row['total']} of {row['max']}" + "".join(f"\n    {remark}" for remark in filter(None, row["remark"].split("; "))), flush=True)
     with open(course / "grades.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["student", *(k.removeprefix("check_") for k in points), "total", "max", "needs manual grading", "remark"])
         writer.writeheader()
         writer.writerows(rows)
     return rows
+
+
+def grade_one(name, course, release, points, cell_seconds, student_seconds, student, path, remarks):
+    """One student's row of grades.csv."""
+    scores, by_hand = dict.fromkeys(points, 0.0), False
+    try:
+        if path is None:
+            raise Reason("no notebook found")
+        submit(name, course, student, path, release, remarks)
+        run_one(name, course, student, cell_seconds, student_seconds)
+        with api(course).gradebook as book:
+            grades = book.find_submission_notebook(name, name, student).grades
+            scores, by_hand = {g.name: g.score or 0.0 for g in grades}, any(g.needs_manual_grade for g in grades)
+    except Reason as reason:
+        remarks.append(f"NOT GRADED: {reason}")
+        page = course / "feedback" / student / name / f"{name}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(NO_FEEDBACK.format(html.escape(str(reason))), encoding="utf-8")
+    shown = {k.removeprefix("check_"): f"{v:g}" for k, v in scores.items()}
+    total, most = f"{sum(scores.values()):g}", f"{sum(points.values()):g}"
+    return {"student": student, **shown, "total": total, "max": most, "needs manual grading": "yes" if by_hand else "no", "remark": "; ".join(remarks)}
 
 
 def run_one(name, course, student, cell_seconds, student_seconds):
