@@ -51,6 +51,7 @@ pages: unit book
 notebooks: pages
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)
 	$(if $(BOOK_DATA),$(nbval) $(wildcard full_scale/*.ipynb),@echo "full_scale/ is not run: BOOK_DATA does not name the folder of the real data sets")
+	@$(python) tools/colab_stack.py exercises/lrp.ipynb chapters/sensitivity.ipynb solutions/uncertainty.ipynb
 
 test-full: test
 	$(pytest) tests -m slow || [ $$? -eq 5 ]  # 5: there are none

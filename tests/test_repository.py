@@ -296,6 +296,24 @@ def test_glossary_is_alphabetical_and_defines_each_term():
     assert all(len(part.split()) > 8 for part in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:])
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=_label)
+def test_every_symbol_of_a_displayed_equation_is_in_the_notation(path):
+    from truth import equations, symbols
+
+    known = symbols(" ".join(re.findall(r"\$([^$]+)\$", (ROOT / "notation.md").read_text(encoding="utf-8"))))
+    missing = {name: sorted(symbols(tex) - known) for name, tex in equations(path.stem).items() if symbols(tex) - known}
+    assert not missing, f"notation.md does not explain {missing}"
+
+
+def test_every_term_is_used_and_the_index_is_that_of_the_links():
+    import index
+
+    used, terms = index.uses(), index.terms()
+    assert not [terms[anchor] for anchor in terms if anchor not in used], "terms of the glossary that no text links to"
+    assert not [anchor for anchor in used if anchor not in terms], "links to terms that the glossary does not define"
+    assert (ROOT / "index_of_terms.md").read_text(encoding="utf-8") == index.page(), "run .venv/bin/python tools/index.py"
+
+
 def test_versions_are_exact_and_installed():
     from importlib.metadata import version
 
@@ -356,3 +374,19 @@ def test_citation_parses():
     from lib import __version__
 
     assert citation["version"] == __version__
+
+
+@pytest.mark.parametrize("path", CHAPTERS + FULL_SCALE, ids=_label)
+def test_the_head_of_a_page_says_what_was_measured(path):
+    import status
+
+    place = path.relative_to(ROOT).as_posix()
+    assert place in status.measured(), "run tools/status.py"
+    seconds, energy = status.measured()[place]
+    head = nbformat.read(path, 4).cells[0].source
+    stated = status.STATED.search(head)
+    assert stated and stated[1] == status.rounded(seconds) and float(stated[3]) == float(f"{energy:.2g}"), "run tools/status.py heads"
+    if path in CHAPTERS:
+        words = len("".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown").split())
+        minutes = int(re.search(r"About (\d+) minutes", head)[1])
+        assert words / 200 < minutes < words / 15, "the minutes do not fit the length of the text"

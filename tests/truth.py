@@ -26,6 +26,16 @@ def equations(chapter: str) -> dict[str, str]:
     return found
 
 
+GREEK = "alpha beta gamma delta epsilon varepsilon eta theta kappa lambda mu pi phi rho sigma tau omega Sigma Delta ell".split()
+
+
+def symbols(tex: str) -> set[str]:
+    """The letters of an equation, Latin and Greek, without words and names of functions."""
+    tex = re.sub(r"\\(?:text|mathrm|operatorname|begin|end)\s*\{[^}]*\}", " ", tex)
+    greek = set(re.findall(r"\\(?:" + "|".join(GREEK) + r")(?![A-Za-z])", tex))
+    return greek | set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", tex)))
+
+
 def recomputes(chapter: str, *names: str) -> Callable:
     """Marks a test: it recomputes these equations on random input."""
     def mark(test: Callable) -> Callable:
