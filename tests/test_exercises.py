@@ -189,3 +189,13 @@ def test_the_set_up_installs_the_library_only_where_it_is_missing(name, on_colab
     assert bool(ran) == (found != "the package")
     assert all(re.fullmatch(r'%pip install -q --no-deps "git\+https://github\.com/[\w.-]+/[\w.-]+@main"', line) for line in ran)
     assert sys.path == (["somewhere"] if on_colab else ["..", "somewhere"]), "a checkout comes first"
+
+
+def test_the_instructors_table_lists_every_task():
+    import syllabus
+
+    assert (ROOT / "instructors.md").read_text(encoding="utf-8") == syllabus.page(), "run .venv/bin/python tools/syllabus.py"
+    for name in syllabus.sets():
+        title = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", 4).cells[0].source
+        listed = syllabus.tasks(name)
+        assert f"{sum(task[2] for task in listed)} minutes" in title and f"{sum(task[4] for task in listed)} points" in title, name
