@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
         from . import real
 
         return getattr(real, name)
-    raise AttributeError(f"module 'lib.data' has no attribute {name!r}")
+    raise AttributeError(f"name: expected a function or class of lib.data, got {name!r}")
 
 
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")

@@ -245,7 +245,7 @@ def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request
         raise AssertionError("a download that nobody asked for")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", never)
-    with pytest.raises(OSError, match=r"not at .*vgg16-397923af\.pth: call published_vgg16\(download=True\)"):
+    with pytest.raises(OSError, match=r"not at .*vgg16-397923af\.pth; call published_vgg16\(download=True\)"):
         models.published_vgg16()
     other = mlp(4, (3,), 2, seed=1)
 

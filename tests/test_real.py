@@ -87,7 +87,7 @@ def test_other_names_are_refused():
     for ask in (data.word_embeddings, data.label_errors):
         with pytest.raises(ValueError, match="name: expected one of .* got 'other'"):
             ask("other")
-    with pytest.raises(AttributeError, match="'lib.data' has no attribute 'other'"):
+    with pytest.raises(AttributeError, match="expected a function or class of lib.data, got 'other'"):
         data.other
 
 
