@@ -289,6 +289,15 @@ def test_references_page_belongs_to_the_bibliography():
         assert re.fullmatch(r"[a-z]+\d{4}[a-z]?", key) and entry.fields["year"].isdigit() and key[-5:].strip("abc").endswith(entry.fields["year"])
 
 
+def test_every_reference_can_be_found():
+    """An identifier or an address in its right form, or a venue; a DOI or arXiv number is no proof that it is the right one."""
+    forms = {"doi": r"10\.\d{4,9}/\S+", "eprint": r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", "url": r"https?://[\w.-]+/\S*"}
+    for key, entry in references.parse_file(ROOT / "references.bib", bib_format="bibtex").entries.items():
+        found = {name: entry.fields[name] for name in forms if name in entry.fields}
+        assert all(re.fullmatch(forms[name], value) for name, value in found.items()), f"{key}: {found}"
+        assert found or any(name in entry.fields for name in ("journal", "booktitle", "publisher", "howpublished", "isbn")), f"{key} cannot be found"
+
+
 def test_glossary_is_alphabetical_and_defines_each_term():
     text = (ROOT / "glossary.md").read_text(encoding="utf-8")
     terms = re.findall(r"^## (.+)$", text, re.MULTILINE)

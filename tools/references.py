@@ -4,8 +4,10 @@ Plain Markdown with one anchor an entry, so that a citation is an ordinary link 
 """
 
 import pathlib
+from urllib.parse import urlsplit
 
 from pybtex.database import parse_file
+from pybtex.richtext import Text
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HEADER = """\
@@ -49,10 +51,16 @@ def _initials(names):
 
 
 def _plain(names):
-    return " ".join(names)
+    return _text(" ".join(names))
+
+
+def _text(latex):
+    """Without the braces and accents of LaTeX."""
+    return str(Text.from_latex(latex))
 
 
 def _sentence(text, mark):
+    text = _text(text)
     end = "" if text[-1] in "?!." else "."
     return f"{mark}{text}{end}{mark}"
 
@@ -61,7 +69,7 @@ def _where(fields):
     venue = fields.get("journal") or fields.get("booktitle") or fields.get("howpublished")
     if not venue:
         return ""
-    text = f"*{venue}*"
+    text = f"*{_text(venue)}*"
     if "series" in fields:
         text += f", {fields['series']}"
     if "volume" in fields:
@@ -76,6 +84,8 @@ def _links(fields):
         yield f"[doi:{fields['doi']}](https://doi.org/{fields['doi']})"
     if "eprint" in fields:
         yield f"[arXiv:{fields['eprint']}](https://arxiv.org/abs/{fields['eprint']})"
+    if "url" in fields and not {"doi", "eprint"} & set(fields):
+        yield f"[{urlsplit(fields['url']).hostname}]({fields['url']})"
 
 
 def main():
