@@ -1,12 +1,14 @@
 """The chapter on LRP: its equations on random input, the numbers of its prose."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from lib import lrp as L
 from lib.lrp import Epsilon, Gamma, WSquare, ZBox, ZPlus, Zero, lrp
-from truth import check_covered, check_numbers, recomputes
+from truth import ROOT, cells, check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -149,3 +151,18 @@ def test_every_equation_is_covered():
 
 def test_every_number_is_shown():
     check_numbers("lrp", {})
+
+
+def test_the_table_of_costs_is_that_of_the_benchmark():
+    measured = {}
+    for line in (ROOT / "benchmarks" / "results.md").read_text().splitlines():
+        parts = [part.strip() for part in line.strip("|").split("|")]
+        if len(parts) == 6 and re.fullmatch(r"[\d.]+", parts[2]):
+            measured[parts[0], parts[1]] = parts[2], parts[5]
+    text = next("".join(cell["source"]) for cell in cells("lrp") if cell["id"] == "cost")
+    rows = [[part.strip(" `") for part in line.strip("|").split("|")] for line in text.splitlines() if line.startswith(("| LRP-ε", "| `epsilon"))]
+    assert len(rows) == 4
+    for name, *ours, zennit in rows:
+        rule = "epsilon" if name == "LRP-ε" else name
+        expected = [measured[rule, case] for case in ("small CNN, batch 256", "small CNN, batch 1", "VGG16 shape, batch 1")]
+        assert ours == [ratio for ratio, _ in expected] and zennit.split(" · ") == [ratio for _, ratio in expected], name
