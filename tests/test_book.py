@@ -123,6 +123,9 @@ def test_accessible_and_fits(open_page, path, mode, width):
     page = open_page(path, mode=mode, width=width)
     assert page.evaluate("document.documentElement.dataset.theme") == mode
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate("""[...document.querySelectorAll('div.math')].filter(e => e.querySelector('mjx-math')
+      && e.querySelector('mjx-math').getBoundingClientRect().width > e.clientWidth + 6).map(e => e.previousElementSibling?.textContent.slice(-80))""")
+    assert not wide, f"break the equations after {wide}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
     ours = {v["id"]: [node["html"][:160] for node in v["nodes"]] for v in violations if v["id"] not in THEME_VIOLATIONS}
     assert ours == {}
