@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import models
-from .training import History
+from .training import History, by_hundreds, descend
 from .vae import bernoulli_log_likelihood
 
 
@@ -109,16 +109,12 @@ def fit_rbm(rbm: RBM, x: Tensor, steps: int = 3000, batch: int = 100, learning_r
     chains = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]
     optimizer = torch.optim.SGD(rbm.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
-    losses, total = [], 0.0
+    losses: list[float] = []
     for step in range(steps):
         chosen = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]
         chains = rbm.gibbs(chains, 1, generator)
         loss = rbm.log_unnormalised(chains).mean() - rbm.log_unnormalised(chosen).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        descend(optimizer, loss)
         schedule.step()
-        total += loss.item()
-        if (step + 1) % 100 == 0:
-            losses, total = [*losses, total / 100], 0.0
-    return History(losses, steps)
+        losses.append(loss.item())
+    return History(by_hundreds(losses), steps)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import models
-from .training import History, MovingAverage
+from .training import History, MovingAverage, by_hundreds, descend
 
 KINDS = ("non-saturating", "saturating", "least squares", "hinge", "wasserstein")
 
@@ -85,9 +84,7 @@ class Discriminator(nn.Module):
 
 def mnist_gan() -> Generator:
     """`Generator()` with the committed weights of real 28 x 28 digits; lib/weights/gan_mnist.md says what it scores."""
-    generator = Generator()
-    generator.load_state_dict(load_file(models.WEIGHTS / "gan_mnist.safetensors"))
-    return generator.eval()
+    return models.with_weights(Generator(), "gan_mnist")
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -128,7 +125,7 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
         players = [torch.optim.Adam(net.parameters(), rate, betas=betas) for net, rate in zip((generator, discriminator), rates)]
         schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
         averaged = MovingAverage(generator, average)
-        losses, total = [], 0.0
+        losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             def judge(v: Tensor, *classes: Tensor) -> Tensor:
                 return discriminator(v + noise * (1 - step / steps) * torch.randn_like(v) if noise else v, *classes)
@@ -145,18 +142,16 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
                 loss = discriminator_loss(judge(real, *classes), refused, kind)
                 if penalty:
                     loss = loss + penalty * gradient_penalty(lambda v: discriminator(v, *classes), real, fake)
-                _descend(players[1], loss)
+                descend(players[1], loss)
             loss = generator_loss(judge(fake, *classes), kind)
-            _descend(players[0], loss)
+            descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
             averaged.update()
-            total += loss.item()
-            if (step + 1) % 100 == 0:
-                losses, total = [*losses, total / 100], 0.0
+            losses.append(loss.item())
     averaged.put()
     generator.eval(), discriminator.eval()
-    return History(losses, steps)
+    return History(by_hundreds(losses), steps)
 
 
 @dataclass(frozen=True)
@@ -237,12 +232,6 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     moments = [(part.mean(0).double().numpy(), np.cov(part.double().numpy(), rowvar=False)) for part in (real, generated)]
     (m, C), (m2, C2) = moments
     return float(((m - m2) ** 2).sum() + np.trace(C + C2) - 2 * np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum())
-
-
-def _descend(player: torch.optim.Optimizer, loss: Tensor) -> None:
-    player.zero_grad()
-    loss.backward()
-    player.step()
 
 
 def _check_kind(kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -293,16 +294,18 @@ def pretrained(name: str) -> nn.Module:
     """
     if name not in ARCHITECTURES:
         raise ValueError(f"name: expected one of {sorted(ARCHITECTURES)}, got {name!r}")
-    model = ARCHITECTURES[name]()
+    return with_weights(ARCHITECTURES[name](), name)
+
+
+def with_weights(model: nn.Module, name: str) -> Any:
+    """The model with the committed weights lib/weights/NAME.safetensors, in evaluation mode."""
     model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     return model.eval()
 
 
 def mnist_cnn() -> nn.Sequential:
     """`lenet()` with the committed weights of real 28 x 28 digits; lib/weights/mnist_cnn.md says what it scores."""
-    model = lenet()
-    model.load_state_dict(load_file(WEIGHTS / "mnist_cnn.safetensors"))
-    return model.eval()
+    return with_weights(lenet(), "mnist_cnn")
 
 
 class seeded:

@@ -51,9 +51,7 @@ def fit(
             total = 0.0
             for chosen in torch.randperm(len(x), device=x.device).split(batch):
                 value = loss(model(x[chosen]), y[chosen])
-                optimizer.zero_grad()
-                value.backward()
-                optimizer.step()
+                descend(optimizer, value)
                 schedule.step()
                 total += value.item() * len(chosen)
             losses.append(total / len(x))
@@ -61,6 +59,18 @@ def fit(
                 raise ValueError(f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a smaller learning_rate")
     model.eval()
     return History(losses, steps)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step that lowers the loss."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def by_hundreds(losses: list[float]) -> list[float]:
+    """The mean of each full hundred of steps."""
+    return [sum(losses[k - 100:k]) / 100 for k in range(100, len(losses) + 1, 100)]
 
 
 class MovingAverage:

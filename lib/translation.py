@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from .crowds import Crowd
 from .gans import discriminator_loss, generator_loss
+from .training import descend
 
 
 class Shift(nn.Module):
@@ -56,9 +57,9 @@ def train_cycle(game: CycleGAN, a: Tensor, b: Tensor, steps: int, lam: float, ba
             x, y = (part[torch.randint(len(part), (batch,), device=part.device)] for part in (a, b))
             fake_b, fake_a = game.to_b(x), game.to_a(y)
             loss = discriminator_loss(game.critic_a(x), game.critic_a(fake_a.detach()), kind)
-            _descend(players[1], loss + discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind))
+            descend(players[1], loss + discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind))
             loss = generator_loss(game.critic_a(fake_a), kind) + generator_loss(game.critic_b(fake_b), kind)
-            _descend(players[0], loss + lam * (cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))))
+            descend(players[0], loss + lam * (cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))))
             for schedule in schedules:
                 schedule.step()
 
@@ -99,15 +100,9 @@ def train_star(translator: nn.Module, critic: Star, x: Tensor, domain: Tensor, s
             real, source, goal = x[chosen], domain[chosen], torch.randint(count, (batch,), device=x.device)
             fake = translator(real, F.one_hot(goal, count).to(real))
             (of_real, names), (of_fake, _) = critic(real), critic(fake.detach())
-            _descend(players[1], discriminator_loss(of_real, of_fake, kind) + lam_domain * F.cross_entropy(names, source))
+            descend(players[1], discriminator_loss(of_real, of_fake, kind) + lam_domain * F.cross_entropy(names, source))
             of_fake, names = critic(fake)
             back = translator(fake, F.one_hot(source, count).to(real))
-            _descend(players[0], generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal) + lam * cycle_loss(real, back))
+            descend(players[0], generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal) + lam * cycle_loss(real, back))
             for schedule in schedules:
                 schedule.step()
-
-
-def _descend(player: torch.optim.Optimizer, loss: Tensor) -> None:
-    player.zero_grad()
-    loss.backward()
-    player.step()

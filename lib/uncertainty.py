@@ -1,6 +1,5 @@
 """How far to trust a prediction: what is uncertain in the data, what in the model, and what to do about it."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from . import models
-from .training import History, MovingAverage
+from .training import History, MovingAverage, by_hundreds, descend
 
 
 class VAE(nn.Module):
@@ -105,9 +104,7 @@ def convolutional_vae(latent: int = 32, width: int = 24, seed: int = 0) -> VAE:
 
 def mnist_vae() -> VAE:
     """`convolutional_vae()` with the committed weights of real 28 x 28 digits; lib/weights/vae_mnist.md says what it scores."""
-    model = convolutional_vae()
-    model.load_state_dict(load_file(models.WEIGHTS / "vae_mnist.safetensors"))
-    return model.eval()
+    return models.with_weights(convolutional_vae(), "vae_mnist")
 
 
 def reparameterize(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -254,21 +251,17 @@ def fit(vae: VAE, x: Tensor, steps: int, batch: int = 128, learning_rate: float 
         optimizer = torch.optim.AdamW(vae.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1, 50 * k / steps) * (1 + torch.cos(torch.tensor(torch.pi * k / steps)).item()) / 2)
         averaged = MovingAverage(vae, average)
-        losses, total = [], 0.0
+        losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = x[torch.randint(len(x), (batch,), device=x.device)]
             pixels = chosen if vae.sigma else torch.bernoulli(chosen)
             decoded, mean, log_variance = vae(pixels)
             weight = beta * min(1, (step + 1) / warm_up) if warm_up else beta
             loss = (weight * kl_standard_normal(mean, log_variance) - vae.log_likelihood(pixels, decoded)).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            descend(optimizer, loss)
             schedule.step()
             averaged.update()
-            total += loss.item()
-            if (step + 1) % 100 == 0:
-                losses, total = [*losses, total / 100], 0.0
+            losses.append(loss.item())
     averaged.put()
     vae.eval()
-    return History(losses, steps)
+    return History(by_hundreds(losses), steps)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from students import check
+from students import check, talking
 
 
 # ---------------------------------------------------------------- right answers
@@ -152,14 +152,6 @@ def as_list(right):
 
 def as_numpy(right):
     return lambda *arguments: np.asarray(right(*arguments).detach())
-
-
-def talking(right):
-    def answer(*arguments):
-        print("here", arguments)
-        return right(*arguments)
-
-    return answer
 
 
 STYLES = {"plain": lambda f: f, "list": as_list, "numpy": as_numpy, "talks": talking, "double": lambda f: lambda *a: f(*a).double()}

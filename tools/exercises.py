@@ -6,7 +6,6 @@ bytes. Solutions become stubs, cells tagged `solution-only` go, checks are locke
 
 import argparse
 import logging
-import pathlib
 import sys
 
 import nbformat

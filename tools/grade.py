@@ -17,7 +17,6 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import nbformat
 import psutil
@@ -82,8 +81,7 @@ def grade(name, submissions, course, cell_seconds=CELL_SECONDS, student_seconds=
     points = {c.metadata.nbgrader.grade_id: c.metadata.nbgrader.points for c in release.cells if c.metadata.get("nbgrader", {}).get("grade")}
     rows = []
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
-        grade_each = partial(grade_one, name, course, release, points, cell_seconds, student_seconds)
-        for row in pool.map(lambda sent: grade_each(*sent), collected(name, submissions)):
+        for row in pool.map(lambda sent: grade_one(name, course, release, points, cell_seconds, student_seconds, *sent), collected(name, submissions)):
             rows.append(row)
             print(f"{row['student']}: {row['total']} of {row['max']}" + "".join(f"\n    {remark}" for remark in filter(None, row["remark"].split("; "))), flush=True)
     with open(course / "grades.csv", "w", newline="", encoding="utf-8") as file:
