@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +15,10 @@ from .training import History
 
 _ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Identity, nn.Dropout)
 _ONE_BY_ONE = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.RNNBase)  # the first gain nothing, the others keep state
+_ADAM = partial(torch.optim.Adam, fused=True)  # the same steps, one pass over the weights each
 _WEIGHTS = 50_000  # of a member: with more of them, training in turn is as quick
-_ROWS = 2**13  # of all members together, in one pass without gradients
-_LARGE = 2**23  # rows times weights of a member: with more, one member after the other is as quick
+_VALUES = 200_000  # of the widest layer, all members together: few enough to stay in the processor's cache
+_MANY, _LARGE = 2_000, 2**23  # rows, and rows of a pass times weights of a member: with more, one member after the other is as quick
 
 
 class Ensemble(nn.Module):
@@ -44,6 +46,7 @@ class Ensemble(nn.Module):
         self.stacked = _stacked(made)
         self._one_by_one = not vectorised or any(isinstance(module, _ONE_BY_ONE) for module in self.stacked.modules())
         self._size = sum(p.numel() for p in made[0].parameters())
+        self._widest = max((len(p) for p in made[0].parameters() if p.ndim), default=1)
         self._fitted_in_turn = self._one_by_one or self._size > _WEIGHTS
         self._parts = None if self._one_by_one else _dense_parts(self.stacked)
 
@@ -51,9 +54,9 @@ class Ensemble(nn.Module):
         """Scores (M, N, K) of x (N, ...), the same for all members, or with own=True of x (M, N, ...), to each its own."""
         if own or self.training or torch.is_grad_enabled():
             return self._scores(x, own)
-        if self._parts is not None and len(x) * self._size > _LARGE:
+        rows = max(1, _VALUES // (self.members * self._widest))
+        if self._parts is not None and (len(x) > _MANY or min(len(x), rows) * self._size > _LARGE):
             return torch.stack([self._as_one(x, m) for m in range(self.members)])
-        rows = max(1, _ROWS // self.members)  # few enough to stay in the processor's cache
         return torch.cat([self._scores(part, own) for part in x.split(rows)], 1)
 
     def _scores(self, x: Tensor, own: bool) -> Tensor:
@@ -101,9 +104,13 @@ class Ensemble(nn.Module):
         """A copy of one member, as a network of its own. Raises IndexError if there is none."""
         if not 0 <= index < self.members:
             raise IndexError(f"index: expected 0..{self.members - 1}, got {index}")
-        alone = copy.deepcopy(self.stacked)
-        _replace(alone, lambda name, value: value.detach()[index].clone())
-        return alone
+        return self._one(index, Tensor.clone)
+
+    def _one(self, index: int, taken: Callable[[Tensor], Tensor] = lambda value: value) -> nn.Module:
+        """One member, whose weights are rows of the stacks or, with taken=Tensor.clone, copies of them."""
+        rows = {id(b): taken(b.detach()[index]) for b in self.stacked.buffers()}
+        rows |= {id(p): nn.Parameter(taken(p.detach()[index]), p.requires_grad) for p in self.stacked.parameters()}
+        return copy.deepcopy(self.stacked, rows)  # what `rows` names is taken from there
 
     def fit(self, x: Tensor, y: Tensor, epochs: int = 20, learning_rate: float = 3e-3, batch: int = 64, loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
             weight_decay: float = 0.0, bootstrap: bool = False, progress: bool = True) -> History:
@@ -118,18 +125,19 @@ class Ensemble(nn.Module):
         if epochs < 1 or batch < 1:
             raise ValueError(f"epochs, batch: expected at least 1, got {epochs} and {batch}")
         seeds = range(self.seed, self.seed + self.members)
-        chosen = torch.stack([_resampled(len(x), seed) if bootstrap else torch.arange(len(x)) for seed in seeds])
+        chosen = torch.stack([_resampled(len(x), seed) for seed in seeds]) if bootstrap else None
         if self._fitted_in_turn:
             return self._fit_in_turn(x, y, chosen, progress, epochs=epochs, learning_rate=learning_rate, batch=batch, loss=loss, weight_decay=weight_decay)
         orders = [torch.Generator().manual_seed(seed) for seed in seeds]
-        optimizer = torch.optim.Adam(self.parameters(), learning_rate, weight_decay=weight_decay)
+        optimizer = _ADAM(self.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(x) // batch))
         losses = []
         with torch.random.fork_rng([x.device] if x.is_cuda else []), torch.enable_grad():
             torch.manual_seed(self.seed)
             self.train()
             for _ in tqdm(range(epochs), disable=not progress, leave=False, desc="training"):
-                order = chosen.gather(1, torch.stack([torch.randperm(len(x), generator=g) for g in orders])).to(x.device)
+                order = torch.stack([torch.randperm(len(x), generator=g) for g in orders])
+                order = (order if chosen is None else chosen.gather(1, order)).to(x.device)
                 total = 0.0
                 for part in order.split(batch, 1):
                     scores = self(x[part], own=True)
@@ -145,13 +153,16 @@ class Ensemble(nn.Module):
         self.eval()
         return History(losses, epochs * -(-len(x) // batch))
 
-    def _fit_in_turn(self, x: Tensor, y: Tensor, chosen: Tensor, progress: bool, **options) -> History:
-        histories, stacks = [], {**dict(self.stacked.named_parameters()), **dict(self.stacked.named_buffers())}
+    def _fit_in_turn(self, x: Tensor, y: Tensor, chosen: Tensor | None, progress: bool, **options) -> History:
+        # before batch normalisation the gradient of a bias is rounding alone, and Adam enlarges it: there the very same steps
+        adam = torch.optim.Adam if self._one_by_one else _ADAM
+        histories, stacks = [], dict(self.stacked.named_buffers())
         for m in tqdm(range(self.members), disable=not progress, leave=False, desc="training"):
-            alone, own = self.member(m), chosen[m].to(x.device)
-            histories.append(training.fit(alone, x[own], y[own], seed=self.seed + m, progress=False, **options))
-            for name, value in [*alone.named_parameters(), *alone.named_buffers()]:
-                stacks[name].data[m] = value.detach()
+            alone = self._one(m)  # trained in place, in its rows of the stacks
+            own = (x, y) if chosen is None else (x[chosen[m].to(x.device)], y[chosen[m].to(y.device)])
+            histories.append(training.fit(alone, *own, seed=self.seed + m, optimizer=adam, progress=False, **options))
+            for name, value in alone.named_buffers():  # a layer may have put another tensor in the place of its own
+                stacks[name][m] = value
         self.eval()
         return History([sum(each) / self.members for each in zip(*(h.losses for h in histories))], histories[0].steps)
 
@@ -180,15 +191,9 @@ def _stacked(members: list[nn.Module]) -> nn.Module:
     """A copy of the first member, each parameter and buffer replaced by those of all members: (M, ...)."""
     values = [{**dict(member.named_parameters()), **dict(member.named_buffers())} for member in members]
     stacked = copy.deepcopy(members[0])
-    _replace(stacked, lambda name, value: torch.stack([row[name].detach() for row in values]))
+    for name, value in [*stacked.named_parameters(), *stacked.named_buffers()]:
+        value.data = torch.stack([row[name].detach() for row in values])  # what is shared stays shared, what is frozen frozen
     return stacked
-
-
-@torch.no_grad()
-def _replace(module: nn.Module, new: Callable[[str, Tensor], Tensor]) -> None:
-    """Put other values in the place of all parameters and buffers; what is shared stays shared, what is frozen frozen."""
-    for name, value in [*module.named_parameters(), *module.named_buffers()]:
-        value.data = new(name, value)
 
 
 def _dense(layer: nn.Linear, h: Tensor) -> Tensor:

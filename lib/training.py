@@ -27,12 +27,14 @@ def fit(
     seed: int = 0,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     weight_decay: float = 0.0,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     progress: bool = True,
 ) -> History:
-    """Fit the model in place with Adam and a cosine schedule; afterwards it is in evaluation mode.
+    """Fit the model in place with Adam, or another optimizer, and a cosine schedule; afterwards it is in evaluation mode.
 
     x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws depend on `seed` alone;
-    the global random state is left as it was. progress: show a bar. Raises ValueError if x and y differ in length, if
+    the global random state is left as it was. optimizer: a function of the parameters, the learning rate and weight_decay=.
+    progress: show a bar. Raises ValueError if x and y differ in length, if
     there is nothing to do, or if the loss is not finite.
     """
     if len(x) != len(y) or len(x) == 0:
@@ -44,14 +46,14 @@ def fit(
         torch.manual_seed(seed)
         model.train()
         steps = epochs * -(-len(x) // batch)
-        optimizer = torch.optim.Adam(model.parameters(), learning_rate, weight_decay=weight_decay)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        steps_down = optimizer(model.parameters(), learning_rate, weight_decay=weight_decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(steps_down, steps)
         losses = []
         for epoch in tqdm(range(epochs), disable=not progress, leave=False, desc="training"):
             total = 0.0
             for chosen in torch.randperm(len(x), device=x.device).split(batch):
                 value = loss(model(x[chosen]), y[chosen])
-                descend(optimizer, value)
+                descend(steps_down, value)
                 schedule.step()
                 total += value.item() * len(chosen)
             losses.append(total / len(x))

@@ -170,9 +170,20 @@ def test_an_ensemble_is_a_loop_over_its_members(kind, weight_decay):
         assert torch.allclose(ensemble(x[:1])[:, 0], scores[:, 0], atol=1e-5, rtol=0)
 
 
-def test_many_rows_and_many_members_are_cut_in_parts():
-    ensemble, x = uncertainty.Ensemble(MAKERS["matrices"], 30), points(700, 3)
+@pytest.mark.parametrize("rows", [1900, 2500], ids=["in parts", "member by member"])
+def test_many_rows_and_many_members_give_the_same(rows):
+    ensemble, x = uncertainty.Ensemble(MAKERS["matrices"], 30), points(rows, 3)
     assert torch.allclose(ensemble.probabilities(x), ensemble.eval()(x).softmax(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["matrices", "large"])
+def test_a_member_taken_out_is_a_copy(kind):
+    ensemble, x = uncertainty.Ensemble(MAKERS[kind], 2), points(5, 3)
+    member, before = ensemble.member(1), ensemble(x).detach()
+    training.fit(member, x, torch.arange(5), 2, progress=False)
+    assert torch.equal(ensemble(x), before) and not torch.allclose(member(x), before[1], atol=1e-3)
+    ensemble.fit(x, torch.arange(5), 2, progress=False)
+    assert torch.allclose(ensemble(x)[0], ensemble.member(0)(x), atol=1e-6) and not torch.allclose(ensemble(x)[0], before[0], atol=1e-3)
 
 
 def test_vectorised_and_one_by_one_agree_in_both_precisions():
