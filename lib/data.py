@@ -200,7 +200,7 @@ def methods() -> list[dict[str, str | int]]:
 
 
 def measured(name: str) -> dict[str, list[float]]:
-    """What was measured once and stored beside this file: "scaling" by `make bench`, "coverage" and "sharpness" by tools/play_games.py.
+    """What was measured once and stored beside this file; CONTRIBUTING.md says by which tool.
 
     >>> measured("scaling")["depth"][0]
     2

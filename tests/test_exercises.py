@@ -8,17 +8,14 @@ import re
 import shutil
 import sys
 
+import exercises
 import nbclient
 import nbformat
 import pytest
+from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.validator import Validator
-
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-import exercises
 
 SETS = [path.stem for path in exercises.solutions()]
 each_set = pytest.mark.parametrize("name", SETS)

@@ -1,17 +1,14 @@
 """The pages on the real data sets: the numbers collected from them are theirs, and with the data at hand they run again."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import headlines
 import pytest
 
 from lib import data
 
 ROOT = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("headlines", ROOT / "tools" / "headlines.py")
-headlines = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(headlines)
 PAGES = sorted((ROOT / "full_scale").glob("*.ipynb"))
 
 

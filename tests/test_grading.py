@@ -8,15 +8,12 @@ import subprocess
 import sys
 import zipfile
 
+import exercises
+import grade
 import nbformat
 import psutil
 import pytest
-
 from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-import exercises
-import grade
 
 NAME = "lrp"
 POINTS = {"lrp_zplus": 2, "lrp_epsilon": 2, "absorbed_by_bias": 1, "lrp_alphabeta": 2, "lrp_zb": 2, "lrp_mlp": 3, "judgement": 3,

@@ -7,16 +7,13 @@ import subprocess
 import sys
 import tomllib
 
+import address
 import nbformat
 import pytest
-import yaml
-
-from conftest import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-import address
 import references
 import run
+import yaml
+from conftest import ROOT
 
 NAMES = (
     "interpretability", "sensitivity", "lrp", "evaluation", "applications",

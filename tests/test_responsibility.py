@@ -7,6 +7,7 @@ import random
 import time
 import warnings
 
+import accountant
 import pytest
 import torch
 import torch.nn.functional as F
@@ -269,6 +270,16 @@ def test_epsilon_is_that_of_opacus(noise, rate, steps, delta):
         spent = rdp.compute_rdp(q=rate, noise_multiplier=noise, steps=steps, orders=privacy.ORDERS)
         expected, _ = rdp.get_privacy_spent(orders=privacy.ORDERS, rdp=spent, delta=delta)
     assert privacy.epsilon(noise, rate, steps, delta) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_page_shows_what_opacus_says_and_is_never_below_it():
+    pytest.importorskip("opacus")
+    theirs = accountant.account()
+    assert data.measured("accountant") == theirs, "run python tools/accountant.py"
+    for noise, row in zip(accountant.NOISES, theirs):
+        for steps, expected in zip(accountant.STEPS, row):
+            ours = privacy.epsilon(noise, accountant.RATE, steps, accountant.DELTA)
+            assert expected - 1e-4 <= ours and (noise < 2 or ours <= 1.01 * expected)
 
 
 @pytest.mark.parametrize("noise", [0.7, 1.0, 2.0, 5.0])

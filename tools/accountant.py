@@ -1,0 +1,32 @@
+"""Ask the accountant of Opacus for the epsilons that the chapter on responsibility prints beside its own.
+
+    python tools/accountant.py      writes the entry "accountant" of lib/measured.json
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+RATE, DELTA = 90 / 900, 1e-4
+NOISES, STEPS = (0.5, 1, 2, 4, 8), (50, 200, 400)
+
+
+def account() -> list[list[float]]:
+    """epsilon[noise][steps], over the orders that Opacus takes by itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from opacus.accountants import RDPAccountant
+
+        result = []
+        for noise in NOISES:
+            accountant = RDPAccountant()
+            result.append([])
+            for steps in STEPS:
+                accountant.history = [(noise, RATE, steps)]
+                result[-1].append(round(accountant.get_epsilon(DELTA), 4))
+    return result
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parents[1] / "lib" / "measured.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accountant": account()}) + "\n")
