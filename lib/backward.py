@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .tracing import Step
+from .steps import Step
 
 Messages = list[Tensor | None]
 
@@ -27,7 +27,7 @@ def send_back(
     while steps:
         step = steps.pop()
         above = [held.pop(id(output), None) for output in step.outputs]
-        if all(message is None for message in above):
+        if all([message is None for message in above]):
             continue
         below = send(step, above)
         for tensor, message in zip(step.inputs, below):

@@ -32,12 +32,12 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
         raise TypeError(f"x: expected {parameter.dtype} on {parameter.device} as the model has, got {x.dtype} on {x.device}")
 
 
-def _modules(model: nn.Module) -> list[nn.Module]:
+def _modules(model: nn.Module) -> Iterator[nn.Module]:
     """The model and all modules in it, a shared one as often as it is used; several times quicker than `model.modules()`."""
     found = [model]
     for module in found:  # grows as it is walked
+        yield module
         found += [child for child in module._modules.values() if child is not None]
-    return found
 
 
 def check_scores(scores: Tensor, x: Tensor) -> None:
@@ -83,7 +83,7 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 @contextmanager
 def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
     """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and the random state are as before."""
-    modules = _modules(model)
+    modules = list(_modules(model))
     training = [module for module in modules if module.training]
     buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
     copies = [(b, b.clone(), b._version) for _, named in buffers for b in named.values() if b is not None and not b.is_inference()]

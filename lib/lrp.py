@@ -15,7 +15,8 @@ from .contract import check_arguments, check_scores, class_index, undisturbed
 from .relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
 from .rules import COMPOSITES, AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, divide
 from .sensitivity import gradient_x_input
-from .tracing import LinearMap, Step, trace
+from .steps import LinearMap, Step
+from .tracing import trace
 
 
 __all__ = [

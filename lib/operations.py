@@ -41,7 +41,21 @@ QUOTIENT = {"div", "divide", "true_divide", "truediv"}
 GATE = {"sigmoid", "hardsigmoid", "softmax", "rsqrt", "reciprocal", "exp", "erf"}  # what multiplies a signal without being one
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 TAYLOR = {"local_response_norm"}
+ONLY_CALL: dict[type, Callable[[Any], tuple]] = {  # the one call that such a layer makes: its function and what follows its input
+    nn.Linear: lambda layer: (F.linear, layer.weight, layer.bias),
+    nn.Conv2d: lambda layer: (F.conv2d, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups),
+    nn.ReLU: lambda layer: (torch.relu,),
+    nn.MaxPool2d: lambda layer: (torch.max_pool2d, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode),
+    nn.Flatten: lambda layer: (torch.flatten, layer.start_dim, layer.end_dim),
+}
 ELEMENTWISE = PASS | QUOTIENT | set("add sub subtract rsub mul multiply pow square exp log log1p".split())
+
+
+def altered(layer: nn.Module) -> bool:
+    """Whether a call of the layer may do more, or else, than what its type does by default."""
+    own = layer.__dict__
+    return bool(own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"] or "forward" in own
+                or own.get("inplace") or own.get("return_indices") or own.get("padding_mode", "zeros") != "zeros" or own.get("_compiled_call_impl"))
 
 
 def layer_norm(x: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:

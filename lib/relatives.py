@@ -17,7 +17,8 @@ from .backward import send_back
 from .contract import check_arguments, check_scores, class_index, undisturbed
 from .rules import ZPlus
 from .operations import pull
-from .tracing import LinearMap, Step, trace
+from .steps import LinearMap, Step
+from .tracing import trace
 
 LARGEST = {"max", "amax", "maximum"} | {f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)}
 SMALLEST = {"min", "amin", "minimum"}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .operations import pull
-from .tracing import LinearMap
+from .steps import LinearMap
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _share(z: Tensor, a: Tensor, relevance: Tensor) -> Tensor:
 def _part(layer: LinearMap, positive: bool) -> Tensor:
     """sum_i z_ij^+ + b_j^+ for every j, or the same of the negative parts, with its graph to the input."""
     def plus(p: Tensor | None) -> Tensor | None:
-        return None if p is None else p.clamp(min=0)
+        return None if p is None else p.relu()
 
     def minus(p: Tensor | None) -> Tensor | None:
         return None if p is None else p.clamp(max=0)

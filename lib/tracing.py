@@ -19,7 +19,6 @@ what it would write over survives; and a tensor that comes from calls out of sig
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,68 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, PASS, PLAIN, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
-                         carries_values, fixed, hand_written_activation, name_of, opened, overlap, owner_of, pull, replace, scale_outputs, tensors)
-from .recurrent import CELLS, Recurrence, recurrence
-
-@dataclass(eq=False, slots=True)
-class Step:
-    """One operation of the forward pass: from `inputs` to `outputs`.
-
-    `leaves` are the inputs and `results` the outputs of a small graph of their own, through which `pull` goes back.
-    """
-
-    operation: str
-    family: str
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    leaves: list[Tensor] = field(default_factory=list)
-    results: list[Tensor] = field(default_factory=list)
-    linear: "LinearMap | None" = None
-    rule: Any = None
-    recurrence: Recurrence | None = None
-
-    def pull(self, messages: list[Tensor | None]) -> list[Tensor | None]:
-        """For each leaf a: sum_j dz_j/da message_j, where a message is None if no relevance reached that output."""
-        if len(self.leaves) == len(self.results) == 1:
-            return [pull(self.results[0], self.leaves[0], messages[0])]
-        pairs = [(z, m) for z, m in zip(self.results, messages) if m is not None]
-        return list(torch.autograd.grad([z for z, _ in pairs], self.leaves, [m for _, m in pairs], allow_unused=True))
-
-
-@dataclass(eq=False, slots=True)
-class LinearMap:
-    """One linear map z = a w + b, as its rule sees it: a dense layer or a convolution of any kind.
-
-    `apply(a, w, b)` computes the map with other inputs or weights; `z` is the stored output. `root` has the graph from `a`
-    to z, or to what a batch normalisation then multiplied by `scale`.
-    `index` counts the linear maps in the order in which they run; `reads_input` is true where a is the network's input x,
-    `nonnegative` where a is known to be >= 0 (after a ReLU, say; if false it may be so all the same).
-    A rule that computes z in parts (`forward`) keeps them in `parts`.
-    """
-
-    owner: Callable[[], str]
-    kind: str
-    index: int
-    reads_input: bool
-    nonnegative: bool
-    a: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    apply: Callable[..., Tensor]
-    root: Tensor | None = None
-    z: Tensor | None = None
-    scale: Tensor | None = None
-    parts: tuple[Tensor, Tensor] | None = None
-
-    def pull(self, s: Tensor) -> Tensor:
-        """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
-        return pull(self.root, self.a, s if self.scale is None else s * self.scale)
-
-    @property
-    def name(self) -> str:
-        """The module that owns the weight, else the operation."""
-        return self.owner()
+from .operations import (CONSTANT, CONVOLUTION, DENSE, FROZEN, GATE, ONLY_CALL, PASS, PLAIN, PRODUCT, QUOTIENT, RECURRENT, ROUTE, SEVERAL, SHARE, TAYLOR,
+                         altered, carries_values, fixed, hand_written_activation, name_of, opened, overlap, owner_of, replace, scale_outputs, tensors)
+from .recurrent import CELLS, recurrence
+from .steps import LinearMap, Step
 
 
 class Tracer(TorchFunctionMode):
@@ -109,11 +50,22 @@ class Tracer(TorchFunctionMode):
         self._constants: dict[int, Tensor] = {}  # what was met that does not depend on x, so far as is seen
         self._made: dict[int, Tensor] = {}  # what calls that were seen have made without x
         self._count = 0
+        self._hooked = nn.modules.module._has_any_global_hook()
         self._maps: dict[int, LinearMap] = {}  # by the id of the output, for a batch normalisation that follows
 
-    def latest(self, tensor: Any) -> Any:
-        """The tensor that in-place operations have made of this one; the others stand for themselves."""
-        return self._replaced.get(id(tensor), tensor)
+    def run(self, module: nn.Module, h: Any) -> Any:
+        """module(h), written down. Of plain layers in a row the one call is known, which is quicker than to watch for it."""
+        if id(h) in self._traced and id(h) not in self._replaced and not altered(module) and not self._hooked:
+            if type(module) is nn.Sequential:
+                for layer in module:
+                    h = self.run(layer, h)
+                return h
+            if type(module) in ONLY_CALL:
+                function, *others = ONLY_CALL[type(module)](module)
+                return self._write_down(function, (h, *others), {}, [h])
+        with self:
+            h = module(h)
+        return self._replaced.get(id(h), h)  # what in-place operations have made of it
 
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
         """From now on whoever uses the tensor means the output."""
@@ -154,8 +106,12 @@ class Tracer(TorchFunctionMode):
         inputs = self._inputs((*args, *kwargs.values())) if kwargs else self._inputs(args)
         if not inputs:
             return self._constant_result(function(*args, **kwargs))
+        return self._write_down(function, args, kwargs, inputs)
+
+    def _write_down(self, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Any:
+        """Call the function and add what it does to the steps; `inputs` are the arguments that depend on x, at least one."""
         name, in_place = name_of(function)
-        if kwargs.get("out") is not None:
+        if kwargs and kwargs.get("out") is not None:
             raise ValueError(f"model: the operation {name!r} with out=... has no relevance rule")
         call = name, in_place, function, args, kwargs
         if name in PRODUCT and len(inputs) > 1:
@@ -214,7 +170,7 @@ class Tracer(TorchFunctionMode):
         self.steps.append(step)
         for output in step.outputs:
             self._traced[id(output)] = output
-        for known in (*keeps, self._gates) if step.family != "linear" else keeps:
+        for known in (*keeps, self._gates) if self._gates and step.family != "linear" else keeps:
             if known and all([id(t) in known for t in step.inputs]):
                 known.update(map(id, step.outputs))
 
@@ -299,7 +255,7 @@ class Tracer(TorchFunctionMode):
         leaves = [(t.double() if whole else t.detach()).requires_grad_() for t in inputs]
         written = args[0] if in_place else None
         with torch.enable_grad():
-            if not in_place and args and args[0] is inputs[0] and all(type(v) in PLAIN for v in (*args[1:], *kwargs.values())):
+            if not in_place and args and args[0] is inputs[0] and PLAIN.issuperset(map(type, (*args[1:], *kwargs.values()))):
                 result = function(leaves[0], *args[1:], **kwargs)  # the usual case, without a search
             else:
                 stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
@@ -385,8 +341,8 @@ def trace(model: nn.Module, x: Tensor, rule_of: Callable[[LinearMap], Any]) -> t
     Raises ValueError if the scores do not depend on x, or in part through operations that are not seen.
     """
     model = model._modules.get("_orig_mod", model)  # a compiled model is traced as it was written
-    with Tracer(model, x, rule_of) as tracer:
-        scores = tracer.latest(model(x))
+    tracer = Tracer(model, x, rule_of)
+    scores = tracer.run(model, x)
     if isinstance(scores, Tensor) and not tracer.depends_on_input(scores):
         raise ValueError("model: its scores do not depend on x through operations that can be followed")
     if unknown := tracer.origin_unknown():  # rare: what was there before is the same object in a second run

@@ -428,3 +428,74 @@ def test_nothing_of_a_traced_pass_outlives_the_call():
     finally:
         gc.enable()
         tracing.Tracer.__init__ = begin
+
+
+# Plain layers in a row are told their one call instead of being watched: nothing may depend on that.
+
+
+def chain(**changed):
+    with models.seeded(0):
+        layers = [nn.Conv2d(2, 4, 3, padding=1, stride=(1, 2), groups=2), nn.ReLU(), nn.Sequential(nn.MaxPool2d(2, 1, ceil_mode=True), nn.Conv2d(4, 3, (2, 1), dilation=(1, 2), bias=False)),
+                  nn.Sigmoid(), nn.Dropout(), nn.Flatten(1), nn.ReLU(), nn.LazyLinear(5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3, bias=False)]
+        for place, layer in changed.items():
+            layers[int(place[1:])] = layer
+        model = nn.Sequential(*layers).double().eval()
+        model(IMAGES)
+    return model
+
+
+def nudged(layer, hook):
+    layer.register_forward_hook(hook)
+    return layer
+
+
+class Doubled(nn.ReLU):
+    def forward(self, h):
+        return 2 * super().forward(h)
+
+
+def own_forward(layer):
+    layer.forward = lambda h: 2 * h.relu()
+    return layer
+
+
+CHAINS = {
+    "plain": lambda: chain(),
+    "in place": lambda: chain(_1=nn.ReLU(inplace=True), _6=nn.ReLU(inplace=True)),
+    "padding of another kind": lambda: chain(_0=nn.Conv2d(2, 4, 3, padding=1, stride=(1, 2), padding_mode="reflect")),
+    "padding by name": lambda: chain(_0=nn.Conv2d(2, 4, 3, padding="same")),
+    "a hook that changes the output": lambda: chain(_1=nudged(nn.ReLU(), lambda layer, args, output: output * 2)),
+    "a subclass": lambda: chain(_1=Doubled()),
+    "a forward of its own": lambda: chain(_1=own_forward(nn.ReLU())),
+    "a weight by parametrisation": lambda: chain(_10=nn.utils.parametrizations.weight_norm(nn.Linear(5, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize("rules", [Zero(), "epsilon_plus", "epsilon_alpha2_beta1"], ids=str)
+def test_a_chain_of_layers_is_traced_as_if_it_were_watched(kind, rules):
+    model = CHAINS[kind]()
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.chain = model
+
+        def forward(self, x):
+            return self.chain(x)
+
+    check_account(model, IMAGES, Zero())
+    (R, account), (expected, theirs) = (lrp(m, IMAGES, 1, rules, return_layers=True) for m in (model, Watched()))
+    assert torch.equal(R, expected) and [(a.operation, a.rule) for a in account] == [(b.operation, b.rule) for b in theirs]
+    assert all(torch.equal(a.relevance, b.relevance) and torch.equal(a.absorbed, b.absorbed) for a, b in zip(account, theirs))
+
+
+def test_hooks_on_all_modules_are_seen_in_a_chain_too():
+    model, layers = chain(), []
+    alone = lrp(model, IMAGES, 1)
+    handle = nn.modules.module.register_module_forward_hook(lambda layer, args, output: layers.append(layer))
+    try:
+        assert torch.equal(lrp(model, IMAGES, 1), alone)
+    finally:
+        handle.remove()
+    assert {type(layer) for layer in layers} >= {nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Linear}

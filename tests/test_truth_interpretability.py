@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from lib import interpretability as I
-from lib import models
+from lib import data, models
 from lib.attention import rollout
 from lib.coalitions import least_squares
 from truth import cells, check_covered, check_numbers, recomputes
@@ -54,22 +54,13 @@ def test_contributions_of_a_linear_model_sum_to_the_difference(seed):
     assert math.isclose(R.sum(), (w0 + w @ phi(X[0])) - (w0 + w @ phi(X[1])))
 
 
-def space_of(*names: str) -> dict:
-    """What the named cells of the chapter define."""
-    space: dict = {"np": np}
-    for cell in cells("interpretability"):
-        if cell["id"] in names:
-            exec("".join(cell["source"]), space)
-    return space
-
-
 @recomputes("interpretability", "physics-before", "physics-before 2")
 @pytest.mark.parametrize(("lam", "k"), [(0.0, 1.0), (0.3, 1.0), (2.0, 0.4)])
 def test_the_theory_guided_fit_minimises_its_two_losses(lam, k):
     space: dict = {"np": np}
     for cell in cells("interpretability"):
-        if cell["id"] in ("tea", "tea-fit"):
-            exec("".join(cell["source"]).partition("\n\nprint")[0], space)
+        if cell["id"] == "tea":
+            exec("".join(cell["source"]), space)
     hours, later, tea, hidden, h = space["hours"], space["later"], space["tea"], space["hidden"], 1e-6
     f = lambda t, a: hidden(t)[0] @ a
 
@@ -124,8 +115,6 @@ def test_shapley_values_over_all_orders(seed):
 @recomputes("interpretability", "s6")
 @pytest.mark.parametrize("name", ["reviews_attention", "reviews_attention_plain"])
 def test_a_reader_with_attention_is_a_weighted_sum_of_its_states(name):
-    from lib import data
-
     model, words = models.pretrained(name), data.reviews(5, seed=3).words
     h = model.states(words).detach()
     strength = (h @ model.look.weight[0] + model.look.bias).exp().masked_fill(words == 0, 0)
@@ -144,6 +133,13 @@ def test_rollout_is_a_product_of_averaged_weights(seed):
         for layer in range(3):
             expected = 0.5 * (W[layer, n].mean(0) + torch.eye(5, dtype=torch.float64)) @ expected
         assert torch.allclose(A[n], expected) and torch.allclose(A[n].sum(1), torch.ones(5, dtype=torch.float64))
+
+
+def test_the_map_has_the_years_that_the_chapter_names():
+    years = [method["year"] for method in data.methods()]
+    text = "".join("".join(cell["source"]) for cell in cells("interpretability"))
+    assert (sum(2014 <= year <= 2017 for year in years), len(years)) == (17, 23)
+    assert "Seventeen of the 23 appeared from 2014 to 2017" in text
 
 
 def test_every_equation_is_covered():
