@@ -37,7 +37,8 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
     found = [model]
     for module in found:  # grows as it is walked
         yield module
-        found += [child for child in module._modules.values() if child is not None]
+        if module._modules:
+            found += [child for child in module._modules.values() if child is not None]
 
 
 def check_scores(scores: Tensor, x: Tensor) -> None:

@@ -51,7 +51,7 @@ class Tracer(TorchFunctionMode):
         self._made: dict[int, Tensor] = {}  # what calls that were seen have made without x
         self._count = 0
         self._hooked = nn.modules.module._has_any_global_hook()
-        self._maps: dict[int, LinearMap] = {}  # by the id of the output, for a batch normalisation that follows
+        self._maps: dict[int, Step] = {}  # linear ones, by the id of the output, for a batch normalisation that follows
 
     def run(self, module: nn.Module, h: Any) -> Any:
         """module(h), written down. Of plain layers in a row the one call is known, which is quicker than to watch for it."""
@@ -278,9 +278,12 @@ class Tracer(TorchFunctionMode):
         return replace(result, dict(zip(map(id, results), outputs)))
 
     def _linear(self, name: str, in_place: bool, function: Callable, args: tuple, kwargs: dict, inputs: list[Tensor]) -> Tensor:
-        second = "other" if name == "matmul" else "mat2" if name == "mm" else "weight"
-        named = dict(zip(("bias", "input", "weight") if name == "addmm" else ("input", second, "bias"), args)) | kwargs
-        a, weight, bias = named.pop("input"), named.pop(second), named.pop("bias", None)
+        if kwargs or name in ("matmul", "mm", "addmm"):
+            second = "other" if name == "matmul" else "mat2" if name == "mm" else "weight"
+            named = dict(zip(("bias", "input", "weight") if name == "addmm" else ("input", second, "bias"), args)) | kwargs
+            a, weight, bias = named.pop("input"), named.pop(second), named.pop("bias", None)
+        else:  # the usual case, without a search
+            (a, weight, bias), named = (*args, None)[:3], {}
         if len(inputs) > 1 or inputs[0] is not a:
             if name in PRODUCT:  # a constant times the signal
                 return self._graph("share", name, in_place, function, args, kwargs, inputs)
@@ -311,7 +314,7 @@ class Tracer(TorchFunctionMode):
 
     def _record_linear(self, layer: LinearMap, rule: Any, operation: str, a: Tensor) -> Tensor:
         self._record(Step(operation, "linear", [a], [layer.z], linear=layer, rule=rule))
-        self._maps[id(layer.z)] = layer
+        self._maps[id(layer.z)] = self.steps[-1]
         return layer.z
 
     def _batch_norm(self, function: Callable, args: tuple, kwargs: dict) -> Tensor:
@@ -320,15 +323,15 @@ class Tracer(TorchFunctionMode):
         z, mean, variance = named["input"], named["running_mean"], named["running_var"]
         if mean is None or variance is None or named.get("training") or function is not F.batch_norm:
             raise ValueError("model: the operation 'batch_norm' with the statistics of the batch has no relevance rule")
-        before = self._maps.get(id(z))
-        if before is None or (before.kind == "dense" and z.dim() > 2):
+        step = self._maps.get(id(z))
+        if step is None or (step.linear.kind == "dense" and z.dim() > 2):
             return self._graph("share", "batch_norm", False, function, args, kwargs, [z])
+        before = step.linear
         scale = torch.rsqrt(variance + named.get("eps", 1e-5))
-        scale = (scale if named.get("weight") is None else scale * named["weight"]).detach()
-        shift = (-mean * scale if named.get("bias") is None else named["bias"] - mean * scale).detach()
-        bias = shift if before.bias is None else shift + scale * before.bias
+        scale = scale if named.get("weight") is None else scale * named["weight"]
+        shift = -mean * scale if named.get("bias") is None else torch.addcmul(named["bias"], mean, scale, value=-1)
+        bias = shift if before.bias is None else torch.addcmul(shift, scale, before.bias)
         factor = scale.view(1, -1, *[1] * (z.dim() - 2))
-        step = next(s for s in self.steps if s.linear is before)
         layer = LinearMap(before.owner, before.kind, before.index, before.reads_input, before.nonnegative, before.a,
                           scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply,
                           before.root, function(*args, **kwargs), factor if before.scale is None else before.scale * factor)
