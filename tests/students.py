@@ -1,7 +1,8 @@
-"""What the tests of the exercises' checks share: a check by its name, and a table of wrong answers with the hints that they must get."""
+"""What the tests of the exercises' checks share: a check by its name, and the two tests that tables of right and wrong answers make."""
 
 import copy
 import logging
+import re
 import sys
 import warnings
 
@@ -12,12 +13,6 @@ from lib import checks
 
 def check(name):
     return getattr(checks, f"check_{name}")
-
-
-def each_wrong(wrong):
-    """wrong: by the name of the exercise, pairs of an answer and of a pattern of the hint that fits it."""
-    return pytest.mark.parametrize(("name", "answer", "hint"), [(name, *pair) for name, many in wrong.items() for pair in many],
-                                   ids=[f"{name}-{k}" for name, many in wrong.items() for k in range(len(many))])  # fmt: skip
 
 
 def talking(right):
@@ -31,6 +26,22 @@ def talking(right):
     return answer
 
 
-def refuse(name, answer, hint):
-    with pytest.raises(AssertionError, match=f"^{name}: .*({hint})"):
-        check(name)(copy.copy(answer))
+def accept_and_refuse(right, wrong):
+    """Two tests: right[name] is a list of answers to be accepted, wrong[name] of pairs of an answer and a pattern of its hint."""
+    right = {name: [*many, talking(many[0])] for name, many in right.items()}
+
+    @pytest.mark.parametrize(("name", "answer"), [(name, answer) for name, many in right.items() for answer in many],
+                             ids=[f"{name}-{k}" for name, many in right.items() for k in range(len(many))])  # fmt: skip
+    def accepted(name, answer):
+        assert check(name)(answer) is None
+        assert len(right[name]) >= 4
+
+    @pytest.mark.parametrize(("name", "answer", "hint"), [(name, *pair) for name, many in wrong.items() for pair in many],
+                             ids=[f"{name}-{k}" for name, many in wrong.items() for k in range(len(many))])  # fmt: skip
+    def refused(name, answer, hint):
+        with pytest.raises(AssertionError, match=f"^{name}: .*({hint})") as refusal:
+            check(name)(copy.copy(answer))
+        assert len(str(refusal.value)) > len(name) + 20 and not re.search(r"\d\.\d{3}|tensor\(", str(refusal.value)), "a hint, and no value"
+        assert len(wrong[name]) >= 6
+
+    return accepted, refused

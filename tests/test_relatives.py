@@ -13,6 +13,7 @@ from torch import nn
 from drawn import Net, drawn
 from lib import relatives as module
 from lib.relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
+from witness import result_of_an_undisturbing
 
 torch.set_num_threads(1)
 DOUBLE = torch.float64
@@ -486,62 +487,10 @@ def test_no_target_means_the_predicted_class(method):
     assert torch.equal(method(model, IMAGES), method(model, IMAGES, model(IMAGES).argmax(1)))
 
 
-class Counter(nn.Module):
-    """Counts its calls, draws noise it does not use, and fails when it is told to."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("calls", torch.zeros(1))
-        self.fail = False
-
-    def forward(self, h):
-        self.calls += 1
-        torch.randn(3)
-        if self.fail:
-            raise RuntimeError("told to fail")
-        return h
-
-
-def state_of(model, x):
-    return {
-        "parameters": [(p.detach().clone(), p.requires_grad, None if p.grad is None else p.grad.clone(), p._version) for p in model.parameters()],
-        "buffers": [b.clone() for b in model.buffers()], "training": [m.training for m in model.modules()],
-        "hooks": [[len(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)] for m in model.modules()],
-        "attributes": [sorted(vars(m)) for m in model.modules()], "x": (x.detach().clone(), x.requires_grad, x.grad, x._version),
-        "random": torch.get_rng_state(), "numpy": np.random.get_state()[1], "grad": torch.is_grad_enabled(), "modes": torch._C._len_torch_function_stack(),
-    }
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return all(same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
-
-
 @pytest.mark.parametrize("fail", [False, True], ids=["normal", "error"])
 @ALL_METHODS
 def test_model_input_and_random_state_are_left_as_they_were(method, fail):
-    model = drawn(lambda: nn.Sequential(nn.ReLU(inplace=True), conv(2, 4), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(), Counter(),
-                                        nn.Flatten(), nn.Linear(144, 3)))
-    model.train()
-    model[2].eval()
-    model[1].weight.requires_grad_(False)
-    model(IMAGES)[:, 0].sum().backward()
-    model[3].register_forward_hook(lambda *_: None)
-    model[5].fail = fail
-    x = IMAGES.clone().requires_grad_()
-    before = state_of(model, x)
-    if fail:
-        with pytest.raises(RuntimeError, match="told to fail"):
-            method(model, x, 0)
-    else:
-        relevance = method(model, x, 0)
-        assert not relevance.requires_grad and (relevance.shape, relevance.dtype, relevance.device) == (x.shape, x.dtype, x.device)
-    assert same(before, state_of(model, x))
+    result_of_an_undisturbing(method, IMAGES, fail)
 
 
 @ALL_METHODS
