@@ -229,8 +229,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
 
     Compare only values of equal N and M: it is biased by the number of samples.
     """
-    moments = [(part.mean(0).double().numpy(), np.cov(part.double().numpy(), rowvar=False)) for part in (real, generated)]
-    (m, C), (m2, C2) = moments
+    (m, C), (m2, C2) = [(part.mean(0), np.cov(part, rowvar=False)) for part in (values.detach().double().cpu().numpy() for values in (real, generated))]
     return float(((m - m2) ** 2).sum() + np.trace(C + C2) - 2 * np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum())
 
 

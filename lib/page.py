@@ -332,7 +332,7 @@ def base64_of(data: bytes) -> str:
 
 def floats(values: Tensor) -> str:
     """Base64 of float32, as js/lrpnet.js reads it."""
-    return base64_of(values.detach().contiguous().numpy().astype("<f4").tobytes())
+    return base64_of(values.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
 
 
 def check_key(name: str, key: str) -> None:
