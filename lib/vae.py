@@ -1,7 +1,7 @@
 """The variational autoencoder: a bound on log p(x), the networks that raise it, and what its codes hold."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ class VAE(nn.Module):
     a number for real pixels, normally distributed about the decoder's output with this standard deviation.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, sigma: float | None = None) -> None:
+    def __init__(self, encoder: Callable[[Tensor], Tensor], decoder: Callable[[Tensor], Tensor], sigma: float | None = None) -> None:
         super().__init__()
         if sigma is not None and not sigma > 0:
             raise ValueError(f"sigma: expected None or a number above 0, got {sigma}")

@@ -35,7 +35,7 @@ def test_the_area_over_the_curve_by_a_loop(seed):
         assert torch.isclose(curve.aopc[n], sum(f[0] - f_k for f_k in f) / len(f))
 
 
-@recomputes("evaluation", "words-after", "words-after 2", "context")
+@recomputes("evaluation", "words-after", "words-after 2")
 @SEEDS
 def test_the_scores_of_a_mask_and_of_a_box_pixel_by_pixel(seed):
     generator = torch.Generator().manual_seed(seed)
