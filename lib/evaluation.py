@@ -172,8 +172,8 @@ def properties_table(
     area beyond that of random orders in logits, if it is above 0. Raises TypeError or ValueError: a bad argument, by name.
 
     >>> from lib.sensitivity import gradient_x_input
-    >>> table = properties_table({"gradient x input": gradient_x_input}, nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
-    >>> table["gradient x input"]["positivity"].median
+    >>> table = properties_table({"gradient × input": gradient_x_input}, nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
+    >>> table["gradient × input"]["positivity"].median
     1.0
     """
     check_arguments(model, x)

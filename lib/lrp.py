@@ -94,7 +94,7 @@ def lrp(
 
 
 def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient x input (Montavon et al., 2018).
+    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient × input (Montavon et al., 2018).
 
     Arguments, result and errors as those of `lrp`.
 

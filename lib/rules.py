@@ -17,7 +17,7 @@ from .steps import LinearMap
 
 @dataclass(frozen=True)
 class Zero:
-    """LRP-0: R_i = sum_j a_i w_ij / z_j R_j (Bach et al., 2015, eq. 56). Equal to gradient x input on ReLU networks."""
+    """LRP-0: R_i = sum_j a_i w_ij / z_j R_j (Bach et al., 2015, eq. 56). Equal to gradient × input on ReLU networks."""
 
     eps: ClassVar[float] = 0.0
 

@@ -207,7 +207,7 @@ RIGHT = {
     },
     "lrp_mlp": {
         "plain": mlp, "list": as_list(mlp), "talks": talking(mlp), "single precision only": single_only(mlp),
-        "gradient x input": mlp_gradient, "on a copy": mlp_on_a_copy, "hooks removed": mlp_tidy_hooks, "sample by sample": mlp_sample_by_sample,
+        "gradient × input": mlp_gradient, "on a copy": mlp_on_a_copy, "hooks removed": mlp_tidy_hooks, "sample by sample": mlp_sample_by_sample,
         "mode set back": mlp_mode_set_back, "double": mlp_double, "eps 1e-6": lambda m, x, c: mlp(m, x, c, eps=1e-6),
         "numpy out": lambda m, x, c: mlp(m, x, c).numpy(), "keeps a graph": lambda m, x, c: mlp(m, x, c) + 0 * m(x).sum(),
     },

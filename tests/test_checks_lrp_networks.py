@@ -294,7 +294,7 @@ WRONG = {
         "h / z": lambda *v: lift(*v, slope=lambda z, z0: (z.relu() / z).nan_to_num(0)),
         "no ReLU": lambda *v: lift(*v, slope=lambda z, z0: torch.ones_like(z)),
         "not minus the reference": lambda a, a0, w, b, m: lift(a, a0, w, b, m) / (a - a0).where(a != a0, 1) * a,
-        "gradient x input": lambda a, a0, w, b, m: a * ((step(a @ w + b) * m) @ w.T),
+        "gradient × input": lambda a, a0, w, b, m: a * ((step(a @ w + b) * m) @ w.T),
         "multipliers": lambda a, a0, w, b, m: (lift(a, a0, w, b, m) / (a - a0)).nan_to_num(0),
         "from the reference's side": lambda a, a0, w, b, m: lift(a0, a, w, b, m),
         "bias left out": lambda a, a0, w, b, m: lift(a, a0, w, 0 * b, m),

@@ -1,4 +1,4 @@
-"""The losses recomputed number by number, the Frechet distance where it is known, and a game that leaves the world as it was."""
+"""The losses recomputed number by number, the Fréchet distance where it is known, and a game that leaves the world as it was."""
 
 import math
 

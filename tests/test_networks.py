@@ -1,7 +1,7 @@
 """Relevance through recurrent cells, attention, normalisation, gates, embeddings and text networks.
 
 The reference is independent: the same network written by hand, in which gates, attention weights and standard deviations
-are constants (detached) and each activation is its input times a constant; there LRP-0 is gradient x input.
+are constants (detached) and each activation is its input times a constant; there LRP-0 is gradient × input.
 """
 
 import pytest

@@ -46,7 +46,7 @@ def check_account(model, x, rules=Zero()):
     return relevance
 
 
-# Route and share: relevance is a_i dz_j/da_i R_j / z_j; so under LRP-0 the whole is gradient x input, torch's own way back.
+# Route and share: relevance is a_i dz_j/da_i R_j / z_j; so under LRP-0 the whole is gradient × input, torch's own way back.
 
 C = torch.linspace(-1, 1, 6, dtype=torch.float64)
 LINEAR_FORMS = {
@@ -356,7 +356,7 @@ def test_what_computes_out_of_sight_is_refused_also_in_a_branch(operation, where
 @pytest.mark.parametrize("operation", [lambda h: h + nn.Parameter(h), lambda h: h + float(f"{h[0, 0]:.6f}")], ids=["parameter", "text"])
 @pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="torch shows neither the making of a parameter nor what is done with text; to look for them costs each call more")
 def test_a_value_smuggled_out_as_a_parameter_or_as_text_is_refused(operation):
-    """Both cut torch's own gradient too, so that the result is at least that of the same code under gradient x input."""
+    """Both cut torch's own gradient too, so that the result is at least that of the same code under gradient × input."""
     with pytest.raises(ValueError):
         lrp(Between(operation, X), X)
 

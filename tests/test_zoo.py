@@ -2,7 +2,7 @@
 
 The reference is the network itself, run once more as its linearised `Twin`: the same calls, in which gates, attention
 weights and the sizes that norms divide by are constants, and each activation is its input times a constant. There
-LRP-0 is gradient x input.
+LRP-0 is gradient × input.
 """
 
 import copy

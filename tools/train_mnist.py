@@ -125,7 +125,7 @@ def score_gan(split: data.Split) -> None:
     right = (run(judge, samples).argmax(1) == split.y_test).float().mean()
     distance = {part: nearest(x, split.x_train) for part, x in (("test", split.x_test), ("samples", samples))}
     scores = "; ".join(
-        [f"10,000 samples (seed 0) with the labels of the test set, in the 64 features of `mnist_cnn`: Frechet distance to the test images "
+        [f"10,000 samples (seed 0) with the labels of the test set, in the 64 features of `mnist_cnn`: Fréchet distance to the test images "
          f"{gans.frechet_distance(features['test'], features['samples']):.2f} "
          f"({gans.frechet_distance(features['test'], features['training']):.2f} for 10,000 training images)",
          f"coverage {coverage(features['test'], features['samples']):.3f} ({coverage(features['test'], features['training']):.3f})",
