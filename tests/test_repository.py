@@ -102,8 +102,8 @@ def test_every_cell_was_executed(path):
 @_each(CHAPTERS)
 def test_cells_are_short(path):
     lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in _code(path)]
-    assert max(lines) <= 30
-    assert statistics.median(lines) <= 6
+    assert 20 <= len(lines) <= 45 and max(lines) <= 30
+    assert statistics.median(lines) <= 5
     assert sum(n <= 15 for n in lines) >= 0.9 * len(lines)
 
 
@@ -396,3 +396,13 @@ def test_the_head_of_a_page_says_what_was_measured(path):
         words = len("".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown").split())
         minutes = int(re.search(r"About (\d+) minutes", head)[1])
         assert words / 200 < minutes < words / 15, "the minutes do not fit the length of the text"
+
+
+def test_links_between_chapters_go_both_ways():
+    """Where one relies on another, the other says where it leads; the table of headlines alone only collects."""
+    pages = {path: set() for path in CHAPTERS + FULL_SCALE if path.stem != "headlines"}
+    for path, linked in pages.items():
+        text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+        linked.update((path.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+\.ipynb)", text))
+    one_way = [f"{a.stem} -> {b.stem}" for a, linked in pages.items() for b in linked & pages.keys() - {a} if a not in pages[b]]
+    assert not one_way and all(pages.values())
