@@ -1,7 +1,7 @@
 """What the forward pass leaves behind: its operations, and its linear maps as their rules see them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,8 +22,8 @@ class Step:
     family: str
     inputs: list[Tensor]
     outputs: list[Tensor]
-    leaves: list[Tensor] = field(default_factory=list)
-    results: list[Tensor] = field(default_factory=list)
+    leaves: Sequence[Tensor] = ()
+    results: Sequence[Tensor] = ()
     linear: "LinearMap | None" = None
     rule: Any = None
     recurrence: Recurrence | None = None
