@@ -180,6 +180,14 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
     return torch.autograd.grad(z, a, s, retain_graph=True)[0]  # z may be in two graphs: with a batch normalisation and without
 
 
+def pull_to_all(z: Tensor, leaves: Sequence[Tensor], s: Tensor) -> list[Tensor | None]:
+    """The same for several leaves: of one operation on them, a sum or a concatenation, and else by torch's engine."""
+    node = z.grad_fn
+    if list(map(id, leaves)) == [id(getattr(source, "variable", None)) for source, _ in node.next_functions]:
+        return [c if c.shape == a.shape else c.sum_to_size(a.shape) for c, a in zip(node(s), leaves)]
+    return list(torch.autograd.grad(z, leaves, s, allow_unused=True))
+
+
 def replace(value: Any, stand_in: dict[int, Any]) -> Any:
     """The same nested lists, tuples and dicts, with other objects in the place of those whose id is given."""
     if id(value) in stand_in:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .operations import pull
+from .operations import pull, pull_to_all
 from .recurrent import Recurrence
 
 
@@ -30,8 +30,9 @@ class Step:
 
     def pull(self, messages: list[Tensor | None]) -> list[Tensor | None]:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if no relevance reached that output."""
-        if len(self.leaves) == len(self.results) == 1:
-            return [pull(self.results[0], self.leaves[0], messages[0])]
+        if len(self.results) == 1:
+            z, leaves = self.results[0], self.leaves
+            return [pull(z, leaves[0], messages[0])] if len(leaves) == 1 else pull_to_all(z, leaves, messages[0])
         pairs = [(z, m) for z, m in zip(self.results, messages) if m is not None]
         return list(torch.autograd.grad([z for z, _ in pairs], self.leaves, [m for _, m in pairs], allow_unused=True))
 
@@ -44,7 +45,8 @@ class LinearMap:
     to z, or to what a batch normalisation then multiplied by `scale`.
     `index` counts the linear maps in the order in which they run; `reads_input` is true where a is the network's input x,
     `nonnegative` where a is known to be >= 0 (after a ReLU, say; if false it may be so all the same).
-    A rule that computes z in parts (`forward`) keeps them in `parts`.
+    A rule that computes z in parts (`forward`) keeps them in `parts`. Where a batch normalisation follows, `folded()` is w and b
+    with it; they are computed when a rule first asks for them.
     """
 
     owner: Callable[[], str]
@@ -60,6 +62,14 @@ class LinearMap:
     z: Tensor | None = None
     scale: Tensor | None = None
     parts: tuple[Tensor, Tensor] | None = None
+    folded: Callable[[], tuple[Tensor, Tensor]] | None = None
+
+    def __getattr__(self, name: str) -> Tensor:
+        """Asked for what is not there: w and b of a map made with `folded`."""
+        if name not in ("weight", "bias"):
+            raise AttributeError(name)
+        self.weight, self.bias = self.folded()
+        return getattr(self, name)
 
     def pull(self, s: Tensor) -> Tensor:
         """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
