@@ -45,8 +45,7 @@ class LinearMap:
     to z, or to what a batch normalisation then multiplied by `scale`.
     `index` counts the linear maps in the order in which they run; `reads_input` is true where a is the network's input x,
     `nonnegative` where a is known to be >= 0 (after a ReLU, say; if false it may be so all the same).
-    A rule that computes z in parts (`forward`) keeps them in `parts`. Where a batch normalisation follows, `folded()` is w and b
-    with it; they are computed when a rule first asks for them.
+    A rule that computes z in parts (`forward`) keeps them in `parts`.
     """
 
     owner: Callable[[], str]
@@ -62,14 +61,6 @@ class LinearMap:
     z: Tensor | None = None
     scale: Tensor | None = None
     parts: tuple[Tensor, Tensor] | None = None
-    folded: Callable[[], tuple[Tensor, Tensor]] | None = None
-
-    def __getattr__(self, name: str) -> Tensor:
-        """Asked for what is not there: w and b of a map made with `folded`."""
-        if name not in ("weight", "bias"):
-            raise AttributeError(name)
-        self.weight, self.bias = self.folded()
-        return getattr(self, name)
 
     def pull(self, s: Tensor) -> Tensor:
         """c_i = sum_j dz_j/da_i s_j, through the stored graph."""

@@ -329,17 +329,12 @@ class Tracer(TorchFunctionMode):
         before = step.linear
         scale = torch.rsqrt(variance + named.get("eps", 1e-5))
         scale = scale if named.get("weight") is None else scale * named["weight"]
-
-        def folded() -> tuple[Tensor, Tensor]:
-            shift = -mean * scale if named.get("bias") is None else torch.addcmul(named["bias"], mean, scale, value=-1)
-            bias = shift if before.bias is None else torch.addcmul(shift, scale, before.bias)
-            return scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias
-
+        shift = -mean * scale if named.get("bias") is None else torch.addcmul(named["bias"], mean, scale, value=-1)
+        bias = shift if before.bias is None else torch.addcmul(shift, scale, before.bias)
         factor = scale.view(1, -1, *[1] * (z.dim() - 2))
         layer = LinearMap(before.owner, before.kind, before.index, before.reads_input, before.nonnegative, before.a,
-                          None, None, before.apply, before.root, function(*args, **kwargs),
-                          factor if before.scale is None else before.scale * factor, folded=folded)
-        del layer.weight, layer.bias
+                          scale_outputs(before.weight, scale, step.operation.partition("+")[0]), bias, before.apply,
+                          before.root, function(*args, **kwargs), factor if before.scale is None else before.scale * factor)
         return self._record_linear(layer, step.rule, f"{step.operation}+batch_norm", step.inputs[0])
 
 

@@ -34,8 +34,7 @@ def fit(
 
     x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws depend on `seed` alone;
     the global random state is left as it was. optimizer: a function of the parameters, the learning rate and weight_decay=.
-    progress: show a bar. Raises ValueError if x and y differ in length, if
-    there is nothing to do, or if the loss is not finite.
+    progress: show a bar. Raises ValueError if x and y differ in length, if there is nothing to do, or if the loss is not finite.
     """
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"x, y: expected the same number of samples, at least one, got {len(x)} and {len(y)}")
@@ -46,14 +45,14 @@ def fit(
         torch.manual_seed(seed)
         model.train()
         steps = epochs * -(-len(x) // batch)
-        steps_down = optimizer(model.parameters(), learning_rate, weight_decay=weight_decay)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(steps_down, steps)
+        descent = optimizer(model.parameters(), learning_rate, weight_decay=weight_decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(descent, steps)
         losses = []
         for epoch in tqdm(range(epochs), disable=not progress, leave=False, desc="training"):
             total = 0.0
             for chosen in torch.randperm(len(x), device=x.device).split(batch):
                 value = loss(model(x[chosen]), y[chosen])
-                descend(steps_down, value)
+                descend(descent, value)
                 schedule.step()
                 total += value.item() * len(chosen)
             losses.append(total / len(x))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from students import check, accept_and_refuse
+from students import accept_and_refuse, check
 
 torch.set_num_threads(1)
 

@@ -1,12 +1,11 @@
 """The checks of the LRP exercises beyond layers: wrong answers that students give are refused, right ones of any style accepted."""
 
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from students import accept_and_refuse, check
-from test_checks_lrp import COMMON, in_numpy, in_place, single_only, talking
+from students import accept_and_refuse, check, talking
+from test_checks_lrp import COMMON, in_numpy, in_place, single_only
 
 NAMES = ("deep_lift_layer", "lstm_word_relevance", "one_class_relevance")
 

@@ -4,6 +4,7 @@ import doctest
 import json
 import math
 import random
+import re
 import time
 import warnings
 
@@ -276,6 +277,9 @@ def test_the_page_shows_what_opacus_says_and_is_never_below_it():
     pytest.importorskip("opacus")
     theirs = accountant.account()
     assert data.measured("accountant") == theirs, "run python tools/accountant.py"
+    page = json.loads((ROOT / "chapters" / "responsibility.ipynb").read_text())
+    printed = next("".join(cell["outputs"][0]["text"]) for cell in page["cells"] if cell["id"] == "accountant")
+    assert [float(value) for value in re.findall(r"\(( ?[\d.]+)\)", printed)] == [round(value, 2) for row in theirs for value in row]
     for noise, row in zip(accountant.NOISES, theirs):
         for steps, expected in zip(accountant.STEPS, row):
             ours = privacy.epsilon(noise, accountant.RATE, steps, accountant.DELTA)

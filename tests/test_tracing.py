@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import Net
 from torch import nn
 
 from lib import models, tracing
@@ -475,17 +476,9 @@ CHAINS = {
 @pytest.mark.parametrize("rules", [Zero(), "epsilon_plus", "epsilon_alpha2_beta1"], ids=str)
 def test_a_chain_of_layers_is_traced_as_if_it_were_watched(kind, rules):
     model = CHAINS[kind]()
-
-    class Watched(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.chain = model
-
-        def forward(self, x):
-            return self.chain(x)
-
+    watched = Net(lambda self, x: self.chain(x), chain=model)
     check_account(model, IMAGES, Zero())
-    (R, account), (expected, theirs) = (lrp(m, IMAGES, 1, rules, return_layers=True) for m in (model, Watched()))
+    (R, account), (expected, theirs) = (lrp(m, IMAGES, 1, rules, return_layers=True) for m in (model, watched))
     assert torch.equal(R, expected) and [(a.operation, a.rule) for a in account] == [(b.operation, b.rule) for b in theirs]
     assert all(torch.equal(a.relevance, b.relevance) and torch.equal(a.absorbed, b.absorbed) for a, b in zip(account, theirs))
 

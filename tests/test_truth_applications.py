@@ -33,7 +33,7 @@ def function_of(name: str):
 
 @recomputes("applications", "depth-measures", "context")
 @SEEDS
-def test_roughness_and_context_use_pixel_by_pixel(seed):
+def test_mass_roughness_and_context_use_pixel_by_pixel(seed):
     generator = torch.Generator().manual_seed(seed)
     R = torch.randn(3, 2, 5, 6, generator=generator, dtype=torch.float64)
     O = torch.rand(3, 5, 6, generator=generator) < 0.4
@@ -41,6 +41,8 @@ def test_roughness_and_context_use_pixel_by_pixel(seed):
     for n in range(3):
         r = R[n].sum(0)
         positive = r.clamp(min=0)
+        mass = sum(positive[u, v] for u in range(5) for v in range(6) if O[n, u, v]) / positive.sum()
+        assert torch.isclose(apps.truth_mass(R.sum(1), O)[n].double(), mass)
         rough = sum(abs(r[u, v + 1] - r[u, v]) for u in range(5) for v in range(5)) / r.abs().sum()
         assert torch.isclose(function_of("roughness")(R[[n]].sum(1)), rough)
         inside, outside = inside + positive[O[n]].sum(), outside + positive[~O[n]].sum()

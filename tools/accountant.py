@@ -3,9 +3,9 @@
     python tools/accountant.py      writes the entry "accountant" of lib/measured.json
 """
 
-import json
 import warnings
-from pathlib import Path
+
+from stored import store
 
 RATE, DELTA = 90 / 900, 1e-4
 NOISES, STEPS = (0.5, 1, 2, 4, 8), (50, 200, 400)
@@ -28,5 +28,4 @@ def account() -> list[list[float]]:
 
 
 if __name__ == "__main__":
-    path = Path(__file__).parents[1] / "lib" / "measured.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"accountant": account()}) + "\n")
+    store("accountant", account())

@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from stored import store
+
 ROOT = Path(__file__).parents[1]
 NUMBER = r"([-+]?\d+(?:[.,]\d+)*)"
 FOUND = {  # name: the notebook, the cell, and what stands in its output, with a group for each number
@@ -50,5 +52,4 @@ def headlines() -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    path = ROOT / "lib" / "measured.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"headlines": headlines()}) + "\n")
+    store("headlines", headlines())

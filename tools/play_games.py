@@ -8,7 +8,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import json
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 
 from lib import crowds, data, gans
+from stored import store
 
 MEMBERS, SPREAD = 10, 0.05
 WORLDS = {"ring of 8": (crowds.ring(8), 3000), "grid of 25": (crowds.grid(5), 8000)}  # the centres, and the steps of the generator
@@ -61,5 +61,4 @@ def sharpness() -> dict:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         value = {"coverage": coverage, "sharpness": sharpness}[name]()
-        path = ROOT / "lib" / "measured.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}) + "\n")
+        store(name, value)
