@@ -1,6 +1,6 @@
 """The methods of lib against Captum and Zennit, as ratios to one forward and one backward pass of the same network in the same run.
 
-    make bench            the table, written to benchmarks/results.md, and the growth with depth and batch, to lib/measured.json
+    make bench            the table, written to benchmarks/results.md, and the growth with depth and batch, to lib/data/measured.json
 
 Unit: one forward + one backward pass to the input, parameters frozen. The unit and one method are called in turn, in
 one process, and the 20 % quantile of the process's CPU time over all rounds is taken.
@@ -42,8 +42,8 @@ from zennit.rules import Epsilon as ZennitEpsilon
 from zennit.types import Linear as ZennitLinear
 
 from lib import models, training
-from lib.ensembles import Ensemble
-from lib.flipping import pixel_flipping
+from lib.uncertainty import Ensemble
+from lib.evaluation import pixel_flipping
 from lib.interpretability import lime, occlusion, shapley
 from lib.lrp import Epsilon, lrp
 from lib.sensitivity import guided_backprop, integrated_gradients

@@ -89,7 +89,7 @@ def settle(page):
 
 def pytest_terminal_summary(terminalreporter):
     """The equations of the book that this run has recomputed."""
-    from truth import COVERED
+    from equations import COVERED
 
     for chapter, covered in sorted(COVERED.items()):
         terminalreporter.write_line(f"{chapter}: {len(covered)} equations recomputed: {', '.join(covered)}")

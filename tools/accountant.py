@@ -1,6 +1,6 @@
 """Ask the accountant of Opacus for the epsilons that the chapter on responsibility prints beside its own.
 
-    python tools/accountant.py      writes the entry "accountant" of lib/measured.json
+    python tools/accountant.py      writes the entry "accountant" of lib/data/measured.json
 """
 
 import warnings

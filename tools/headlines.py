@@ -1,6 +1,6 @@
 """Collect what the book measured for each headline number of the slides, from the outputs of its executed notebooks.
 
-    python tools/headlines.py      writes the entry "headlines" of lib/measured.json; run it after `make run`
+    python tools/headlines.py      writes the entry "headlines" of lib/data/measured.json; run it after `make run`
 """
 
 import json

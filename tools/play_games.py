@@ -1,4 +1,4 @@
-"""Plays the long games of the chapter on adversarial networks, ten seeds each, and stores what came out in lib/measured.json.
+"""Plays the long games of the chapter on adversarial networks, ten seeds each, and stores what came out in lib/data/measured.json.
 
     python tools/play_games.py coverage                      about ten minutes on one core
     BOOK_DATA=folder python tools/play_games.py sharpness    of real 28 x 28 digits (without BOOK_DATA they are downloaded)
@@ -16,11 +16,11 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
-from lib import crowds, data, gans
+from lib import data, gans
 from stored import store
 
 MEMBERS, SPREAD = 10, 0.05
-WORLDS = {"ring of 8": (crowds.ring(8), 3000), "grid of 25": (crowds.grid(5), 8000)}  # the centres, and the steps of the generator
+WORLDS = {"ring of 8": (gans.ring(8), 3000), "grid of 25": (gans.grid(5), 8000)}  # the centres, and the steps of the generator
 GAMES = {
     "saturating": {"kind": "saturating"},
     "non-saturating": {},
@@ -33,9 +33,9 @@ GAMES = {
 
 def play(centres: torch.Tensor, steps: int, longer: int = 1, spectral: bool = False, **settings) -> dict:
     """The modes with at least a tenth of their share of 2,500 samples, the quality of each seed, and 250 samples of the first, in hundredths."""
-    x, _ = crowds.blobs(centres, 50_000, SPREAD)
-    generator = crowds.Crowd(MEMBERS, (2, 64, 64, 64, 2), seed=1)
-    critic = crowds.Crowd(MEMBERS, (2, 64, 64, 64, 1), spectral, seed=2)
+    x, _ = gans.blobs(centres, 50_000, SPREAD)
+    generator = gans.Crowd(MEMBERS, (2, 64, 64, 64, 2), seed=1)
+    critic = gans.Crowd(MEMBERS, (2, 64, 64, 64, 1), spectral, seed=2)
     gans.train(generator, critic, x, None, longer * steps, batch=128 * MEMBERS, average=0.99, **settings)
     with torch.no_grad():
         z = torch.randn(2500 * MEMBERS, 2, generator=torch.Generator().manual_seed(3))

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 from safetensors.torch import save_file
 
-from lib import applications, data, game, models, training
+from lib import applications, data, models, training
 
 CARD = """# {name}
 
@@ -99,16 +99,16 @@ def train(name: str) -> None:
 
 
 def train_game() -> None:
-    """The agent of lib.game at several times of its training, one after the other along the first dimension of each weight."""
+    """The agent of lib.applications.game at several times of its training, one after the other along the first dimension of each weight."""
     agent, kept, scores = models.game_network(), [], []
-    for step in game.learn(agent, STAGES[-1] + 1):
+    for step in applications.learn(agent, STAGES[-1] + 1):
         if step in STAGES:
             kept.append({name: value.clone() for name, value in agent.state_dict().items()})
-            scores.append(game.caught(agent))
+            scores.append(applications.caught(agent))
     weights = {name: torch.stack([stage[name] for stage in kept]) for name in kept[0]}
     save_file({"steps": torch.tensor(STAGES), **weights}, models.WEIGHTS / "game.safetensors")
     parameters = sum(p.numel() for p in agent.parameters())
-    card = CARD.format(name="game", parameters=parameters, data="`lib.game`, played by the agent itself", torch=torch.__version__.split("+")[0],
+    card = CARD.format(name="game", parameters=parameters, data="`lib.applications.game`, played by the agent itself", torch=torch.__version__.split("+")[0],
                        epochs=0, train=0, test=0).splitlines()
     card[4] = f"| network | `lib.models.game_network()`, {parameters:,} parameters, float32, after {', '.join(map(str, STAGES))} steps |"
     card[6] = f"| command | `python tools/train.py game` (torch {torch.__version__.split('+')[0]}, seed 0, {STAGES[-1]} steps) |"
