@@ -9,13 +9,25 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
-RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])  # blue and red differ for every kind of colour vision
+RELEVANCE = LinearSegmentedColormap.from_list(
+    "relevance", [BLUE, "white", RED]
+)  # blue and red differ for every kind of colour vision
 
-plt.rcParams.update({
-    "figure.dpi": 110, "savefig.dpi": 110, "figure.facecolor": "white", "axes.facecolor": "white", "font.size": 10,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, RED, ORANGE, GREY]), "figure.constrained_layout.use": True,
-})
+plt.rcParams.update(
+    {
+        "figure.dpi": 110,
+        "savefig.dpi": 110,
+        "figure.facecolor": "white",
+        "axes.facecolor": "white",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "legend.frameon": False,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, RED, ORANGE, GREY]),
+        "figure.constrained_layout.use": True,
+    }
+)
 
 
 def scale_of(*relevances: object) -> float:
@@ -24,10 +36,11 @@ def scale_of(*relevances: object) -> float:
 
 
 def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
-    """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for, blue against, white is 0.
+    """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for,
+    blue against, white is 0.
 
-    The colours are symmetric about zero; `scale` is the relevance of full red, the largest absolute value if None.
-    Raises ValueError if a value is not finite.
+    The colours are symmetric about zero; `scale` is the relevance of full red, the largest absolute
+    value if None. Raises ValueError if a value is not finite.
     """
     r = _plain(relevance)
     if not np.isfinite(r).all():
@@ -36,12 +49,18 @@ def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
     if r.ndim != 2:
         raise ValueError(f"relevance: expected (H, W) or (C, H, W), got shape {r.shape}")
     v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
-    red, blue = (np.array([int(c[i:i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
-    return (255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255)).round().astype(np.uint8)
+    red, blue = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
+    return (
+        (255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255))
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def image(x: object) -> np.ndarray:
-    """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is drawn as ink on paper."""
+    """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is
+    drawn as ink on paper.
+    """
     v = np.clip(_plain(x), 0, 1)
     v = v[0] if v.ndim == 3 and len(v) == 1 else v
     if v.ndim != 2 and (v.ndim != 3 or len(v) != 3):
@@ -50,10 +69,14 @@ def image(x: object) -> np.ndarray:
     return (255 * v).round().astype(np.uint8)
 
 
-def strip(pictures: Sequence[np.ndarray], titles: Sequence[str], rows: int = 1, size: float = 1.5) -> Figure:
+def strip(
+    pictures: Sequence[np.ndarray], titles: Sequence[str], rows: int = 1, size: float = 1.5
+) -> Figure:
     """Pictures (H, W, 3) side by side, in `rows` rows, each with its title."""
     columns = -(-len(pictures) // rows)
-    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + 0.3) * rows), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, (size + 0.3) * rows), squeeze=False
+    )
     for ax in axes.flat:
         ax.axis("off")
     for ax, picture, title in zip(axes.flat, pictures, titles):
@@ -62,35 +85,71 @@ def strip(pictures: Sequence[np.ndarray], titles: Sequence[str], rows: int = 1, 
     return figure
 
 
-def flow(activations: Sequence[Sequence[float]], relevances: Sequence[Sequence[float]], messages: Sequence[object]) -> Figure:
-    """A small network as circles, layer by layer from left to right, and its relevance as bands between them.
+def flow(
+    activations: Sequence[Sequence[float]],
+    relevances: Sequence[Sequence[float]],
+    messages: Sequence[object],
+) -> Figure:
+    """A small network as circles, layer by layer from left to right, and its relevance as bands
+    between them.
 
-    activations, relevances: one list for each layer; messages: for each pair of layers the relevance (I, J) that input i
-    gets from neuron j. Red speaks for the score, blue against; the width of a band is its share of the score.
+    activations, relevances: one list for each layer; messages: for each pair of layers the
+        relevance (I, J) that input i
+    gets from neuron j. Red speaks for the score, blue against; the width of a band is its share of
+    the score.
     """
     figure, ax = plt.subplots(figsize=(6.2, 2.7))
     ax.set(xlim=(-0.5, len(activations) - 0.4), ylim=(-0.75, 1.5))
     ax.axis("off")
-    places = [[(k, 0.4 + (len(layer) - 1) / 2 - n) for n in range(len(layer))] for k, layer in enumerate(activations)]
+    places = [
+        [(k, 0.4 + (len(layer) - 1) / 2 - n) for n in range(len(layer))]
+        for k, layer in enumerate(activations)
+    ]
     unit = abs(sum(relevances[-1])) or 1.0
     for left, right, message in zip(places, places[1:], messages):
         for (i, start), (j, end) in ((p, q) for p in enumerate(left) for q in enumerate(right)):
             r = round(float(message[i][j]), 2) + 0.0
-            ax.plot(*zip(start, end), color=_sign_colour(r), lw=0.8 + 12 * min(abs(r) / unit, 2), alpha=0.75, solid_capstyle="butt", zorder=1)
-            ax.annotate(f"{r:.2f}", (0.62 * start[0] + 0.38 * end[0], 0.62 * start[1] + 0.38 * end[1]), ha="center", va="center", fontsize=8,
-                        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"}, zorder=2)
+            ax.plot(
+                *zip(start, end),
+                color=_sign_colour(r),
+                lw=0.8 + 12 * min(abs(r) / unit, 2),
+                alpha=0.75,
+                solid_capstyle="butt",
+                zorder=1,
+            )
+            ax.annotate(
+                f"{r:.2f}",
+                (0.62 * start[0] + 0.38 * end[0], 0.62 * start[1] + 0.38 * end[1]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"},
+                zorder=2,
+            )
     for layer, values, shares in zip(places, activations, relevances):
         for place, value, share in zip(layer, values, shares):
             ax.scatter(*place, s=700, color="white", edgecolor=INK, zorder=3)
             share = round(float(share), 2) + 0.0
             ax.annotate(f"{round(float(value), 2):g}", place, ha="center", va="center", zorder=4)
-            ax.annotate(f"R = {share:.2f}", (place[0], place[1] - 0.42), ha="center", va="center", fontsize=9, zorder=4,
-                        color=_sign_colour(share), bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"})
+            ax.annotate(
+                f"R = {share:.2f}",
+                (place[0], place[1] - 0.42),
+                ha="center",
+                va="center",
+                fontsize=9,
+                zorder=4,
+                color=_sign_colour(share),
+                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"},
+            )
     return figure
 
 
-def words(text: Sequence[str], relevance: object, scale: float | None = None, width: float = 4.6) -> Figure:
-    """Words on the colours of their relevance (T,), wrapped to `width` inches, each with its number below."""
+def words(
+    text: Sequence[str], relevance: object, scale: float | None = None, width: float = 4.6
+) -> Figure:
+    """Words on the colours of their relevance (T,), wrapped to `width` inches, each with its number
+    below.
+    """
     r = _plain(relevance)
     colours = heatmap(r[None], scale)[0] / 255
     places, x, row, room = [], 0.0, 0, width * 11.0  # in characters
@@ -104,9 +163,25 @@ def words(text: Sequence[str], relevance: object, scale: float | None = None, wi
     ax.set(xlim=(0, 1), ylim=(-row - 0.6, 0.4))
     for word, value, colour, (x, y) in zip(text, r, colours, places):
         dark = colour @ [0.299, 0.587, 0.114] < 0.5
-        ax.text(x, y, word, ha="center", va="center", fontsize=11, color="white" if dark else INK,
-                bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": "#c3cad3", "lw": 0.5})
-        ax.text(x, y - 0.42, f"{round(value, 1) + 0.0:+.1f}", ha="center", va="center", fontsize=8, color="#3a4350")
+        ax.text(
+            x,
+            y,
+            word,
+            ha="center",
+            va="center",
+            fontsize=11,
+            color="white" if dark else INK,
+            bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": "#c3cad3", "lw": 0.5},
+        )
+        ax.text(
+            x,
+            y - 0.42,
+            f"{round(value, 1) + 0.0:+.1f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="#3a4350",
+        )
     return figure
 
 
@@ -114,31 +189,71 @@ def _sign_colour(value: float) -> str:
     return GREY if value == 0 else RED if value > 0 else BLUE
 
 
-def signal(values: object, relevance: object, truth: object, names: Sequence[str], scale: float | None = None, unit: str = "samples") -> Figure:
-    """Curves (C, T), one row each, on the colours of their relevance (C, T); an orange bar below marks where the truth is, bool (C, T)."""
+def signal(
+    values: object,
+    relevance: object,
+    truth: object,
+    names: Sequence[str],
+    scale: float | None = None,
+    unit: str = "samples",
+) -> Figure:
+    """Curves (C, T), one row each, on the colours of their relevance (C, T); an orange bar below
+    marks where the truth is, bool (C, T).
+    """
     x, r, t = _plain(values), _plain(relevance), _plain(truth)
-    figure, rows = plt.subplots(len(x), 1, figsize=(5.2, 0.6 + 0.7 * len(x)), sharex=True, squeeze=False)
+    figure, rows = plt.subplots(
+        len(x), 1, figsize=(5.2, 0.6 + 0.7 * len(x)), sharex=True, squeeze=False
+    )
     for ax, curve, colours, inside, name in zip(rows[:, 0], x, r, t, names):
         low, high = x.min() - 0.35 * np.ptp(x), x.max() + 0.05 * np.ptp(x)
-        ax.imshow(heatmap(colours[None], scale or scale_of(r)), extent=(-0.5, len(curve) - 0.5, low, high), aspect="auto")
+        ax.imshow(
+            heatmap(colours[None], scale or scale_of(r)),
+            extent=(-0.5, len(curve) - 0.5, low, high),
+            aspect="auto",
+        )
         ax.plot(curve, color=INK, lw=0.9)
-        ax.fill_between(np.arange(len(curve)), low, low + 0.12 * (high - low), where=inside > 0, color=ORANGE, lw=0)
+        ax.fill_between(
+            np.arange(len(curve)),
+            low,
+            low + 0.12 * (high - low),
+            where=inside > 0,
+            color=ORANGE,
+            lw=0,
+        )
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         ax.set(yticks=[], xlim=(-0.5, len(curve) - 0.5))
     rows[-1, 0].set_xlabel(f"time ({unit})")
     return figure
 
 
-def graph(places: object, bonds: object, names: Sequence[str], relevance: object, truth: object, scale: float | None = None) -> Figure:
-    """Atoms at their places (A, 2) on the colours of their relevance (A,), with lines for bonds (A, A); those of the truth are ringed in orange."""
+def graph(
+    places: object,
+    bonds: object,
+    names: Sequence[str],
+    relevance: object,
+    truth: object,
+    scale: float | None = None,
+) -> Figure:
+    """Atoms at their places (A, 2) on the colours of their relevance (A,), with lines for bonds (A,
+    A); those of the truth are ringed in orange.
+    """
     places, r = _plain(places), _plain(relevance)
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
     ax.axis("off")
     for i, j in np.argwhere(np.triu(_plain(bonds)) > 0):
         ax.plot(*places[[i, j]].T, color=GREY, lw=1.5, zorder=1)
-    for place, name, colour, inside in zip(places, names, heatmap(r[None], scale)[0] / 255, _plain(truth)):
+    for place, name, colour, inside in zip(
+        places, names, heatmap(r[None], scale)[0] / 255, _plain(truth)
+    ):
         dark = colour @ [0.299, 0.587, 0.114] < 0.5
-        ax.scatter(*place, s=330, color=[colour], edgecolor=ORANGE if inside else GREY, lw=3.5 if inside else 1, zorder=2)
+        ax.scatter(
+            *place,
+            s=330,
+            color=[colour],
+            edgecolor=ORANGE if inside else GREY,
+            lw=3.5 if inside else 1,
+            zorder=2,
+        )
         ax.annotate(name, place, ha="center", va="center", color="white" if dark else INK, zorder=3)
     ax.margins(0.15)
     ax.set_aspect("equal")
@@ -146,22 +261,29 @@ def graph(places: object, bonds: object, names: Sequence[str], relevance: object
 
 
 def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """The picture (H, W, 3) with an orange frame: box = left, top, right, bottom, the last two exclusive."""
+    """The picture (H, W, 3) with an orange frame: box = left, top, right, bottom, the last two
+    exclusive.
+    """
     left, top, right, bottom = (int(end) for end in box)
-    picture, ink = picture.copy(), [int(ORANGE[i:i + 2], 16) for i in (1, 3, 5)]
+    picture, ink = picture.copy(), [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
     picture[[top, bottom - 1], left:right] = ink
     picture[top:bottom, [left, right - 1]] = ink
     return picture
 
 
 def picture_and_words(picture: object, text: Sequence[str], relevance: object) -> Figure:
-    """An image (3, H, W), its relevance and, on a scale of its own, that of the words: relevance (H W + T,), or (H, W) without words."""
+    """An image (3, H, W), its relevance and, on a scale of its own, that of the words: relevance (H
+    W + T,), or (H, W) without words.
+    """
     v, r = image(picture), _plain(relevance).flatten()
     count = v.shape[0] * v.shape[1]
     parts, titles = [v, heatmap(r[:count].reshape(v.shape[:2]))], ["picture", "relevance"]
     if text:
         part = r[:count].sum() / r.sum()
-        parts, titles = [*parts, heatmap(r[count:, None])], ["picture", f"{part:.0%} of R here", f"{1 - part:.0%} here"]
+        parts, titles = (
+            [*parts, heatmap(r[count:, None])],
+            ["picture", f"{part:.0%} of R here", f"{1 - part:.0%} here"],
+        )
     figure = strip(parts, titles, size=1.9)
     if text:
         figure.axes[2].axis("on")
@@ -177,16 +299,32 @@ def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)
 
 
 def reliability(bins: object, width: float = 3.6, height: float = 2.9) -> Figure:
-    """The share of right answers against the confidence, for the bins of `lib.uncertainty.reliability`; on the diagonal what is said is true."""
-    ax, full, edges = axes("confidence", "share right", width, height), _plain(bins.count) > 0, _plain(bins.edges)
-    ax.bar(((edges[:-1] + edges[1:]) / 2)[full], _plain(bins.accuracy)[full], 0.9 * np.diff(edges)[full], color=BLUE, alpha=0.8)
+    """The share of right answers against the confidence, for the bins of
+    `lib.uncertainty.reliability`; on the diagonal what is said is true.
+    """
+    ax, full, edges = (
+        axes("confidence", "share right", width, height),
+        _plain(bins.count) > 0,
+        _plain(bins.edges),
+    )
+    ax.bar(
+        ((edges[:-1] + edges[1:]) / 2)[full],
+        _plain(bins.accuracy)[full],
+        0.9 * np.diff(edges)[full],
+        color=BLUE,
+        alpha=0.8,
+    )
     ax.plot([0, 1], [0, 1], "--", color=INK)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
     return ax.figure
 
 
-def bands(x: object, mean: object, spreads: dict[str, object], points: tuple, ylim: tuple[float, float]) -> Figure:
-    """A curve (N,) with bands of two standard deviations about it, one for each name in `spreads` (N,), over points (x, y)."""
+def bands(
+    x: object, mean: object, spreads: dict[str, object], points: tuple, ylim: tuple[float, float]
+) -> Figure:
+    """A curve (N,) with bands of two standard deviations about it, one for each name in `spreads`
+    (N,), over points (x, y).
+    """
     ax = axes("x", "y", 4.6, 2.6)
     ax.scatter(*(_plain(p).ravel() for p in points), s=5, color=GREY)
     for (name, spread), colour in zip(spreads.items(), (BLUE, ORANGE)):

@@ -30,14 +30,19 @@ def fit(
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     progress: bool = True,
 ) -> History:
-    """Fit the model in place with Adam, or another optimizer, and a cosine schedule; afterwards it is in evaluation mode.
+    """Fit the model in place with Adam, or another optimizer, and a cosine schedule; afterwards it
+    is in evaluation mode.
 
-    x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws depend on `seed` alone;
-    the global random state is left as it was. optimizer: a function of the parameters, the learning rate and weight_decay=.
-    progress: show a bar. Raises ValueError if x and y differ in length, if there is nothing to do, or if the loss is not finite.
+    x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws
+    depend on `seed` alone; the global random state is left as it was. optimizer: a function of the
+    parameters, the learning rate and weight_decay=.
+    progress: show a bar. Raises ValueError if x and y differ in length, if there is nothing to do,
+        or if the loss is not finite.
     """
     if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x, y: expected the same number of samples, at least one, got {len(x)} and {len(y)}")
+        raise ValueError(
+            f"x, y: expected the same number of samples, at least one, got {len(x)} and {len(y)}"
+        )
     if epochs < 1 or batch < 1:
         raise ValueError(f"epochs, batch: expected at least 1, got {epochs} and {batch}")
     devices = [x.device] if x.is_cuda else []
@@ -57,7 +62,12 @@ def fit(
                 total += value.item() * len(chosen)
             losses.append(total / len(x))
             if not torch.isfinite(torch.tensor(losses[-1])):
-                raise ValueError(f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a smaller learning_rate")
+                raise ValueError(
+                    (
+                        f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a "
+                        f"smaller learning_rate"
+                    )
+                )
     model.eval()
     return History(losses, steps)
 
@@ -71,11 +81,13 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 
 def by_hundreds(losses: list[float]) -> list[float]:
     """The mean of each full hundred of steps."""
-    return [sum(losses[k - 100:k]) / 100 for k in range(100, len(losses) + 1, 100)]
+    return [sum(losses[k - 100 : k]) / 100 for k in range(100, len(losses) + 1, 100)]
 
 
 class MovingAverage:
-    """The moving average of a model's weights, which forgets the first steps sooner than `decay` says."""
+    """The moving average of a model's weights, which forgets the first steps sooner than `decay`
+    says.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._model, self._decay, self._steps = model, decay, 0

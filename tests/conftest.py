@@ -25,12 +25,16 @@ def _under_ci():
 def _launch(playwright):
     """The installed browser, else playwright's own; raises when neither starts."""
     installed = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    return playwright.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    return playwright.chromium.launch(
+        executable_path=installed, args=["--no-sandbox", "--disable-dev-shm-usage"]
+    )
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """One headless Chromium for the whole session. Without one: skipped, except under CI=true, where it fails."""
+    """One headless Chromium for the whole session. Without one: skipped, except under CI=true,
+    where it fails.
+    """
     from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
@@ -45,21 +49,28 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """open_page(path_or_url, mode="light", width=1300, height=900, javascript=True) -> playwright page.
+    """open_page(path_or_url, mode="light", width=1300, height=900, javascript=True) -> playwright
+    page.
 
-    All network is refused. `page.log` collects what a quiet page must not have: requests that leave the machine,
-    failed requests, page errors and console errors. The pages are closed when the test ends.
+    All network is refused. `page.log` collects what a quiet page must not have: requests that leave
+    the machine, failed requests, page errors and console errors. The pages are closed when the test
+    ends.
     """
     contexts = []
 
     def open_(where, mode="light", width=1300, height=900, javascript=True):
         context = browser.new_context(
-            viewport={"width": width, "height": height}, java_script_enabled=javascript, offline=True, color_scheme=mode
+            viewport={"width": width, "height": height},
+            java_script_enabled=javascript,
+            offline=True,
+            color_scheme=mode,
         )
         contexts.append(context)
         page = context.new_page()
         watch(page, mode)
-        page.goto(pathlib.Path(where).resolve().as_uri() if isinstance(where, os.PathLike) else where)
+        page.goto(
+            pathlib.Path(where).resolve().as_uri() if isinstance(where, os.PathLike) else where
+        )
         if javascript:
             settle(page)
         return page
@@ -72,19 +83,28 @@ def open_page(browser):
 def watch(page, mode="light"):
     """Sets the colour mode and starts `page.log`."""
     page.log = []
-    page.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')")
+    page.add_init_script(
+        f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"
+    )
     local = ("file:", "data:", "blob:", "about:")
     page.route(lambda url: not url.startswith(local), lambda route: route.abort())
-    page.on("request", lambda r: None if r.url.startswith(local) else page.log.append(f"request {r.url}"))
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(local) else page.log.append(f"request {r.url}"),
+    )
     page.on("requestfailed", lambda r: page.log.append(f"failed {r.url}"))
     page.on("pageerror", lambda e: page.log.append(f"pageerror {e.message}"))
-    page.on("console", lambda m: page.log.append(f"console {m.text}") if m.type == "error" else None)
+    page.on(
+        "console", lambda m: page.log.append(f"console {m.text}") if m.type == "error" else None
+    )
 
 
 def settle(page):
     """Waits until the page's mathematics, where it has some, is typeset."""
     page.wait_for_load_state("load")
-    page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
+    page.evaluate(
+        "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+    )
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -92,4 +112,6 @@ def pytest_terminal_summary(terminalreporter):
     from equations import COVERED
 
     for chapter, covered in sorted(COVERED.items()):
-        terminalreporter.write_line(f"{chapter}: {len(covered)} equations recomputed: {', '.join(covered)}")
+        terminalreporter.write_line(
+            f"{chapter}: {len(covered)} equations recomputed: {', '.join(covered)}"
+        )

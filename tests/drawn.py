@@ -7,12 +7,19 @@ from lib import models
 
 
 def drawn(make, seed=0, dtype=torch.float64):
-    """The module that `make` builds, its random parameters drawn from the seed, in evaluation mode."""
+    """The module that `make` builds, its random parameters drawn from the seed, in evaluation
+    mode.
+    """
     with models.seeded(seed):
         model = make().to(dtype)
         for m in model.modules():
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
-                for tensor, low in ((m.weight, 0.5), (m.bias, -0.5), (m.running_mean, -0.5), (m.running_var, 0.5)):
+                for tensor, low in (
+                    (m.weight, 0.5),
+                    (m.bias, -0.5),
+                    (m.running_mean, -0.5),
+                    (m.running_var, 0.5),
+                ):
                     if tensor is not None:
                         nn.init.uniform_(tensor, low, low + 1)
     return model.eval()

@@ -1,4 +1,5 @@
-"""The built book as its readers get it: every page, opened from its file in a browser with all network refused.
+"""The built book as its readers get it: every page, opened from its file in a browser with all
+network refused.
 
 `make test` builds it first; to run these alone, `make book` before.
 """
@@ -12,26 +13,44 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
-
 from conftest import ROOT
 
 HTML = ROOT / "_build" / "html"
 NOT_TEXT = {"genindex.html", "search.html", "index.html"}  # made by Sphinx
-PAGES = sorted(p for p in HTML.rglob("*.html") if p.name not in NOT_TEXT and "_static" not in p.parts)
+PAGES = sorted(
+    p for p in HTML.rglob("*.html") if p.name not in NOT_TEXT and "_static" not in p.parts
+)
 PAGE_BYTES = 3_000_000
-# Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's text, content outside landmarks
+# Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's
+# text, content outside landmarks
 THEME_VIOLATIONS = {"label-content-name-mismatch", "region"}
-THEME_PARTS = {"exclude": [[".bd-sidebar-primary .toctree-toggle"], [".bd-sidebar-primary summary"]]}  # an arrow without a name
+THEME_PARTS = {
+    "exclude": [[".bd-sidebar-primary .toctree-toggle"], [".bd-sidebar-primary summary"]]
+}  # an arrow without a name
 
-every_page = pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(HTML).with_suffix("")))
+every_page = pytest.mark.parametrize(
+    "path", PAGES, ids=lambda p: str(p.relative_to(HTML).with_suffix(""))
+)
 
 
 def test_the_book_is_built_and_recent():
     assert PAGES, "no book in _build/html; build it with: make book"
     built = min(page.stat().st_mtime for page in PAGES)
-    sources = [*ROOT.glob("*.md"), ROOT / "_config.yml", ROOT / "_toc.yml", *ROOT.glob("chapters/*.ipynb"), *ROOT.glob("exercises/*.ipynb"), *ROOT.glob("full_scale/*.ipynb")]
+    sources = [
+        *ROOT.glob("*.md"),
+        ROOT / "_config.yml",
+        ROOT / "_toc.yml",
+        *ROOT.glob("chapters/*.ipynb"),
+        *ROOT.glob("exercises/*.ipynb"),
+        *ROOT.glob("full_scale/*.ipynb"),
+    ]
     shown = {page.relative_to(HTML).with_suffix("") for page in PAGES}
-    newer = [s.name for s in sources if s.stat().st_mtime > built and (s.suffix == ".yml" or s.relative_to(ROOT).with_suffix("") in shown)]
+    newer = [
+        s.name
+        for s in sources
+        if s.stat().st_mtime > built
+        and (s.suffix == ".yml" or s.relative_to(ROOT).with_suffix("") in shown)
+    ]
     assert not newer, f"{newer} changed after the book was built; build it again with: make book"
 
 
@@ -51,9 +70,15 @@ class Page(HTMLParser):
         self.ids.update(filter(None, (a.get("id"), a.get("name") if tag == "a" else None)))
         if tag == "a" and a.get("href"):
             self.links.append(a["href"])
-        elif tag == "link" and a.get("rel") not in ("canonical", "search", "next", "prev", "index", "author") and a.get("href"):
+        elif (
+            tag == "link"
+            and a.get("rel") not in ("canonical", "search", "next", "prev", "index", "author")
+            and a.get("href")
+        ):
             self.loads.append(a["href"])
-        elif tag in ("script", "img", "iframe", "source", "video", "audio", "object") and a.get("src"):
+        elif tag in ("script", "img", "iframe", "source", "video", "audio", "object") and a.get(
+            "src"
+        ):
             self.loads.append(a["src"])
 
 
@@ -74,7 +99,11 @@ def test_links_inside_the_book_lead_somewhere(path, parsed):
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
         if not target.is_file():
             dead.append(link)
-        elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in parsed(target).ids:
+        elif (
+            parts.fragment
+            and target.suffix == ".html"
+            and unquote(parts.fragment) not in parsed(target).ids
+        ):
             dead.append(link)
     assert not dead
 
@@ -110,7 +139,10 @@ def test_quiet_and_complete(open_page, path):
 
 
 def _images(page):
-    script = "images => images.map(i => ({src: i.getAttribute('src'), alt: i.alt, width: i.naturalWidth}))"
+    script = (
+        "images => images.map(i => ({src: i.getAttribute('src'), alt: i.alt, width: "
+        "i.naturalWidth}))"
+    )
     return page.locator(".bd-article img").evaluate_all(script)
 
 
@@ -127,7 +159,11 @@ def test_accessible_and_fits(open_page, path, mode, width):
       && e.querySelector('mjx-math').getBoundingClientRect().width > e.clientWidth + 6).map(e => e.previousElementSibling?.textContent.slice(-80))""")
     assert not wide, f"break the equations after {wide}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
-    ours = {v["id"]: [node["html"][:160] for node in v["nodes"]] for v in violations if v["id"] not in THEME_VIOLATIONS}
+    ours = {
+        v["id"]: [node["html"][:160] for node in v["nodes"]]
+        for v in violations
+        if v["id"] not in THEME_VIOLATIONS
+    }
     assert ours == {}
 
 
@@ -142,14 +178,20 @@ LIVE = "figure.live-fig"
 
 @every_page
 def test_live_figures_react(open_page, path):
-    """Each live figure has started, and a control moved one step by the keyboard, or a link reached, changes what it shows or says."""
+    """Each live figure has started, and a control moved one step by the keyboard, or a link
+    reached, changes what it shows or says.
+    """
     page = open_page(path)
     for figure in page.locator(LIVE).all():
         name = figure.get_attribute("aria-label")
         assert figure.evaluate("f => f.dataset.alive") == "yes", f"{name}: its script has not run"
-        controls = [control for control in figure.locator("input, select, a").all() if control.is_enabled()]
+        controls = [
+            control for control in figure.locator("input, select, a").all() if control.is_enabled()
+        ]
         assert controls, f"{name}: no control is enabled"
-        assert any(_changes(page, figure, control) for control in controls), f"{name}: its controls change nothing"
+        assert any(_changes(page, figure, control) for control in controls), (
+            f"{name}: its controls change nothing"
+        )
     assert page.log == []
 
 
@@ -173,6 +215,7 @@ def test_readable_without_javascript(open_page, path):
 @pytest.fixture(scope="module")
 def hosted():
     """The built book as a web host sends it, compressed: its address."""
+
     class Host(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
             path = HTML / self.path.split("?")[0].lstrip("/")
@@ -199,18 +242,38 @@ def hosted():
     server.server_close()
 
 
-@pytest.mark.parametrize("path", sorted((HTML / "chapters").glob("*.html")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((HTML / "chapters").glob("*.html")), ids=lambda path: path.stem
+)
 def test_the_first_text_comes_within_a_second(browser, hosted, path):
-    """On a connection of 10 Mbit/s and 40 ms, in one of five visits, as other work on the machine slows the others."""
+    """On a connection of 10 Mbit/s and 40 ms, in one of five visits, as other work on the machine
+    slows the others.
+    """
     seconds = []
     for _ in range(5):
         context = browser.new_context()
         page = context.new_page()
         connection = context.new_cdp_session(page)
         connection.send("Network.enable")
-        connection.send("Network.emulateNetworkConditions", {"offline": False, "latency": 40, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8})
+        connection.send(
+            "Network.emulateNetworkConditions",
+            {
+                "offline": False,
+                "latency": 40,
+                "downloadThroughput": 10e6 / 8,
+                "uploadThroughput": 10e6 / 8,
+            },
+        )
         page.goto(f"{hosted}/chapters/{path.name}", wait_until="load")
-        seconds += [time / 1000 for time in page.evaluate("performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)")]
+        seconds += [
+            time / 1000
+            for time in page.evaluate(
+                (
+                    "performance.getEntriesByName('first-contentful-paint').map(entry => "
+                    "entry.startTime)"
+                )
+            )
+        ]
         context.close()
         if seconds and min(seconds) < 1:
             return

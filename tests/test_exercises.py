@@ -1,4 +1,6 @@
-"""The exercise sets: the student's copy belongs to its solution, runs anywhere, and complains only at what is unsolved."""
+"""The exercise sets: the student's copy belongs to its solution, runs anywhere, and complains only
+at what is unsolved.
+"""
 
 import builtins
 import importlib.machinery
@@ -8,7 +10,6 @@ import re
 import shutil
 import sys
 
-import exercises
 import nbclient
 import nbformat
 import pytest
@@ -16,6 +17,8 @@ from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.validator import Validator
+
+import exercises
 
 SETS = [path.stem for path in exercises.solutions()]
 each_set = pytest.mark.parametrize("name", SETS)
@@ -47,7 +50,9 @@ def answers_of(notebook):
 @each_set
 def test_the_students_copy_is_generated_byte_for_byte(name):
     generated = exercises.students_copy(solution(name))
-    assert generated.encode() == (ROOT / "exercises" / f"{name}.ipynb").read_bytes(), "run: make exercises"
+    assert generated.encode() == (ROOT / "exercises" / f"{name}.ipynb").read_bytes(), (
+        "run: make exercises"
+    )
     assert exercises.students_copy(solution(name)) == generated
 
 
@@ -62,17 +67,29 @@ def test_nothing_of_the_solution_is_left(name):
         if exercises.SOLUTION_ONLY in cell.metadata.get("tags", []):
             assert cell.source not in text, cell.id
         if mark(cell, "solution"):
-            body = re.findall(r"### BEGIN SOLUTION\n(.*?)\n\s*### END SOLUTION", cell.source, re.DOTALL) or [cell.source]
+            body = re.findall(
+                r"### BEGIN SOLUTION\n(.*?)\n\s*### END SOLUTION", cell.source, re.DOTALL
+            ) or [cell.source]
             assert not [part for part in body if part in text], cell.id
     assert "SOLUTION" not in text
-    assert not [cell.id for cell in students(name).cells if cell.get("outputs") or cell.get("execution_count")]
+    assert not [
+        cell.id
+        for cell in students(name).cells
+        if cell.get("outputs") or cell.get("execution_count")
+    ]
 
 
 @each_set
 def test_cells_keep_their_ids_and_order(name):
-    kept = [cell.id for cell in solution(name).cells if exercises.SOLUTION_ONLY not in cell.metadata.get("tags", [])]
+    kept = [
+        cell.id
+        for cell in solution(name).cells
+        if exercises.SOLUTION_ONLY not in cell.metadata.get("tags", [])
+    ]
     assert [cell.id for cell in students(name).cells] == kept
-    assert not [cell_id for cell_id in kept if re.fullmatch(r"[0-9a-f]{8}|c\d+", cell_id)], "explicit ids"
+    assert not [cell_id for cell_id in kept if re.fullmatch(r"[0-9a-f]{8}|c\d+", cell_id)], (
+        "explicit ids"
+    )
 
 
 # ---------------------------------------------------------------- form
@@ -84,7 +101,11 @@ def test_marks_are_valid_and_unique(name):
         MetadataValidator().validate_nb(notebook)
         names = [mark(cell, "grade_id") for cell in notebook.cells if "nbgrader" in cell.metadata]
         assert len(names) == len(set(names))
-        assert all(mark(cell, "schema_version") == 3 for cell in notebook.cells if "nbgrader" in cell.metadata)
+        assert all(
+            mark(cell, "schema_version") == 3
+            for cell in notebook.cells
+            if "nbgrader" in cell.metadata
+        )
         assert all(mark(cell, "points") > 0 for cell in notebook.cells if mark(cell, "grade"))
 
 
@@ -96,13 +117,25 @@ def test_each_answer_has_task_hints_and_check(name):
         place = next(i for i, cell in enumerate(cells) if cell.id == answer.id)
         function = mark(answer, "grade_id")
         task, hints, check = cells[place - 2], cells[place - 1], cells[place + 1]
-        assert f"`{function}(" in task.source and re.search(r"\*\d+ minutes, \w+, \d points?\.\*", task.source), task.id
-        assert re.findall(r"<details><summary>(.*?)</summary>", hints.source) == ["Hint 1", "Hint 2"]
-        assert check.source == f"checks.check_{function}({function})" and mark(check, "grade_id") == f"check_{function}"
+        assert f"`{function}(" in task.source and re.search(
+            r"\*\d+ minutes, \w+, \d points?\.\*", task.source
+        ), task.id
+        assert re.findall(r"<details><summary>(.*?)</summary>", hints.source) == [
+            "Hint 1",
+            "Hint 2",
+        ]
+        assert (
+            check.source == f"checks.check_{function}({function})"
+            and mark(check, "grade_id") == f"check_{function}"
+        )
         assert re.match(rf'def {function}\(.*\):\n    """.+', answer.source)
         points = int(re.search(r"(\d) points?\.\*", task.source)[1])
         assert mark(check, "points") == points, "the text and the mark agree on the points"
-    assert [cell for cell in cells if cell.cell_type == "markdown" and mark(cell, "grade") and mark(cell, "solution")], "a written answer"
+    assert [
+        cell
+        for cell in cells
+        if cell.cell_type == "markdown" and mark(cell, "grade") and mark(cell, "solution")
+    ], "a written answer"
 
 
 @each_set
@@ -118,8 +151,14 @@ def test_the_title_tells_the_sum_of_points_and_minutes(name):
 @each_set
 def test_the_solution_passes_its_own_checks(name):
     for cell in solution(name).cells:
-        assert not [o for o in cell.get("outputs", []) if o.output_type == "error" or o.get("name") == "stderr"], cell.id
-    assert all(cell.execution_count and not cell.outputs for cell in checks_of(solution(name))), "checks are silent"
+        assert not [
+            o
+            for o in cell.get("outputs", [])
+            if o.output_type == "error" or o.get("name") == "stderr"
+        ], cell.id
+    assert all(cell.execution_count and not cell.outputs for cell in checks_of(solution(name))), (
+        "checks are silent"
+    )
 
 
 @each_set
@@ -130,23 +169,47 @@ def test_nbgrader_accepts_the_solution_and_refuses_the_students_copy(name):
     assert set(failed) == {"failed"} and len(failed["failed"]) >= len(checks_of(students(name)))
 
 
-# ---------------------------------------------------------------- the student's copy, run from top to bottom
+# ---------------------------------------------------------------- the student's copy, run from top
+# to bottom
 
 
 def executed(notebook, folder):
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(folder)}})
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        allow_errors=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
     client.execute()
-    return {cell.id: [o for o in cell.outputs if o.output_type == "error"] for cell in notebook.cells if cell.cell_type == "code"}
+    return {
+        cell.id: [o for o in cell.outputs if o.output_type == "error"]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
 
 
 def only_what_is_unsolved_complains(notebook, errors):
     """Every check does, and what shows a student's answer stops at its stub; both say the same."""
     checks = {cell.id for cell in checks_of(notebook)}
-    said = {cell_id: f"{found[0].ename}: {found[0].evalue}" for cell_id, found in errors.items() if found}
-    assert all(re.fullmatch(r"AssertionError: \w+: not solved yet", said.pop(cell_id)) for cell_id in checks)
-    shows = {cell.id for cell in notebook.cells if any(f"{mark(answer, 'grade_id')}(" in cell.source for answer in answers_of(notebook))}
+    said = {
+        cell_id: f"{found[0].ename}: {found[0].evalue}"
+        for cell_id, found in errors.items()
+        if found
+    }
+    assert all(
+        re.fullmatch(r"AssertionError: \w+: not solved yet", said.pop(cell_id))
+        for cell_id in checks
+    )
+    shows = {
+        cell.id
+        for cell in notebook.cells
+        if any(f"{mark(answer, 'grade_id')}(" in cell.source for answer in answers_of(notebook))
+    }
     assert said.keys() <= shows and set(said.values()) <= {"NotImplementedError: not solved yet"}
-    assert not [o for cell in notebook.cells for o in cell.get("outputs", []) if o.get("name") == "stderr"]
+    assert not [
+        o for cell in notebook.cells for o in cell.get("outputs", []) if o.get("name") == "stderr"
+    ]
 
 
 @each_set
@@ -156,9 +219,15 @@ def test_in_a_checkout_only_what_is_unsolved_complains(name):
 
 
 @each_set
-def test_elsewhere_with_the_library_installed_only_what_is_unsolved_complains(name, tmp_path, monkeypatch):
-    """As on Colab after the set-up cell: the notebook stands alone, and only the installed files of `lib` are there."""
-    shutil.copytree(ROOT / "lib", tmp_path / "site/lib", ignore=shutil.ignore_patterns("__pycache__"))
+def test_elsewhere_with_the_library_installed_only_what_is_unsolved_complains(
+    name, tmp_path, monkeypatch
+):
+    """As on Colab after the set-up cell: the notebook stands alone, and only the installed files of
+    `lib` are there.
+    """
+    shutil.copytree(
+        ROOT / "lib", tmp_path / "site/lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (tmp_path / "content").mkdir()
     monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path / "site"))
     notebook = students(name)
@@ -168,7 +237,9 @@ def test_elsewhere_with_the_library_installed_only_what_is_unsolved_complains(na
 @each_set
 @pytest.mark.parametrize("on_colab", [True, False])
 @pytest.mark.parametrize("found", ["the package", "a folder of that name", None])
-def test_the_set_up_installs_the_library_only_where_it_is_missing(name, on_colab, found, monkeypatch):
+def test_the_set_up_installs_the_library_only_where_it_is_missing(
+    name, on_colab, found, monkeypatch
+):
     ran = []
 
     class Shell:
@@ -176,23 +247,39 @@ def test_the_set_up_installs_the_library_only_where_it_is_missing(name, on_colab
             ran.append(f"%{magic} {line}")
 
     monkeypatch.setattr(builtins, "get_ipython", Shell, raising=False)
-    spec = found and importlib.machinery.ModuleSpec("lib", None, origin="lib/__init__.py" if found == "the package" else None)
+    spec = found and importlib.machinery.ModuleSpec(
+        "lib", None, origin="lib/__init__.py" if found == "the package" else None
+    )
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
     monkeypatch.setattr(sys, "path", ["somewhere"])
     if on_colab:
         monkeypatch.setitem(sys.modules, "google.colab", object())
-    set_up = next(cell for cell in students(name).cells if mark(cell, "grade_id") == exercises.SET_UP)
+    set_up = next(
+        cell for cell in students(name).cells if mark(cell, "grade_id") == exercises.SET_UP
+    )
     exec(TransformerManager().transform_cell(set_up.source), {})
     assert bool(ran) == (found != "the package")
-    assert all(re.fullmatch(r'%pip install -q --no-deps "git\+https://github\.com/[\w.-]+/[\w.-]+@main"', line) for line in ran)
-    assert sys.path == (["somewhere"] if on_colab else ["..", "somewhere"]), "a checkout comes first"
+    assert all(
+        re.fullmatch(
+            r'%pip install -q --no-deps "git\+https://github\.com/[\w.-]+/[\w.-]+@main"', line
+        )
+        for line in ran
+    )
+    assert sys.path == (["somewhere"] if on_colab else ["..", "somewhere"]), (
+        "a checkout comes first"
+    )
 
 
 def test_the_instructors_table_lists_every_task():
     import syllabus
 
-    assert (ROOT / "instructors.md").read_text(encoding="utf-8") == syllabus.page(), "run .venv/bin/python tools/syllabus.py"
+    assert (ROOT / "instructors.md").read_text(encoding="utf-8") == syllabus.page(), (
+        "run .venv/bin/python tools/syllabus.py"
+    )
     for name in syllabus.sets():
         title = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", 4).cells[0].source
         listed = syllabus.tasks(name)
-        assert f"{sum(task[2] for task in listed)} minutes" in title and f"{sum(task[4] for task in listed)} points" in title, name
+        assert (
+            f"{sum(task[2] for task in listed)} minutes" in title
+            and f"{sum(task[4] for task in listed)} points" in title
+        ), name

@@ -1,4 +1,6 @@
-"""The form of what is in the repository: names, notebooks, addresses, versions, workflows. No notebook is executed here."""
+"""The form of what is in the repository: names, notebooks, addresses, versions, workflows. No
+notebook is executed here.
+"""
 
 import re
 import shutil
@@ -16,9 +18,17 @@ import yaml
 from conftest import ROOT
 
 NAMES = (
-    "interpretability", "sensitivity", "lrp", "evaluation", "applications",
-    "vae", "gans", "uncertainty", "bias", "responsibility",
-)  # fmt: skip
+    "interpretability",
+    "sensitivity",
+    "lrp",
+    "evaluation",
+    "applications",
+    "vae",
+    "gans",
+    "uncertainty",
+    "bias",
+    "responsibility",
+)
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
@@ -55,23 +65,39 @@ def test_a_topic_has_its_room_on_every_floor(path):
     name = path.stem
     assert name in NAMES
     for room in (
-        f"lib/{name}.py", f"lib/checks/{name}.py", f"solutions/{name}.ipynb", f"exercises/{name}.ipynb", f"tests/test_{name}.py",
-    ):  # fmt: skip
+        f"lib/{name}.py",
+        f"lib/checks/{name}.py",
+        f"solutions/{name}.ipynb",
+        f"exercises/{name}.ipynb",
+        f"tests/test_{name}.py",
+    ):
         assert (ROOT / room).is_file(), f"{room} is missing"
 
 
 def test_the_table_of_contents_lists_what_exists_in_its_order():
     listed = re.findall(r"^ *- file: (\S+)$", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
-    assert not [name for name in listed if not any((ROOT / f"{name}{end}").is_file() for end in (".md", ".ipynb"))]
+    assert not [
+        name
+        for name in listed
+        if not any((ROOT / f"{name}{end}").is_file() for end in (".md", ".ipynb"))
+    ]
     chapters = [name.removeprefix("chapters/") for name in listed if name.startswith("chapters/")]
     assert set(chapters) == {path.stem for path in CHAPTERS}
     assert chapters == [name for name in NAMES if name in chapters]
-    assert {name.removeprefix("exercises/") for name in listed if name.startswith("exercises/")} == {p.stem for p in EXERCISES}
-    assert not [name for name in listed if name.startswith("solutions/")], "solutions are not listed"
+    assert {
+        name.removeprefix("exercises/") for name in listed if name.startswith("exercises/")
+    } == {p.stem for p in EXERCISES}
+    assert not [name for name in listed if name.startswith("solutions/")], (
+        "solutions are not listed"
+    )
 
 
 def test_files_stay_readable():
-    long = [p for p in [*ROOT.glob("lib/**/*.py"), *ROOT.glob("lib/live/js/*"), *ROOT.glob("tools/*")] if p.is_file() and len(p.read_text().splitlines()) > 400]
+    long = [
+        p
+        for p in [*ROOT.glob("lib/**/*.py"), *ROOT.glob("lib/live/js/*"), *ROOT.glob("tools/*")]
+        if p.is_file() and len(p.read_text().splitlines()) > 400
+    ]
     assert not long, "files of more than 400 lines"
 
 
@@ -101,7 +127,9 @@ def test_every_cell_was_executed(path):
 
 @_each(CHAPTERS)
 def test_cells_are_short(path):
-    lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in _code(path)]
+    lines = [
+        len([line for line in cell.source.splitlines() if line.strip()]) for cell in _code(path)
+    ]
     assert 20 <= len(lines) <= 45 and max(lines) <= 30
     assert statistics.median(lines) <= 5
     assert sum(n <= 15 for n in lines) >= 0.9 * len(lines)
@@ -114,34 +142,55 @@ def test_set_up_is_short_and_first(path):
     assert set_up == [0], "one set-up cell, the first"
     lines = [line for line in cells[0].source.splitlines() if line.strip()]
     assert len(lines) <= 5
-    installs = [line for cell in cells for line in cell.source.splitlines() if re.search(r"\bpip\b.*\binstall\b", line)]
+    installs = [
+        line
+        for cell in cells
+        for line in cell.source.splitlines()
+        if re.search(r"\bpip\b.*\binstall\b", line)
+    ]
     assert len(installs) == 1 and "--no-deps" in installs[0], "Colab installs lib and nothing else"
 
 
 @_each(CHAPTERS + SOLUTIONS)
 def test_pictures_are_described(path):
     for cell in _code(path):
-        pictures = [o for o in cell.outputs if "image/png" in o.get("data", {}) and "text/html" not in o.data]
+        pictures = [
+            o
+            for o in cell.outputs
+            if "image/png" in o.get("data", {}) and "text/html" not in o.data
+        ]
         if pictures and "remove-output" not in cell.metadata.get("tags", []):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-            assert len(re.findall(r"\w+", alt)) >= 6, f"cell {cell.id} shows a picture: describe it in its metadata, mystnb.image.alt"
+            assert len(re.findall(r"\w+", alt)) >= 6, (
+                f"cell {cell.id} shows a picture: describe it in its metadata, mystnb.image.alt"
+            )
 
 
 @_each(ALL)
 def test_headings_are_in_order(path):
-    levels = [len(m) for cell in _markdown(path) for m in re.findall(r"^(#+) ", _without_code(cell.source), re.MULTILINE)]
+    levels = [
+        len(m)
+        for cell in _markdown(path)
+        for m in re.findall(r"^(#+) ", _without_code(cell.source), re.MULTILINE)
+    ]
     assert levels and levels[0] == 1 and levels.count(1) == 1, "one title, first"
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:])), "no level is left out"
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:])), (
+        "no level is left out"
+    )
 
 
 @_each(ALL)
 def test_reads_well_where_only_markdown_is_understood(path):
     for cell in _markdown(path):
         text = _without_code(cell.source)
-        raw = re.findall(r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z:]+\}`[^`]*`|^%.*", cell.source, re.MULTILINE)
+        raw = re.findall(
+            r"^(?:`{3,}|:{3,})\{.*|^\([\w-]+\)=|\{[a-z:]+\}`[^`]*`|^%.*", cell.source, re.MULTILINE
+        )
         assert not raw, f"cell {cell.id}: shows as raw text in Colab: {raw}"
         assert not re.search(r"<(script|iframe|link|style)\b", text), cell.id
-        assert not re.search(r"!\[[^\]]*\]\(https?:|<img[^>]+src=.https?:", text), f"cell {cell.id}: a picture from elsewhere is a request"
+        assert not re.search(r"!\[[^\]]*\]\(https?:|<img[^>]+src=.https?:", text), (
+            f"cell {cell.id}: a picture from elsewhere is a request"
+        )
 
 
 def _without_code(text):
@@ -150,7 +199,10 @@ def _without_code(text):
 
 @_each(ALL)
 def test_outputs_ask_nothing_of_the_network(path):
-    asks = re.compile(r"""<(?:script|img|iframe|link|source)\b[^>]*\b(?:src|href)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?https?:|\bfetch\s*\(\s*["']http""", re.IGNORECASE)
+    asks = re.compile(
+        r"""<(?:script|img|iframe|link|source)\b[^>]*\b(?:src|href)\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?https?:|\bfetch\s*\(\s*["']http""",
+        re.IGNORECASE,
+    )
     for cell in _code(path):
         for output in cell.outputs:
             for kind, value in output.get("data", {}).items():
@@ -164,10 +216,24 @@ def test_outputs_ask_nothing_of_the_network(path):
 
 def _stand_in():
     new = nbformat.v4
-    notebook = new.new_notebook(metadata={"colab": {"provenance": []}, "kernelspec": {"name": "x", "display_name": "x"}})
-    code = new.new_code_cell("print(1)", id="lrp-epsilon", metadata={"tags": ["hide-input"], "ExecuteTime": 1, "nbgrader": {"grade": True}})
-    code.outputs = [new.new_output("stream", name="stdout", text="1"), new.new_output("stream", name="stdout", text="2\n")]
-    widget = new.new_code_cell("w", id="3f2a9c1b", metadata={"tags": ["remove-output"]}, outputs=[new.new_output("display_data", {"text/plain": "w"})])
+    notebook = new.new_notebook(
+        metadata={"colab": {"provenance": []}, "kernelspec": {"name": "x", "display_name": "x"}}
+    )
+    code = new.new_code_cell(
+        "print(1)",
+        id="lrp-epsilon",
+        metadata={"tags": ["hide-input"], "ExecuteTime": 1, "nbgrader": {"grade": True}},
+    )
+    code.outputs = [
+        new.new_output("stream", name="stdout", text="1"),
+        new.new_output("stream", name="stdout", text="2\n"),
+    ]
+    widget = new.new_code_cell(
+        "w",
+        id="3f2a9c1b",
+        metadata={"tags": ["remove-output"]},
+        outputs=[new.new_output("display_data", {"text/plain": "w"})],
+    )
     notebook.cells = [new.new_markdown_cell("# T\n", id="0a1b2c3d"), code, widget]
     return notebook
 
@@ -186,7 +252,10 @@ def test_canonical_form_keeps_what_is_meant_and_nothing_else():
     "output, reason",
     [
         (nbformat.v4.new_output("stream", name="stderr", text="a warning"), "stderr"),
-        (nbformat.v4.new_output("execute_result", {"text/plain": "<object object at 0x7f00aa>"}), "address"),
+        (
+            nbformat.v4.new_output("execute_result", {"text/plain": "<object object at 0x7f00aa>"}),
+            "address",
+        ),
         (nbformat.v4.new_output("stream", name="stdout", text=f"read {ROOT}/lib"), "path"),
     ],
     ids=["stderr", "address", "path"],
@@ -200,7 +269,9 @@ def test_unfit_outputs_are_refused_with_their_cell(output, reason):
 
 # ---------------------------------------------------------------- the address
 
-LINK = re.compile(r"https://colab\.research\.google\.com/github/([^/\s\"')]+/[^/\s\"')]+)/blob/([^/\s\"')]+)/([^\s\"')#?\\]+)")
+LINK = re.compile(
+    r"https://colab\.research\.google\.com/github/([^/\s\"')]+/[^/\s\"')]+)/blob/([^/\s\"')]+)/([^\s\"')#?\\]+)"
+)
 INSTALL = re.compile(r"git\+https://github\.com/([^\s\"'\\]+?)@([\w.-]+)")
 
 
@@ -216,7 +287,11 @@ def test_links_carry_the_address_and_name_a_file_that_exists(path):
 
 @_each(ALL)
 def test_a_notebook_has_its_own_badge(path):
-    own = f"exercises/{path.name}" if path.parent.name == "solutions" else f"{path.parent.name}/{path.name}"
+    own = (
+        f"exercises/{path.name}"
+        if path.parent.name == "solutions"
+        else f"{path.parent.name}/{path.name}"
+    )
     assert [file for *_, file in LINK.findall(_markdown(path)[0].source)] == [own]
 
 
@@ -244,7 +319,11 @@ def test_the_address_can_be_changed_and_changed_back(copy):
     before, first = _bytes(copy), f"https://github.com/{address.current(copy)}"
     address.change("https://github.com/me/book.2", copy)
     changed = _bytes(copy)
-    assert not [str(name) for name, text in changed.items() if re.search(rb"github(\.com)?/" + re.escape(first[19:].encode()), text)]
+    assert not [
+        str(name)
+        for name, text in changed.items()
+        if re.search(rb"github(\.com)?/" + re.escape(first[19:].encode()), text)
+    ]
     carrying = [name for name, text in before.items() if first[19:].encode() in text]
     assert all(changed[name] != before[name] for name in carrying)
     assert address.change("https://github.com/me/book.2", copy) == [], "idempotent"
@@ -255,9 +334,20 @@ def test_the_address_can_be_changed_and_changed_back(copy):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "me/book", "http://github.com/me/book", "https://gitlab.com/me/book", "https://github.com/me", "https://github.com/me/book/tree/main",
-     "https://github.com/me/book?x=1", "https://github.com//book", "https://github.com/me/..", "https://github.com/-me/book", "https://github.com/me/book\n"],
-)  # fmt: skip
+    [
+        "",
+        "me/book",
+        "http://github.com/me/book",
+        "https://gitlab.com/me/book",
+        "https://github.com/me",
+        "https://github.com/me/book/tree/main",
+        "https://github.com/me/book?x=1",
+        "https://github.com//book",
+        "https://github.com/me/..",
+        "https://github.com/-me/book",
+        "https://github.com/me/book\n",
+    ],
+)
 def test_other_addresses_are_refused(wrong, copy):
     before = _bytes(copy)
     with pytest.raises(ValueError, match="expected an address like"):
@@ -272,8 +362,15 @@ def test_publishing_fails_with_the_command_until_the_address_is_right(copy):
     address.change("https://github.com/Me/book", copy)
     assert address.check("me/book", copy) is None
     assert "make address ADDRESS=https://github.com/you/book" in address.check("you/book", copy)
-    plain = subprocess.run([sys.executable, "-S", ROOT / "tools/address.py", "--check", "nobody/nothing"], capture_output=True, text=True)
-    assert plain.returncode and "make address ADDRESS=https://github.com/nobody/nothing" in plain.stderr
+    plain = subprocess.run(
+        [sys.executable, "-S", ROOT / "tools/address.py", "--check", "nobody/nothing"],
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        plain.returncode
+        and "make address ADDRESS=https://github.com/nobody/nothing" in plain.stderr
+    )
 
 
 # ---------------------------------------------------------------- lists, versions, workflows
@@ -281,18 +378,37 @@ def test_publishing_fails_with_the_command_until_the_address_is_right(copy):
 
 def test_references_page_belongs_to_the_bibliography():
     bibliography = references.parse_file(ROOT / "references.bib", bib_format="bibtex")
-    assert references.page(bibliography) == (ROOT / "references.md").read_text(encoding="utf-8"), "run tools/references.py"
+    assert references.page(bibliography) == (ROOT / "references.md").read_text(encoding="utf-8"), (
+        "run tools/references.py"
+    )
     for key, entry in bibliography.entries.items():
-        assert re.fullmatch(r"[a-z]+\d{4}[a-z]?", key) and entry.fields["year"].isdigit() and key[-5:].strip("abc").endswith(entry.fields["year"])
+        assert (
+            re.fullmatch(r"[a-z]+\d{4}[a-z]?", key)
+            and entry.fields["year"].isdigit()
+            and key[-5:].strip("abc").endswith(entry.fields["year"])
+        )
 
 
 def test_every_reference_can_be_found():
-    """An identifier or an address in its right form, or a venue; a DOI or arXiv number is no proof that it is the right one."""
-    forms = {"doi": r"10\.\d{4,9}/\S+", "eprint": r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", "url": r"https?://[\w.-]+/\S*"}
-    for key, entry in references.parse_file(ROOT / "references.bib", bib_format="bibtex").entries.items():
+    """An identifier or an address in its right form, or a venue; a DOI or arXiv number is no proof
+    that it is the right one.
+    """
+    forms = {
+        "doi": r"10\.\d{4,9}/\S+",
+        "eprint": r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}",
+        "url": r"https?://[\w.-]+/\S*",
+    }
+    for key, entry in references.parse_file(
+        ROOT / "references.bib", bib_format="bibtex"
+    ).entries.items():
         found = {name: entry.fields[name] for name in forms if name in entry.fields}
-        assert all(re.fullmatch(forms[name], value) for name, value in found.items()), f"{key}: {found}"
-        assert found or any(name in entry.fields for name in ("journal", "booktitle", "publisher", "howpublished", "isbn")), f"{key} cannot be found"
+        assert all(re.fullmatch(forms[name], value) for name, value in found.items()), (
+            f"{key}: {found}"
+        )
+        assert found or any(
+            name in entry.fields
+            for name in ("journal", "booktitle", "publisher", "howpublished", "isbn")
+        ), f"{key} cannot be found"
 
 
 def test_glossary_is_alphabetical_and_defines_each_term():
@@ -306,8 +422,14 @@ def test_glossary_is_alphabetical_and_defines_each_term():
 def test_every_symbol_of_a_displayed_equation_is_in_the_notation(path):
     from equations import equations, symbols
 
-    known = symbols(" ".join(re.findall(r"\$([^$]+)\$", (ROOT / "notation.md").read_text(encoding="utf-8"))))
-    missing = {name: sorted(symbols(tex) - known) for name, tex in equations(path.stem).items() if symbols(tex) - known}
+    known = symbols(
+        " ".join(re.findall(r"\$([^$]+)\$", (ROOT / "notation.md").read_text(encoding="utf-8")))
+    )
+    missing = {
+        name: sorted(symbols(tex) - known)
+        for name, tex in equations(path.stem).items()
+        if symbols(tex) - known
+    }
     assert not missing, f"notation.md does not explain {missing}"
 
 
@@ -315,25 +437,43 @@ def test_every_term_is_used_and_the_index_is_that_of_the_links():
     import index
 
     used, terms = index.uses(), index.terms()
-    assert not [terms[anchor] for anchor in terms if anchor not in used], "terms of the glossary that no text links to"
-    assert not [anchor for anchor in used if anchor not in terms], "links to terms that the glossary does not define"
-    assert (ROOT / "index_of_terms.md").read_text(encoding="utf-8") == index.page(), "run .venv/bin/python tools/index.py"
+    assert not [terms[anchor] for anchor in terms if anchor not in used], (
+        "terms of the glossary that no text links to"
+    )
+    assert not [anchor for anchor in used if anchor not in terms], (
+        "links to terms that the glossary does not define"
+    )
+    assert (ROOT / "index_of_terms.md").read_text(encoding="utf-8") == index.page(), (
+        "run .venv/bin/python tools/index.py"
+    )
 
 
 def test_versions_are_exact_and_installed():
     from importlib.metadata import version
 
-    pins = re.findall(r"^(?:# no-deps: )?([A-Za-z][\w.-]*)(.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    pins = re.findall(
+        r"^(?:# no-deps: )?([A-Za-z][\w.-]*)(.*)$",
+        (ROOT / "requirements.txt").read_text(),
+        re.MULTILINE,
+    )
     for name, pin in pins:
         assert re.fullmatch(r"==[\w.]+", pin.strip()), f"{name}{pin}"
-        assert version(name).split("+")[0] == pin.strip()[2:], f"{name}: the environment is older than requirements.txt"
+        assert version(name).split("+")[0] == pin.strip()[2:], (
+            f"{name}: the environment is older than requirements.txt"
+        )
 
 
 def test_lib_is_a_package_that_brings_nothing_with_it():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "opening-deep-networks" and project["dependencies"] == []
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {".".join(p.relative_to(ROOT).parts) for p in (ROOT / "lib").rglob("*") if p.is_dir() and any(p.glob("*.py"))} | {"lib"}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
+    folders = {
+        ".".join(p.relative_to(ROOT).parts)
+        for p in (ROOT / "lib").rglob("*")
+        if p.is_dir() and any(p.glob("*.py"))
+    } | {"lib"}
     assert set(packages) == folders
 
 
@@ -342,13 +482,27 @@ def test_lib_installs_with_all_its_files(tmp_path):
     shutil.copytree(ROOT / "lib", tree / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / part, tree)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", target, tree]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        target,
+        tree,
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     there = {p.relative_to(target) for p in target.rglob("*") if p.is_file()}
     assert not {p.relative_to(tree) for p in (tree / "lib").rglob("*") if p.is_file()} - there
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda p: p.stem
+)
 def test_workflows_parse_and_use_official_actions_only(path):
     workflow = yaml.safe_load(path.read_text())
     assert workflow[True], "triggers (YAML reads the key `on` as true)"
@@ -362,8 +516,12 @@ def test_workflows_parse_and_use_official_actions_only(path):
 
 
 def test_publishing_checks_the_address_before_anything_else():
-    steps = yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text())["jobs"]["publish"]["steps"]
-    assert "tools/address.py --check" in steps[1]["run"] and steps[0]["uses"].startswith("actions/checkout")
+    steps = yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text())["jobs"]["publish"][
+        "steps"
+    ]
+    assert "tools/address.py --check" in steps[1]["run"] and steps[0]["uses"].startswith(
+        "actions/checkout"
+    )
 
 
 def test_the_readme_names_files_that_exist():
@@ -391,18 +549,38 @@ def test_the_head_of_a_page_says_what_was_measured(path):
     seconds, energy = status.measured()[place]
     head = nbformat.read(path, 4).cells[0].source
     stated = status.STATED.search(head)
-    assert stated and stated[1] == status.rounded(seconds) and float(stated[3]) == float(f"{energy:.2g}"), "run tools/status.py heads"
+    assert (
+        stated
+        and stated[1] == status.rounded(seconds)
+        and float(stated[3]) == float(f"{energy:.2g}")
+    ), "run tools/status.py heads"
     if path in CHAPTERS:
-        words = len("".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown").split())
+        words = len(
+            "".join(
+                cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+            ).split()
+        )
         minutes = int(re.search(r"About (\d+) minutes", head)[1])
         assert words / 200 < minutes < words / 15, "the minutes do not fit the length of the text"
 
 
 def test_links_between_chapters_go_both_ways():
-    """Where one relies on another, the other says where it leads; the table of headlines alone only collects."""
+    """Where one relies on another, the other says where it leads; the table of headlines alone only
+    collects.
+    """
     pages = {path: set() for path in CHAPTERS + FULL_SCALE if path.stem != "headlines"}
     for path, linked in pages.items():
-        text = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
-        linked.update((path.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+\.ipynb)", text))
-    one_way = [f"{a.stem} -> {b.stem}" for a, linked in pages.items() for b in linked & pages.keys() - {a} if a not in pages[b]]
+        text = "\n".join(
+            cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+        )
+        linked.update(
+            (path.parent / target).resolve()
+            for target in re.findall(r"\]\(([^)#\s]+\.ipynb)", text)
+        )
+    one_way = [
+        f"{a.stem} -> {b.stem}"
+        for a, linked in pages.items()
+        for b in linked & pages.keys() - {a}
+        if a not in pages[b]
+    ]
     assert not one_way and all(pages.values())

@@ -1,4 +1,6 @@
-"""What a method may disturb: a network in which everything can be, and how to tell that nothing was."""
+"""What a method may disturb: a network in which everything can be, and how to tell that nothing
+was.
+"""
 
 import numpy as np
 import pytest
@@ -9,12 +11,27 @@ from torch import nn
 
 def state_of(model, x):
     return {
-        "parameters": [(p.detach().clone(), p.requires_grad, None if p.grad is None else p.grad.clone(), p._version) for p in model.parameters()],
-        "buffers": [b.clone() for b in model.buffers()], "training": [m.training for m in model.modules()],
-        "hooks": [[len(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)] for m in model.modules()],
+        "parameters": [
+            (
+                p.detach().clone(),
+                p.requires_grad,
+                None if p.grad is None else p.grad.clone(),
+                p._version,
+            )
+            for p in model.parameters()
+        ],
+        "buffers": [b.clone() for b in model.buffers()],
+        "training": [m.training for m in model.modules()],
+        "hooks": [
+            [len(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)]
+            for m in model.modules()
+        ],
         "attributes": [sorted(vars(m)) for m in model.modules()],
-        "x": (x.detach().clone(), x.requires_grad, x.grad, x._version), "random": torch.get_rng_state(), "numpy": np.random.get_state()[1],
-        "grad": torch.is_grad_enabled(), "modes": torch._C._len_torch_function_stack(),
+        "x": (x.detach().clone(), x.requires_grad, x.grad, x._version),
+        "random": torch.get_rng_state(),
+        "numpy": np.random.get_state()[1],
+        "grad": torch.is_grad_enabled(),
+        "modes": torch._C._len_torch_function_stack(),
     }
 
 
@@ -47,12 +64,24 @@ class Counter(nn.Module):
 
 
 def result_of_an_undisturbing(method, images, fail):
-    """method(model, x, 0) for images (N, 2, 6, 6) and a network half trained, half frozen, with hooks, which fails inside if it is told to.
+    """method(model, x, 0) for images (N, 2, 6, 6) and a network half trained, half frozen, with
+    hooks, which fails inside if it is told to.
 
-    Everything must be as before, and the result, the first one of several, must be of x's kind and without a graph.
+    Everything must be as before, and the result, the first one of several, must be of x's kind and
+    without a graph.
     """
-    model = drawn(lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(), Counter(),
-                                        nn.Flatten(), nn.Linear(144, 3)))
+    model = drawn(
+        lambda: nn.Sequential(
+            nn.ReLU(inplace=True),
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            Counter(),
+            nn.Flatten(),
+            nn.Linear(144, 3),
+        )
+    )
     model.train()
     model[2].eval()
     model[1].weight.requires_grad_(False)

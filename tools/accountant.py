@@ -1,6 +1,7 @@
-"""Ask the accountant of Opacus for the epsilons that the chapter on responsibility prints beside its own.
+"""Ask the accountant of Opacus for the epsilons that the chapter on responsibility prints beside
+its own.
 
-    python tools/accountant.py      writes the entry "accountant" of lib/data/measured.json
+python tools/accountant.py      writes the entry "accountant" of lib/data/measured.json
 """
 
 import warnings

@@ -1,8 +1,9 @@
-"""Sets the address where the book lives, everywhere at once: `make address ADDRESS=https://github.com/me/book`.
+"""Sets the address where the book lives, everywhere at once: `make address
+ADDRESS=https://github.com/me/book`.
 
-`repository: url:` in _config.yml holds it. Badges and set-up cells of notebooks and the links of a few files repeat it,
-because each of them must work when it is read alone. With `--check OWNER/NAME` nothing is written: it fails unless the
-address is that repository's.
+`repository: url:` in _config.yml holds it. Badges and set-up cells of notebooks and the links of a
+few files repeat it, because each of them must work when it is read alone. With `--check OWNER/NAME`
+nothing is written: it fails unless the address is that repository's.
 """
 
 import argparse
@@ -14,11 +15,22 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PLACEHOLDER = "OWNER/REPO"
 SETTING = "_config.yml"
 CARRIERS = (
-    SETTING, "README.md", "CITATION.cff", "CONTRIBUTING.md", "pyproject.toml", "intro.md", "instructors.md",
-    "chapters/*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "full_scale/*.ipynb",
-)  # fmt: skip
+    SETTING,
+    "README.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "pyproject.toml",
+    "intro.md",
+    "instructors.md",
+    "chapters/*.ipynb",
+    "exercises/*.ipynb",
+    "solutions/*.ipynb",
+    "full_scale/*.ipynb",
+)
 
-ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})")
+ADDRESS = re.compile(
+    r"https://github\.com/([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})"
+)
 CURRENT = re.compile(r"^repository:\n(?:  .*\n)*?  url: (\S+)$", re.MULTILINE)
 
 
@@ -44,7 +56,9 @@ def carriers(root=ROOT):
 
 
 def occurrences(repository):
-    """Matches the repository where a link names it, on GitHub or as Colab writes it; the example of this command is no link."""
+    """Matches the repository where a link names it, on GitHub or as Colab writes it; the example of
+    this command is no link.
+    """
     name, end = re.escape(repository), r"(?=\.git\b|[.,;:!?]?(?:[^\w.,;:!?-]|$))"
     on_github = rf"(?<=github\.com/)(?<!ADDRESS=https://github\.com/){name}{end}"
     in_colab = rf"(?<=google\.com/github/){name}(?=/)"
@@ -52,7 +66,9 @@ def occurrences(repository):
 
 
 def change(address, root=ROOT):
-    """Writes the address into every file that carries the present one; returns the files changed."""
+    """Writes the address into every file that carries the present one; returns the files
+    changed.
+    """
     new, old = repository_of(address), current(root)
     changed = []
     for path in carriers(root):
@@ -69,7 +85,11 @@ def check(repository, root=ROOT):
     held = current(root)
     if held.lower() == repository.lower() and held != PLACEHOLDER:
         return None
-    what = "still the placeholder" if held == PLACEHOLDER else f"https://github.com/{held}, another repository's"
+    what = (
+        "still the placeholder"
+        if held == PLACEHOLDER
+        else f"https://github.com/{held}, another repository's"
+    )
     return (
         f"The book's address is {what}: its badges and launch buttons would lead nowhere.\n"
         f"Run this, commit what it changes, and push:\n\n    make address ADDRESS=https://github.com/{repository}\n"
@@ -79,7 +99,9 @@ def check(repository, root=ROOT):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("address", nargs="?", default="", help="https://github.com/OWNER/NAME")
-    parser.add_argument("--check", metavar="OWNER/NAME", help="fail unless the address is this repository's")
+    parser.add_argument(
+        "--check", metavar="OWNER/NAME", help="fail unless the address is this repository's"
+    )
     arguments = parser.parse_args()
     if arguments.check:
         complaint = check(arguments.check)

@@ -1,7 +1,8 @@
 """Sphinx extension: `[Bach et al., 2015](references.md#bach2015)` finds `<a id="bach2015"></a>`.
 
-Such a link reads well on GitHub and in Colab too. MyST resolves `file.md#name` for headings only; this adds the ids
-written as HTML, so that a wrong name is still a warning, and so an error, of the build.
+Such a link reads well on GitHub and in Colab too. MyST resolves `file.md#name` for headings only;
+this adds the ids written as HTML, so that a wrong name is still a warning, and so an error, of the
+build.
 """
 
 import re

@@ -1,11 +1,13 @@
-"""Runs every notebook as Colab would: its versions, an empty folder, `lib` installed as the set-up cell does it.
+"""Runs every notebook as Colab would: its versions, an empty folder, `lib` installed as the set-up
+cell does it.
 
     make colab-stack                                    every chapter, solution and student copy
     python tools/colab_stack.py exercises/lrp.ipynb     only these
 
-The versions are those of Colab's public list; an environment with them is made in .venv-colab, apart from the book's own.
-Nothing is written into the notebooks. `lib` comes from the tree as it stands now, in the place of the book's address; what
-Colab has must stay as it is. In a student's copy only what is not solved may complain.
+The versions are those of Colab's public list; an environment with them is made in .venv-colab,
+apart from the book's own. Nothing is written into the notebooks. `lib` comes from the tree as it
+stands now, in the place of the book's address; what Colab has must stay as it is. In a student's
+copy only what is not solved may complain.
 """
 
 import os
@@ -34,7 +36,9 @@ SET_UP_SECONDS = 30
 
 
 def make_environment():
-    """Makes .venv-colab unless it is there, without `lib`: the set-up cell of the first notebook installs it."""
+    """Makes .venv-colab unless it is there, without `lib`: the set-up cell of the first notebook
+    installs it.
+    """
     stamp, wanted = ENVIRONMENT / "versions", " ".join([*TORCH, *COLAB, *ALSO_THERE, *TO_RUN_THEM])
     if not stamp.is_file() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
@@ -52,23 +56,47 @@ def packages():
 
 
 def repository(folder):
-    """A repository with the tree as it stands now on its main branch, and the environment in which git takes it for the book's address."""
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".venv*", "_build", "build", "course", "full_scale", "__pycache__"))
+    """A repository with the tree as it stands now on its main branch, and the environment in which
+    git takes it for the book's address.
+    """
+    shutil.copytree(
+        ROOT,
+        folder,
+        ignore=shutil.ignore_patterns(
+            ".git", ".venv*", "_build", "build", "course", "full_scale", "__pycache__"
+        ),
+    )
     git = ["git", "-c", "user.name=book", "-c", "user.email=book@localhost", "-C", folder]
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "as it stands"]):
+    for arguments in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "as it stands"],
+    ):
         subprocess.run([*git, *arguments], check=True)
     address = re.search(r"git\+(\S+?)@main", (ROOT / "CONTRIBUTING.md").read_text())[1]
-    return {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.{pathlib.Path(folder).as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": address,
-            "GIT_CONFIG_KEY_1": "protocol.file.allow", "GIT_CONFIG_VALUE_1": "always"}
+    return {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": f"url.{pathlib.Path(folder).as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": address,
+        "GIT_CONFIG_KEY_1": "protocol.file.allow",
+        "GIT_CONFIG_VALUE_1": "always",
+    }
 
 
 def _pip(*arguments, check=True):
     command = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
-    return subprocess.run(command, check=check, stderr=None if check else subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(
+            command, check=check, stderr=None if check else subprocess.DEVNULL
+        ).returncode
+        == 0
+    )
 
 
 def run_here(paths):
-    """Within .venv-colab: executes the notebooks in an empty folder; returns what went wrong, by notebook."""
+    """Within .venv-colab: executes the notebooks in an empty folder; returns what went wrong, by
+    notebook.
+    """
     import nbclient
     import nbformat
 
@@ -88,7 +116,13 @@ def run_here(paths):
             if cell.cell_type == "code":
                 cell.update(outputs=[], execution_count=None)
         with tempfile.TemporaryDirectory() as folder:
-            Client(notebook, timeout=600, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": folder}}).execute()
+            Client(
+                notebook,
+                timeout=600,
+                kernel_name="python3",
+                allow_errors=True,
+                resources={"metadata": {"path": folder}},
+            ).execute()
         wrong[path] = [*slow, *_complaints(notebook, student=path.parent.name == "exercises")]
     return wrong
 
@@ -105,17 +139,34 @@ def _complaints(notebook, student):
 
 def main():
     paths = [ROOT / path for path in sys.argv[1:]] or sorted(
-        path for folder in ("chapters", "solutions", "exercises") for path in (ROOT / folder).glob("*.ipynb")
+        path
+        for folder in ("chapters", "solutions", "exercises")
+        for path in (ROOT / folder).glob("*.ipynb")
     )
     if pathlib.Path(sys.prefix) != ENVIRONMENT:
         make_environment()
         before = packages()
         with tempfile.TemporaryDirectory() as folder:
-            os.environ.update(repository(pathlib.Path(folder) / "book"), OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
+            os.environ.update(
+                repository(pathlib.Path(folder) / "book"),
+                OMP_NUM_THREADS="1",
+                OMP_WAIT_POLICY="PASSIVE",
+                PYDEVD_DISABLE_FILE_VALIDATION="1",
+            )
             (pathlib.Path(folder) / "here").mkdir()  # so that lib is the installed one
-            failed = subprocess.run([PYTHON, __file__, *paths], cwd=pathlib.Path(folder) / "here").returncode
-        changed = {package for package in before ^ packages() if package.split("==")[0].split(" @")[0] not in OURS}
-        print("nothing that was installed has changed" if not changed else f"the set-up changed {', '.join(sorted(changed))}")
+            failed = subprocess.run(
+                [PYTHON, __file__, *paths], cwd=pathlib.Path(folder) / "here"
+            ).returncode
+        changed = {
+            package
+            for package in before ^ packages()
+            if package.split("==")[0].split(" @")[0] not in OURS
+        }
+        print(
+            "nothing that was installed has changed"
+            if not changed
+            else f"the set-up changed {', '.join(sorted(changed))}"
+        )
         return failed or int(bool(changed))
     wrong = run_here(paths)
     for path, complaints in wrong.items():

@@ -1,7 +1,8 @@
 """Makes the students' notebooks: exercises/NAME.ipynb from solutions/NAME.ipynb. `make exercises`.
 
-Stock nbconvert with nbgrader's own preprocessors, and the canonical form of tools/run.py: the same source gives the same
-bytes. Solutions become stubs, cells tagged `solution-only` go, checks are locked.
+Stock nbconvert with nbgrader's own preprocessors, and the canonical form of tools/run.py: the same
+source gives the same bytes. Solutions become stubs, cells tagged `solution-only` go, checks are
+locked.
 """
 
 import argparse
@@ -11,10 +12,15 @@ import sys
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
-from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, ClearSolutions, ComputeChecksums, LockCells
-from traitlets.config import Config
-
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    ClearOutput,
+    ClearSolutions,
+    ComputeChecksums,
+    LockCells,
+)
 from run import ROOT, canonical, text_of
+from traitlets.config import Config
 
 SOLUTION_ONLY = "solution-only"
 CODE_STUB = '# your answer\nraise NotImplementedError("not solved yet")'
@@ -36,13 +42,22 @@ def settings():
 def students_copy(solution):
     """The student's notebook that belongs to a solution, as the text of its file."""
     exporter = NotebookExporter(config=settings())
-    for preprocessor in (TagRemovePreprocessor, LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ComputeChecksums):
+    for preprocessor in (
+        TagRemovePreprocessor,
+        LockCells,
+        ClearSolutions,
+        ClearOutput,
+        CheckCellMetadata,
+        ComputeChecksums,
+    ):
         exporter.register_preprocessor(preprocessor, enabled=True)
     text, _ = exporter.from_notebook_node(solution)
     notebook = canonical(nbformat.reads(text, 4))
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("grade_id") == SET_UP:
-            del cell.metadata.nbgrader["checksum"]  # `make address` changes this cell where it stands
+            del cell.metadata.nbgrader[
+                "checksum"
+            ]  # `make address` changes this cell where it stands
     return text_of(notebook)
 
 

@@ -1,8 +1,10 @@
-"""Hands out and grades an exercise set with nbgrader: `make assignment NAME=lrp`, `make grade NAME=lrp SUBMISSIONS=folder`.
+"""Hands out and grades an exercise set with nbgrader: `make assignment NAME=lrp`, `make grade
+NAME=lrp SUBMISSIONS=folder`.
 
-Everything is written below course/NAME, which is an nbgrader course: its Formgrader, in JupyterLab, is for the written
-answers. Each student is graded in a process of its own, one on each core, so that a notebook that crashes, never ends or
-has lost its marks costs its student alone, and is named with the reason.
+Everything is written below course/NAME, which is an nbgrader course: its Formgrader, in JupyterLab,
+is for the written answers. Each student is graded in a process of its own, one on each core, so
+that a notebook that crashes, never ends or has lost its marks costs its student alone, and is named
+with the reason.
 """
 
 import argparse
@@ -23,10 +25,10 @@ import psutil
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import GenerateAssignment
+from run import ROOT
 from traitlets.config import Config, PyFileConfigLoader
 
 import exercises
-from run import ROOT
 
 CELL_SECONDS, STUDENT_SECONDS = 60, 600
 CONFIGURATION = """# Written by tools/grade.py, for it and for nbgrader's own commands in this folder.
@@ -35,7 +37,10 @@ c.CourseDirectory.course_id = {name!r}
 c.IgnorePattern.enabled, c.IgnorePattern.pattern = True, r"[\\s\\S]*"  # else a warning on stderr costs all points
 c.OverwriteCells.add_missing_cells = True
 """
-NO_FEEDBACK = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Feedback</title><p>This notebook could not be graded: {}</p></html>\n'
+NO_FEEDBACK = (
+    '<!doctype html><html lang="en"><meta '
+    'charset="utf-8"><title>Feedback</title><p>This notebook could not be graded: {}</p></html>\n'
+)
 
 
 class Reason(Exception):
@@ -46,7 +51,10 @@ def api(course, cell_seconds=CELL_SECONDS):
     """nbgrader on the course folder, with what its defaults get wrong put right."""
     config = exercises.settings()
     config.merge(PyFileConfigLoader("nbgrader_config.py", str(course)).load_config())
-    config.CourseDirectory.root, config.CourseDirectory.db_url = str(course), f"sqlite:///{course / 'gradebook.db'}?timeout=60"  # several write
+    config.CourseDirectory.root, config.CourseDirectory.db_url = (
+        str(course),
+        f"sqlite:///{course / 'gradebook.db'}?timeout=60",
+    )  # several write
     config.Execute.timeout = cell_seconds
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
     steps = GenerateAssignment.class_traits()["preprocessors"].default_args[0]
@@ -78,14 +86,39 @@ def grade(name, submissions, course, cell_seconds=CELL_SECONDS, student_seconds=
     if not (course / "gradebook.db").exists():
         assign(name, course)
     release = nbformat.read(course / "release" / name / f"{name}.ipynb", 4)
-    points = {c.metadata.nbgrader.grade_id: c.metadata.nbgrader.points for c in release.cells if c.metadata.get("nbgrader", {}).get("grade")}
+    points = {
+        c.metadata.nbgrader.grade_id: c.metadata.nbgrader.points
+        for c in release.cells
+        if c.metadata.get("nbgrader", {}).get("grade")
+    }
     rows = []
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
-        for row in pool.map(lambda sent: grade_one(name, course, release, points, cell_seconds, student_seconds, *sent), collected(name, submissions)):
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    ) as pool:
+        for row in pool.map(
+            lambda sent: grade_one(
+                name, course, release, points, cell_seconds, student_seconds, *sent
+            ),
+            collected(name, submissions),
+        ):
             rows.append(row)
-            print(f"{row['student']}: {row['total']} of {row['max']}" + "".join(f"\n    {remark}" for remark in filter(None, row["remark"].split("; "))), flush=True)
+            print(
+                f"{row['student']}: {row['total']} of {row['max']}"
+                + "".join(f"\n    {remark}" for remark in filter(None, row["remark"].split("; "))),
+                flush=True,
+            )
     with open(course / "grades.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["student", *(k.removeprefix("check_") for k in points), "total", "max", "needs manual grading", "remark"])
+        writer = csv.DictWriter(
+            file,
+            [
+                "student",
+                *(k.removeprefix("check_") for k in points),
+                "total",
+                "max",
+                "needs manual grading",
+                "remark",
+            ],
+        )
         writer.writeheader()
         writer.writerows(rows)
     return rows
@@ -101,7 +134,10 @@ def grade_one(name, course, release, points, cell_seconds, student_seconds, stud
         run_one(name, course, student, cell_seconds, student_seconds)
         with api(course).gradebook as book:
             grades = book.find_submission_notebook(name, name, student).grades
-            scores, by_hand = {g.name: g.score or 0.0 for g in grades}, any(g.needs_manual_grade for g in grades)
+            scores, by_hand = (
+                {g.name: g.score or 0.0 for g in grades},
+                any(g.needs_manual_grade for g in grades),
+            )
     except Reason as reason:
         remarks.append(f"NOT GRADED: {reason}")
         page = course / "feedback" / student / name / f"{name}.html"
@@ -109,13 +145,34 @@ def grade_one(name, course, release, points, cell_seconds, student_seconds, stud
         page.write_text(NO_FEEDBACK.format(html.escape(str(reason))), encoding="utf-8")
     shown = {k.removeprefix("check_"): f"{v:g}" for k, v in scores.items()}
     total, most = f"{sum(scores.values()):g}", f"{sum(points.values()):g}"
-    return {"student": student, **shown, "total": total, "max": most, "needs manual grading": "yes" if by_hand else "no", "remark": "; ".join(remarks)}
+    return {
+        "student": student,
+        **shown,
+        "total": total,
+        "max": most,
+        "needs manual grading": "yes" if by_hand else "no",
+        "remark": "; ".join(remarks),
+    }
 
 
 def run_one(name, course, student, cell_seconds, student_seconds):
-    """Autograde and feedback for one student, in a process that is ended with all it started when its time is over."""
-    command = [sys.executable, __file__, "one", name, student, "--course", str(course), "--cell-seconds", str(cell_seconds)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    """Autograde and feedback for one student, in a process that is ended with all it started when
+    its time is over.
+    """
+    command = [
+        sys.executable,
+        __file__,
+        "one",
+        name,
+        student,
+        "--course",
+        str(course),
+        "--cell-seconds",
+        str(cell_seconds),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     try:
         _, error = process.communicate(timeout=student_seconds)
     except subprocess.TimeoutExpired:
@@ -137,11 +194,19 @@ def _success(result):
 
 
 def collected(name, submissions):
-    """(student, notebook or None, remarks) for each file or folder: the student is the folder's or the file's name."""
+    """(student, notebook or None, remarks) for each file or folder: the student is the folder's or
+    the file's name.
+    """
     found = {}
-    for entry in sorted(p for p in pathlib.Path(submissions).iterdir() if not p.name.startswith((".", "__"))):
+    for entry in sorted(
+        p for p in pathlib.Path(submissions).iterdir() if not p.name.startswith((".", "__"))
+    ):
         if entry.is_dir():
-            notebooks = sorted(p for p in entry.rglob("*.ipynb") if not any(part.startswith((".", "__")) for part in p.relative_to(entry).parts))
+            notebooks = sorted(
+                p
+                for p in entry.rglob("*.ipynb")
+                if not any(part.startswith((".", "__")) for part in p.relative_to(entry).parts)
+            )
             own = [p for p in notebooks if _student(p.stem, name) != p.stem] or notebooks
             student = entry.name
         elif entry.suffix == ".ipynb":
@@ -153,14 +218,26 @@ def collected(name, submissions):
         found.setdefault(slug, []).extend(own)
     for student, notebooks in found.items():
         newest = max(notebooks, key=lambda p: p.stat().st_mtime, default=None)
-        remarks = [f"{len(notebooks)} notebooks, the newest graded: {newest.name}"] if len(notebooks) > 1 else []
+        remarks = (
+            [f"{len(notebooks)} notebooks, the newest graded: {newest.name}"]
+            if len(notebooks) > 1
+            else []
+        )
         yield student, newest, remarks
 
 
 def _student(stem, name):
-    """The student's name in a file name: "Ana" of "Copy of Ana_lrp (1)", nothing of "lrp (1)", all of what does not name the set."""
-    plain = re.sub(r"\s*\(\d+\)$|\s*-\s*Copy$", "", re.sub(r"^(copy of |copia de |kopie von )+", "", stem, flags=re.IGNORECASE))
-    named = re.fullmatch(rf"(.*?)(?:^|[\s_.-]+){re.escape(name)}(?:$|[\s_.-]+)(.*)", plain, re.IGNORECASE)
+    """The student's name in a file name: "Ana" of "Copy of Ana_lrp (1)", nothing of "lrp (1)", all
+    of what does not name the set.
+    """
+    plain = re.sub(
+        r"\s*\(\d+\)$|\s*-\s*Copy$",
+        "",
+        re.sub(r"^(copy of |copia de |kopie von )+", "", stem, flags=re.IGNORECASE),
+    )
+    named = re.fullmatch(
+        rf"(.*?)(?:^|[\s_.-]+){re.escape(name)}(?:$|[\s_.-]+)(.*)", plain, re.IGNORECASE
+    )
     return " ".join(filter(None, named.groups())) if named else stem
 
 
@@ -178,7 +255,9 @@ def submit(name, course, student, path, release, remarks):
 
 
 def mended(submitted, release, remarks):
-    """The student's cells with the marks of the release: its metadata, its checks and its points, each once."""
+    """The student's cells with the marks of the release: its metadata, its checks and its points,
+    each once.
+    """
     cells = [cell for cell in submitted.cells if cell.cell_type in ("code", "markdown", "raw")]
     new, place = {}, -1  # by identity: a copied cell equals its original
     for cell in (cell for cell in release.cells if "nbgrader" in cell.metadata):
@@ -187,7 +266,11 @@ def mended(submitted, release, remarks):
         if len(copies) > 1:
             remarks.append(f"{name}: the cell was copied, one of them is graded")
         changed = [c for c in copies if own.solution and c.source.strip() != cell.source.strip()]
-        found = changed[-1:] or copies[:1] or _without_mark(cell, [c for c in cells if id(c) not in new], remarks)
+        found = (
+            changed[-1:]
+            or copies[:1]
+            or _without_mark(cell, [c for c in cells if id(c) not in new], remarks)
+        )
         if not found:
             remarks.append(f"{name}: the cell was missing, put back")
             cells.insert(place + 1, cell)
@@ -199,16 +282,23 @@ def mended(submitted, release, remarks):
         place = next(i for i, c in enumerate(cells) if c is sent)
         new[id(sent)] = _fresh(cell, cell.source if own.locked else sent.source)
         new[id(sent)].metadata.nbgrader = own
-    return nbformat.v4.new_notebook(cells=[new.get(id(cell)) or _fresh(cell, cell.source) for cell in cells], metadata=release.metadata)
+    return nbformat.v4.new_notebook(
+        cells=[new.get(id(cell)) or _fresh(cell, cell.source) for cell in cells],
+        metadata=release.metadata,
+    )
 
 
 def _without_mark(cell, candidates, remarks):
     """The cell that has lost its mark: known by its id, by its text, by the function it defines."""
     name = cell.metadata.nbgrader.grade_id
     free = [c for c in candidates if not _mark(c).get("grade_id") and c.cell_type == cell.cell_type]
-    found = [c for c in free if (c.get("id") or c.metadata.get("id")) == cell.id] or [c for c in free if c.source.strip() == cell.source.strip()]
+    found = [c for c in free if (c.get("id") or c.metadata.get("id")) == cell.id] or [
+        c for c in free if c.source.strip() == cell.source.strip()
+    ]
     if not found and cell.metadata.nbgrader.solution:
-        found = [c for c in free if re.search(rf"^def {re.escape(name)}\(", c.source, re.MULTILINE)][-1:]
+        found = [
+            c for c in free if re.search(rf"^def {re.escape(name)}\(", c.source, re.MULTILINE)
+        ][-1:]
     if found:
         remarks.append(f"{name}: the cell had lost its mark, found again")
     return found[:1]
@@ -228,7 +318,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", choices=["assignment", "grade", "one"])
     parser.add_argument("name", help="the exercise set, such as lrp")
-    parser.add_argument("submissions", nargs="?", help="the folder with what students sent; for `one` the student")
+    parser.add_argument(
+        "submissions", nargs="?", help="the folder with what students sent; for `one` the student"
+    )
     parser.add_argument("--course", help="where to write (course/NAME)")
     parser.add_argument("--cell-seconds", type=int, default=CELL_SECONDS)
     parser.add_argument("--student-seconds", type=int, default=STUDENT_SECONDS)
@@ -236,7 +328,13 @@ def main():
     course = pathlib.Path(given.course or ROOT / "course" / given.name).resolve()
     # nbgrader calls `alembic` by name, and the students' kernels must find `lib`
     path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
-    os.environ.update(PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", MPLBACKEND="agg")
+    os.environ.update(
+        PATH=path,
+        PYTHONPATH=str(ROOT),
+        OMP_NUM_THREADS="1",
+        OMP_WAIT_POLICY="PASSIVE",
+        MPLBACKEND="agg",
+    )
     if given.verb == "grade" and not os.path.isdir(given.submissions or ""):
         parser.error("name the folder with the submissions: make grade NAME=lrp SUBMISSIONS=folder")
     try:

@@ -1,6 +1,8 @@
-"""Writes index_of_terms.md: where each term of the glossary is used, section by section. `.venv/bin/python tools/index.py`
+"""Writes index_of_terms.md: where each term of the glossary is used, section by section.
+`.venv/bin/python tools/index.py`
 
-A term is used where a text links to it. Terms that no text links to fail a test, so the index is complete for the glossary.
+A term is used where a text links to it. Terms that no text links to fail a test, so the index is
+complete for the glossary.
 """
 
 import json
@@ -21,11 +23,18 @@ The terms of the [glossary](glossary.md) and the sections that use them.
 
 def order_of_pages():
     """The notebooks of the book, in the order of its table of contents."""
-    return [ROOT / f"{name}.ipynb" for name in re.findall(r"file: ((?:chapters|full_scale)/\w+)", (ROOT / "_toc.yml").read_text())]
+    return [
+        ROOT / f"{name}.ipynb"
+        for name in re.findall(
+            r"file: ((?:chapters|full_scale)/\w+)", (ROOT / "_toc.yml").read_text()
+        )
+    ]
 
 
 def uses():
-    """Term's anchor: its sections, each as (page's title, section's title, address), in the order of the book."""
+    """Term's anchor: its sections, each as (page's title, section's title, address), in the order
+    of the book.
+    """
     found = {}
     for path in order_of_pages():
         title = section = ""
@@ -34,9 +43,15 @@ def uses():
                 continue
             for part in re.split(r"(?m)^(?=#{1,2} )", "".join(cell["source"])):
                 if heading := re.match(r"(#{1,2}) (.+)", part):
-                    title, section = (heading[2], "") if len(heading[1]) == 1 else (title, heading[2])
+                    title, section = (
+                        (heading[2], "") if len(heading[1]) == 1 else (title, heading[2])
+                    )
                 for anchor in re.findall(r"glossary\.md#([^)\s]+)", part):
-                    place = title, section, f"{path.relative_to(ROOT)}" + (f"#{slugify(section)}" if section else "")
+                    place = (
+                        title,
+                        section,
+                        f"{path.relative_to(ROOT)}" + (f"#{slugify(section)}" if section else ""),
+                    )
                     if place not in found.setdefault(anchor, []):
                         found[anchor].append(place)
     return found
@@ -44,7 +59,10 @@ def uses():
 
 def terms():
     """Anchor and name of each term of the glossary."""
-    return {slugify(term): term for term in re.findall(r"(?m)^## (.+)$", (ROOT / "glossary.md").read_text(encoding="utf-8"))}
+    return {
+        slugify(term): term
+        for term in re.findall(r"(?m)^## (.+)$", (ROOT / "glossary.md").read_text(encoding="utf-8"))
+    }
 
 
 def page():
@@ -54,7 +72,11 @@ def page():
         places = {}
         for title, section, address in found.get(anchor, ()):
             places.setdefault(title, []).append(f"[{section or title}]({address})")
-        where = "; ".join(f"*{title}*: " + ", ".join(links[:-1] if links[1:] and "Terms and references" in links[-1] else links) for title, links in places.items())
+        where = "; ".join(
+            f"*{title}*: "
+            + ", ".join(links[:-1] if links[1:] and "Terms and references" in links[-1] else links)
+            for title, links in places.items()
+        )
         lines.append(f"- **[{term}](glossary.md#{anchor})**. {where}.\n")
     return HEADER + "\n" + "".join(lines)
 

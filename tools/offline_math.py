@@ -1,4 +1,5 @@
-"""Sphinx extension: MathJax comes with the book (from the package sphinx-mathjax-offline), so no page asks the network.
+"""Sphinx extension: MathJax comes with the book (from the package sphinx-mathjax-offline), so no
+page asks the network.
 
 Only what a page can use is copied: one script and its fonts, 1.7 MB for the whole book.
 """

@@ -1,6 +1,7 @@
 """Writes references.md from references.bib: `.venv/bin/python tools/references.py`.
 
-Plain Markdown with one anchor an entry, so that a citation is an ordinary link and reads well on GitHub and in Colab.
+Plain Markdown with one anchor an entry, so that a citation is an ordinary link and reads well on
+GitHub and in Colab.
 """
 
 import pathlib
@@ -32,7 +33,10 @@ def _order(item):
 
 def _entry(entry):
     fields = entry.fields
-    parts = [f"{_authors(entry.persons['author'])} ({fields['year']}).", _sentence(fields["title"], "**")]
+    parts = [
+        f"{_authors(entry.persons['author'])} ({fields['year']}).",
+        _sentence(fields["title"], "**"),
+    ]
     if where := _where(fields):
         parts.append(where)
     if links := ", ".join(_links(fields)):
@@ -41,7 +45,9 @@ def _entry(entry):
 
 
 def _authors(persons):
-    names = [f"{_plain(p.last_names)}, {_initials(p.first_names + p.middle_names)}" for p in persons]
+    names = [
+        f"{_plain(p.last_names)}, {_initials(p.first_names + p.middle_names)}" for p in persons
+    ]
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 

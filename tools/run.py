@@ -1,6 +1,8 @@
-"""Executes notebooks in place and writes them in one canonical form: `make run` or `make run NAME=lrp`.
+"""Executes notebooks in place and writes them in one canonical form: `make run` or `make run
+NAME=lrp`.
 
-Running what has not changed changes no byte: no timings, no widget state, no machine's paths, ids that stay. A notebook
+Running what has not changed changes no byte: no timings, no widget state, no machine's paths, ids
+    that stay. A notebook
 that fails, writes to stderr or shows an object's address is left as it was, and the cell is named.
 """
 
@@ -25,10 +27,14 @@ NOTEBOOK_METADATA = {
 }
 KEPT_CELL_METADATA = ("cellView", "deletable", "editable", "mystnb", "nbgrader", "tags")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-NO_STORED_OUTPUT = "remove-output"  # the tag of a cell that needs a kernel: its widgets would be dead in the file
+NO_STORED_OUTPUT = (
+    "remove-output"  # the tag of a cell that needs a kernel: its widgets would be dead in the file
+)
 
 NAMED_ID = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-DRAWN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]+)?|c\d+")  # what editors draw at random, or an earlier position
+DRAWN_ID = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f-]+)?|c\d+"
+)  # what editors draw at random, or an earlier position
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -46,7 +52,9 @@ def canonical(notebook):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for position, cell in enumerate(notebook.cells):
         cell.id = _id(cell, position)
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA})
+        cell.metadata = nbformat.from_dict(
+            {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA}
+        )
         cell.source = cell.source.rstrip()
         if cell.cell_type == "code":
             stored = NO_STORED_OUTPUT not in cell.metadata.get("tags", [])
@@ -74,7 +82,9 @@ def _outputs(outputs):
         if output.output_type in ("display_data", "execute_result"):
             output.data.pop(WIDGET_VIEW, None)
             output.metadata = nbformat.from_dict({})
-        if output.output_type == "error":  # its frames name files and lines that differ between machines
+        if (
+            output.output_type == "error"
+        ):  # its frames name files and lines that differ between machines
             output.traceback = [f"{output.ename}: {output.evalue}"]
         merged.append(output)
     return merged
@@ -89,10 +99,20 @@ def refuse_unfit(notebook):
         for output in cell.get("outputs", []):
             where = f"cell {cell.id} ({_first_line(cell)})"
             if output.get("name") == "stderr":
-                raise Refused(f"{where} writes to stderr, which no page should show:\n{output.text.strip()[:400]}")
+                raise Refused(
+                    (
+                        f"{where} writes to stderr, which no page should "
+                        f"show:\n{output.text.strip()[:400]}"
+                    )
+                )
             for text in _texts(output):
                 if ADDRESS.search(text):
-                    raise Refused(f"{where} shows an object's address, another one on each run:\n{text.strip()[:400]}")
+                    raise Refused(
+                        (
+                            f"{where} shows an object's address, another one on each "
+                            f"run:\n{text.strip()[:400]}"
+                        )
+                    )
                 if str(ROOT) in text or str(pathlib.Path.home()) + os.sep in text:
                     raise Refused(f"{where} shows a path of this machine:\n{text.strip()[:400]}")
 
@@ -113,7 +133,9 @@ def _first_line(cell):
 
 
 def run(path):
-    """Executes one notebook in its own folder; writes it only when every cell is fit to be committed."""
+    """Executes one notebook in its own folder; writes it only when every cell is fit to be
+    committed.
+    """
     notebook = nbformat.read(path, 4)
     client = nbclient.NotebookClient(
         notebook,
@@ -142,12 +164,16 @@ def _seconds(cell):
 
 def notebooks(name=None):
     """The notebooks of FOLDERS, or those called `name`."""
-    return sorted(path for folder in FOLDERS for path in (ROOT / folder).glob(f"{name or '*'}.ipynb"))
+    return sorted(
+        path for folder in FOLDERS for path in (ROOT / folder).glob(f"{name or '*'}.ipynb")
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", nargs="?", help="only chapters/NAME.ipynb and solutions/NAME.ipynb, or a path")
+    parser.add_argument(
+        "name", nargs="?", help="only chapters/NAME.ipynb and solutions/NAME.ipynb, or a path"
+    )
     name = parser.parse_args().name
     paths = [pathlib.Path(name).resolve()] if name and name.endswith(".ipynb") else notebooks(name)
     if not paths:
@@ -159,12 +185,19 @@ def main():
         shown, start = os.path.relpath(path, ROOT), time.perf_counter()
         try:
             slowest, cell = run(path)
-        except (Refused, nbclient.exceptions.CellExecutionError, nbclient.exceptions.CellTimeoutError) as problem:
+        except (
+            Refused,
+            nbclient.exceptions.CellExecutionError,
+            nbclient.exceptions.CellTimeoutError,
+        ) as problem:
             print(f"{shown}: NOT written\n{problem}", file=sys.stderr)
             failed = True
             continue
         spent = time.perf_counter() - start
-        print(f"{shown}: {spent:.1f} s" + (f", slowest cell {slowest:.1f} s ({_first_line(cell)})" if cell else ""))
+        print(
+            f"{shown}: {spent:.1f} s"
+            + (f", slowest cell {slowest:.1f} s ({_first_line(cell)})" if cell else "")
+        )
     return int(failed)
 
 

@@ -1,15 +1,20 @@
-"""Runs every page of the book once and writes status.md: what it holds, what it needs, with versions and date.
+"""Runs every page of the book once and writes status.md: what it holds, what it needs, with
+versions and date.
 
-    python tools/status.py              chapters, and full_scale/ where BOOK_DATA names the real sets
-    python tools/status.py heads        writes nothing else but the seconds and the energy into the heads of the notebooks, from status.md
+    python tools/status.py              chapters, and full_scale/ where BOOK_DATA names the real
+    sets python tools/status.py heads        writes nothing else but the seconds and the energy into
+    the heads of the notebooks, from status.md
 
-Seconds are processor seconds of the notebook's kernel on one thread, so that other work on the machine counts little.
+Seconds are processor seconds of the notebook's kernel on one thread, so that other work on the
+machine counts little.
 """
 
 import json
 import os
 
-os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
+os.environ.update(
+    OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1"
+)
 
 import datetime
 import importlib.metadata
@@ -21,7 +26,6 @@ import sys
 
 import nbclient
 import nbformat
-
 import run
 from index import order_of_pages
 
@@ -42,15 +46,24 @@ Python {python}, {versions}.
 | page | words | code cells | live figures | seconds | energy (Wh) |
 |---|---|---|---|---|---|
 """
-ROW = re.compile(r"^\| \[(.+?)\]\((.+?)\) \| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", re.MULTILINE)
-STATED = re.compile(r"runs in about (\w+ (?:seconds?|minutes?))( on one processor core)?;? at 15 W this is ([\d.]+) Wh")
+ROW = re.compile(
+    r"^\| \[(.+?)\]\((.+?)\) \| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", re.MULTILINE
+)
+STATED = re.compile(
+    (
+        r"runs in about (\w+ (?:seconds?|minutes?))( on one processor core)?;? at 15 W this is "
+        r"([\d.]+) Wh"
+    )
+)
 
 
 def seconds_of(path):
     """Processor seconds of all that the notebook's kernel did."""
     notebook = nbformat.read(path, 4)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    ).execute()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -64,20 +77,36 @@ def row(path):
     seconds = seconds_of(path)
     title = re.search(r"^# (.+)$", prose, re.MULTILINE)[1]
     print(f"{path.relative_to(ROOT)}: {seconds:.0f} s", flush=True)
-    return f"| [{title}]({path.relative_to(ROOT)}) | {words:,} | {len(code)} | {live} | {seconds:.0f} | {seconds * WATTS / 3600:.2f} |\n"
+    return (
+        f"| [{title}]({path.relative_to(ROOT)}) | {words:,} | {len(code)} | {live} | "
+        f"{seconds:.0f} | {seconds * WATTS / 3600:.2f} |\n"
+    )
 
 
 def page():
-    paths = [p for p in order_of_pages() if p.parent.name == "chapters" or os.environ.get("BOOK_DATA")]
+    paths = [
+        p for p in order_of_pages() if p.parent.name == "chapters" or os.environ.get("BOOK_DATA")
+    ]
     names = ("torch", "numpy", "scikit-learn", "scipy", "matplotlib", "jupyter-book")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names)
-    head = HEADER.format(date=datetime.date.today().isoformat(), machine=f"a {platform.machine()} processor", watts=WATTS, python=platform.python_version(), versions=versions)
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names
+    )
+    head = HEADER.format(
+        date=datetime.date.today().isoformat(),
+        machine=f"a {platform.machine()} processor",
+        watts=WATTS,
+        python=platform.python_version(),
+        versions=versions,
+    )
     return head + "".join(map(row, paths))
 
 
 def measured():
     """Seconds and energy of each page, by its path, as status.md has them."""
-    return {path: (int(seconds), float(energy)) for _, path, _, _, _, seconds, energy in ROW.findall(PAGE.read_text(encoding="utf-8"))}
+    return {
+        path: (int(seconds), float(energy))
+        for _, path, _, _, _, seconds, energy in ROW.findall(PAGE.read_text(encoding="utf-8"))
+    }
 
 
 def rounded(seconds):
@@ -92,7 +121,12 @@ def write_heads():
         path = ROOT / place
         notebook = nbformat.read(path, 4)
         cell = notebook.cells[0]
-        cell.source, count = STATED.subn(lambda m: m[0].replace(m[1], rounded(seconds)).replace(f"{m[3]} Wh", f"{energy:.2g} Wh"), cell.source)
+        cell.source, count = STATED.subn(
+            lambda m: (
+                m[0].replace(m[1], rounded(seconds)).replace(f"{m[3]} Wh", f"{energy:.2g} Wh")
+            ),
+            cell.source,
+        )
         assert count == 1, f"{place}: its head states no seconds and energy"
         path.write_text(run.text_of(run.canonical(notebook)), encoding="utf-8")
 

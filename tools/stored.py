@@ -1,4 +1,6 @@
-"""What takes too long for a page is measured once and stored in lib/data/measured.json, from where `lib.data.measured` reads it."""
+"""What takes too long for a page is measured once and stored in lib/data/measured.json, from where
+`lib.data.measured` reads it.
+"""
 
 import json
 from pathlib import Path

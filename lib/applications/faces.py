@@ -7,14 +7,20 @@ import torch
 from torch import Tensor
 
 SIGNS = ("wrinkles", "laugh", "grey hair", "glasses")
-_OLD = (0.8, 0.1, 0.8, 0.5)  # how often an old face has each sign; a young one has it in the other cases
+_OLD = (
+    0.8,
+    0.1,
+    0.8,
+    0.5,
+)  # how often an old face has each sign; a young one has it in the other cases
 _SKIN = np.array([[0.95, 0.80, 0.68], [0.80, 0.60, 0.45], [0.55, 0.38, 0.28]])
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """images (N, 3, 32, 32) in [0, 1]; labels (N,): 1 old, 0 young; signs (N, 4) bool, whether each of `SIGNS` is there;
-    regions (N, 4, 32, 32) bool: where each sign is, or would be."""
+    """images (N, 3, 32, 32) in [0, 1]; labels (N,): 1 old, 0 young; signs (N, 4) bool, whether each
+    of `SIGNS` is there; regions (N, 4, 32, 32) bool: where each sign is, or would be.
+    """
 
     images: Tensor
     labels: Tensor
@@ -23,9 +29,11 @@ class Faces:
 
 
 def faces(n: int, seed: int, **given: bool) -> Faces:
-    """Faces drawn from `seed` alone. Old ones mostly have wrinkles and grey hair and seldom laugh; glasses say nothing.
+    """Faces drawn from `seed` alone. Old ones mostly have wrinkles and grey hair and seldom laugh;
+    glasses say nothing.
 
-    given : laugh=True, say, makes all faces laugh, and changes nothing else (for "grey hair" grey_hair). Raises ValueError or TypeError by name.
+    given : laugh=True, say, makes all faces laugh, and changes nothing else (for "grey hair"
+        grey_hair). Raises ValueError or TypeError by name.
 
     >>> faces(3, seed=0).images.shape
     torch.Size([3, 3, 32, 32])
@@ -42,8 +50,15 @@ def faces(n: int, seed: int, **given: bool) -> Faces:
         signs[:, names.index(name)] = there
     centre = 16 + random.integers(-2, 3, (2, n, 1, 1))
     y, x = np.mgrid[0:32, 0:32][:, None] - centre  # (N, 32, 32) each, from the middle of the face
-    regions = np.stack([(abs(x) <= 6) & (y >= -8) & (y <= -5), (abs(x) <= 6) & (y >= 4) & (y <= 9),
-                        (x**2 / 81 + y**2 / 144 <= 1) & (y < -8), (abs(x) <= 8) & (y >= -4) & (y <= 1)], 1)
+    regions = np.stack(
+        [
+            (abs(x) <= 6) & (y >= -8) & (y <= -5),
+            (abs(x) <= 6) & (y >= 4) & (y <= 9),
+            (x**2 / 81 + y**2 / 144 <= 1) & (y < -8),
+            (abs(x) <= 8) & (y >= -4) & (y <= 1),
+        ],
+        1,
+    )
     wrinkles, laugh, grey, glasses = signs.T[:, :, None, None]
     skin = _SKIN[random.integers(0, 3, n)] + random.normal(0, 0.03, (n, 3))
     hair = np.where(grey[:, :, 0], 0.72, 0.12) + random.uniform(-0.08, 0.12, (n, 1)) * np.ones(3)
@@ -52,8 +67,22 @@ def faces(n: int, seed: int, **given: bool) -> Faces:
     dark = wrinkles & (abs(x) <= 5) & ((y == -7) | (y == -5))
     dark = dark | ((abs(x) <= np.where(laugh, 5, 4)) & (abs(y - bent) <= 0.75))
     dark = dark | ((abs(abs(x) - 4) <= 1) & (y >= -2) & (y <= -1))
-    frame = (abs(abs(x) - 4) <= 3) & (abs(y + 1.5) <= 2.5) & ~((abs(abs(x) - 4) < 3) & (abs(y + 1.5) < 2.5))
-    for place, colour in ((x**2 / 81 + y**2 / 144 <= 1, skin), (regions[:, 2], hair), (dark, 0.5 * skin - 0.1), (glasses & frame, np.zeros((n, 3)))):
+    frame = (
+        (abs(abs(x) - 4) <= 3)
+        & (abs(y + 1.5) <= 2.5)
+        & ~((abs(abs(x) - 4) < 3) & (abs(y + 1.5) < 2.5))
+    )
+    for place, colour in (
+        (x**2 / 81 + y**2 / 144 <= 1, skin),
+        (regions[:, 2], hair),
+        (dark, 0.5 * skin - 0.1),
+        (glasses & frame, np.zeros((n, 3))),
+    ):
         images = np.where(place[:, None], colour[..., None, None], images)
     images = (images + random.normal(0, 0.03, images.shape)).clip(0, 1)
-    return Faces(torch.tensor(images, dtype=torch.float32), torch.tensor(labels), torch.tensor(signs), torch.tensor(regions))
+    return Faces(
+        torch.tensor(images, dtype=torch.float32),
+        torch.tensor(labels),
+        torch.tensor(signs),
+        torch.tensor(regions),
+    )

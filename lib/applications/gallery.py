@@ -1,6 +1,8 @@
-"""Small generated worlds of other data than photographs, each with its truth: sounds, steps, molecules, questions about a picture.
+"""Small generated worlds of other data than photographs, each with its truth: sounds, steps,
+molecules, questions about a picture.
 
-Each generator draws n samples from `seed` alone and returns a `World`. The networks that read them are in `lib.models`.
+Each generator draws n samples from `seed` alone and returns a `World`. The networks that read them
+are in `lib.models`.
 """
 
 from collections.abc import Callable
@@ -15,14 +17,22 @@ ATOMS = "CNOF"
 JOINTS = ("left knee", "right knee", "left ankle", "right ankle")
 WORDS = ("what", "which", "colour", "shape", "has", "is", "the", "thing", *SHAPES, *COLOURS)
 _PALETTE = np.array([[0.90, 0.55, 0.10], [0.20, 0.45, 0.85], [0.95, 0.95, 0.95]])
-_SQUARE, _CROSS, _RING = ("##### ##### ##### ##### #####", "#...# .#.#. ..#.. .#.#. #...#", ".###. #...# #...# #...# .###.")
-_STAMPS = np.array([[[mark == "#" for mark in row] for row in drawn.split()] for drawn in (_SQUARE, _CROSS, _RING)])
+_SQUARE, _CROSS, _RING = (
+    "##### ##### ##### ##### #####",
+    "#...# .#.#. ..#.. .#.#. #...#",
+    ".###. #...# #...# #...# .###.",
+)
+_STAMPS = np.array(
+    [[[mark == "#" for mark in row] for row in drawn.split()] for drawn in (_SQUARE, _CROSS, _RING)]
+)
 PIXELS = 3 * 16 * 16  # of a question's picture; the words follow, five of them
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """x (N, ...), labels (N,), truth (N, ...) bool: the places that make the label, and what the classes are called."""
+    """x (N, ...), labels (N,), truth (N, ...) bool: the places that make the label, and what the
+    classes are called.
+    """
 
     x: Tensor
     labels: Tensor
@@ -31,7 +41,8 @@ class World:
 
 
 def tones(n: int, seed: int, length: int = 256) -> World:
-    """Sounds x (N, 1, T): somewhere a tone of 80 samples that rises, falls or stays, and somewhere else a louder click.
+    """Sounds x (N, 1, T): somewhere a tone of 80 samples that rises, falls or stays, and somewhere
+    else a louder click.
 
     The pitch lies between 0.05 and 0.2 periods a sample. truth (N, 1, T): where the tone is.
 
@@ -49,34 +60,52 @@ def tones(n: int, seed: int, length: int = 256) -> World:
     tone = np.sin(2 * np.pi * (80 * (pitch * part + slope * part**2 / 2) + random.random((n, 1))))
     at = random.integers(0, length - 10, n)[:, None]
     click = ((t >= at) & (t < at + 10)) * random.normal(0, 1.2, (n, length))
-    x = inside * tone * np.sin(np.pi * part.clip(0, 1)) ** 0.5 + click + random.normal(0, 0.15, (n, length))
-    return World(_float(x[:, None]), torch.tensor(labels), torch.tensor(inside[:, None]), ("rising", "falling", "steady"))
+    x = (
+        inside * tone * np.sin(np.pi * part.clip(0, 1)) ** 0.5
+        + click
+        + random.normal(0, 0.15, (n, length))
+    )
+    return World(
+        _float(x[:, None]),
+        torch.tensor(labels),
+        torch.tensor(inside[:, None]),
+        ("rising", "falling", "steady"),
+    )
 
 
 def gait(n: int, seed: int, length: int = 96) -> World:
     """Angles of four joints while somebody walks, x (N, 4, T): which of four persons is it?
 
-    All walk alike, at a speed and from a phase of their own each time, but for a small bend: A and B bend the left knee early or late in
+    All walk alike, at a speed and from a phase of their own each time, but for a small bend: A and
+        B bend the left knee early or late in
     each step, C and D the right ankle. truth (N, 4, T): where that bend is.
     """
     random = _random(n, seed)
     labels, t = random.integers(0, 4, n), np.arange(length)
-    phase = (t / random.uniform(26, 34, (n, 1)) + random.random((n, 1)))[:, None] + np.array([0, 0.5, 0, 0.5])[:, None]
+    phase = (t / random.uniform(26, 34, (n, 1)) + random.random((n, 1)))[:, None] + np.array(
+        [0, 0.5, 0, 0.5]
+    )[:, None]
     size = random.uniform(0.8, 1.2, (n, 4, 1))
-    walk = size * (np.sin(2 * np.pi * phase) + 0.4 * np.sin(4 * np.pi * phase + np.array([0, 0, 1, 1])[:, None]))
+    walk = size * (
+        np.sin(2 * np.pi * phase)
+        + 0.4 * np.sin(4 * np.pi * phase + np.array([0, 0, 1, 1])[:, None])
+    )
     joint, when = np.array([0, 0, 3, 3])[labels], np.array([0.25, 0.65, 0.25, 0.65])[labels]
     distance = np.abs((phase - when[:, None, None] + 0.5) % 1 - 0.5)
     own = np.arange(4)[:, None] == joint[:, None, None]
     bend = own * np.exp(-((distance / 0.06) ** 2))
     x = walk + 0.7 * bend + random.normal(0, 0.1, walk.shape)
-    return World(_float(x), torch.tensor(labels), torch.tensor(own & (distance < 0.12)), ("A", "B", "C", "D"))
+    return World(
+        _float(x), torch.tensor(labels), torch.tensor(own & (distance < 0.12)), ("A", "B", "C", "D")
+    )
 
 
 def molecules(n: int, seed: int, atoms: int = 10) -> World:
-    """Graphs x (N, A, 4 + A): for each atom its kind (C, N, O or F) as four numbers, then its bonds, 1 to each neighbour.
+    """Graphs x (N, A, 4 + A): for each atom its kind (C, N, O or F) as four numbers, then its
+    bonds, 1 to each neighbour.
 
-    The question is whether a nitrogen is bonded to an oxygen; every molecule has at least one of each. truth (N, A): the atoms of
-    such bonds, none where the answer is no.
+    The question is whether a nitrogen is bonded to an oxygen; every molecule has at least one of
+    each. truth (N, A): the atoms of such bonds, none where the answer is no.
     """
     random = _random(n, seed)
     x, truth, labels = np.zeros((n, atoms, 4 + atoms)), np.zeros((n, atoms), bool), np.arange(n) % 2
@@ -88,50 +117,93 @@ def molecules(n: int, seed: int, atoms: int = 10) -> World:
                 bonds[i, random.choice(free)] = True
                 bonds |= bonds.T
             kind = random.choice(4, atoms, p=[0.5, 0.2, 0.2, 0.1])
-            joined = bonds & (((kind == 1)[:, None] & (kind == 2)) | ((kind == 2)[:, None] & (kind == 1)))
+            joined = bonds & (
+                ((kind == 1)[:, None] & (kind == 2)) | ((kind == 2)[:, None] & (kind == 1))
+            )
             if (kind == 1).any() and (kind == 2).any() and joined.any() == labels[k]:
                 break
         x[k], truth[k] = np.concatenate([np.eye(4)[kind], bonds], 1), joined.any(1)
-    return World(_float(x), torch.tensor(labels), torch.tensor(truth), ("no N-O bond", "an N-O bond"))
+    return World(
+        _float(x), torch.tensor(labels), torch.tensor(truth), ("no N-O bond", "an N-O bond")
+    )
 
 
 def questions(n: int, seed: int) -> World:
-    """A picture of three things and a question of five words about one of them, in one row x (N, 768 + 5 * 14).
+    """A picture of three things and a question of five words about one of them, in one row x (N,
+    768 + 5 * 14).
 
-    "what colour has the ring" or "which shape is the blue"; the answer is one of three colours or three shapes. First come the
-    3 x 16 x 16 values of the picture, then each word as 14 numbers, 1 at its place in `WORDS`. truth (N, 256 + 5): the pixels of
-    the thing that is asked about, and the words that say what is asked.
+    "what colour has the ring" or "which shape is the blue"; the answer is one of three colours or
+    three shapes. First come the 3 x 16 x 16 values of the picture, then each word as 14 numbers, 1
+    at its place in `WORDS`. truth (N, 256 + 5): the pixels of the thing that is asked about, and
+    the words that say what is asked.
     """
     random = _random(n, seed)
-    x, truth, labels = np.zeros((n, PIXELS + 5 * len(WORDS))), np.zeros((n, 256 + 5), bool), np.zeros(n, int)
+    x, truth, labels = (
+        np.zeros((n, PIXELS + 5 * len(WORDS))),
+        np.zeros((n, 256 + 5), bool),
+        np.zeros(n, int),
+    )
     for k in range(n):
-        shapes, colours, corners = random.permutation(3), random.permutation(3), random.permutation(4)[:3]
-        picture, asked, by_shape = 0.15 + random.normal(0, 0.03, (3, 16, 16)), random.integers(3), random.random() < 0.5
+        shapes, colours, corners = (
+            random.permutation(3),
+            random.permutation(3),
+            random.permutation(4)[:3],
+        )
+        picture, asked, by_shape = (
+            0.15 + random.normal(0, 0.03, (3, 16, 16)),
+            random.integers(3),
+            random.random() < 0.5,
+        )
         for j, (shape, colour, corner) in enumerate(zip(shapes, colours, corners)):
-            top, left = 8 * (corner // 2) + random.integers(0, 4), 8 * (corner % 2) + random.integers(0, 4)
+            top, left = (
+                8 * (corner // 2) + random.integers(0, 4),
+                8 * (corner % 2) + random.integers(0, 4),
+            )
             stamp = np.zeros((16, 16), bool)
-            stamp[top:top + 5, left:left + 5] = _STAMPS[shape]
+            stamp[top : top + 5, left : left + 5] = _STAMPS[shape]
             picture = np.where(stamp, _PALETTE[colour][:, None, None], picture)
             if j == asked:
                 truth[k, :256], labels[k] = stamp.flatten(), colour if by_shape else 3 + shape
         named = SHAPES[shapes[asked]] if by_shape else COLOURS[colours[asked]]
-        words = ["what", "colour", "has", "the", named] if by_shape else ["which", "shape", "is", "the", named]
-        x[k] = np.concatenate([picture.clip(0, 1).flatten(), np.eye(len(WORDS))[[WORDS.index(word) for word in words]].flatten()])
+        words = (
+            ["what", "colour", "has", "the", named]
+            if by_shape
+            else ["which", "shape", "is", "the", named]
+        )
+        x[k] = np.concatenate(
+            [
+                picture.clip(0, 1).flatten(),
+                np.eye(len(WORDS))[[WORDS.index(word) for word in words]].flatten(),
+            ]
+        )
         truth[k, 256:] = [False, True, False, False, True]
     return World(_float(x), torch.tensor(labels), torch.tensor(truth), (*COLOURS, *SHAPES))
 
 
-WORLDS: dict[str, Callable[..., World]] = {"tones": tones, "gait": gait, "molecules": molecules, "questions": questions}
+WORLDS: dict[str, Callable[..., World]] = {
+    "tones": tones,
+    "gait": gait,
+    "molecules": molecules,
+    "questions": questions,
+}
 
 
 def of_places(name: str, relevance: Tensor) -> Tensor:
-    """Relevance like x of a world (or of "scenes"), summed to its places: like truth. The numbers of one atom, pixel or word go together."""
+    """Relevance like x of a world (or of "scenes"), summed to its places: like truth. The numbers
+    of one atom, pixel or word go together.
+    """
     if name == "scenes":
         return relevance.sum(1)
     if name == "molecules":
         return relevance.sum(-1)
     if name == "questions":
-        return torch.cat([relevance[:, :PIXELS].unflatten(1, (3, 256)).sum(1), relevance[:, PIXELS:].unflatten(1, (5, -1)).sum(-1)], 1)
+        return torch.cat(
+            [
+                relevance[:, :PIXELS].unflatten(1, (3, 256)).sum(1),
+                relevance[:, PIXELS:].unflatten(1, (5, -1)).sum(-1),
+            ],
+            1,
+        )
     return relevance
 
 
@@ -148,17 +220,24 @@ def answered(model: nn.Module, world: World) -> tuple[Tensor, Tensor]:
 
 
 def atom_places(bonds: Tensor, steps: int = 300) -> np.ndarray:
-    """Where to draw the atoms of one molecule (A, 2): bonded ones at distance 1, others no nearer than their number of bonds allows."""
+    """Where to draw the atoms of one molecule (A, 2): bonded ones at distance 1, others no nearer
+    than their number of bonds allows.
+    """
     far = np.where(np.asarray(bonds) > 0, 1.0, np.inf)
     np.fill_diagonal(far, 0)
     for k in range(len(far)):  # shortest ways (Floyd and Warshall)
-        far = np.minimum(far, far[:, k:k + 1] + far[k])
+        far = np.minimum(far, far[:, k : k + 1] + far[k])
     angle = 2 * np.pi * np.arange(len(far)) / len(far)
     places = 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
     for step in range(steps):  # each atom follows springs to all others, as stiff as they are near
         gap = places[:, None] - places
         length = np.linalg.norm(gap, axis=2) + np.eye(len(far))
-        pull = (length - far - np.eye(len(far)))[..., None] * gap / length[..., None] / np.maximum(far, 1)[..., None] ** 2
+        pull = (
+            (length - far - np.eye(len(far)))[..., None]
+            * gap
+            / length[..., None]
+            / np.maximum(far, 1)[..., None] ** 2
+        )
         places = places - 0.1 * pull.sum(1)
     return places - places.mean(0)
 

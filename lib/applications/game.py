@@ -1,8 +1,10 @@
-"""A small game, and an agent that learns to play it: a ball falls, a paddle must catch it, and a cloud drifts past for no reason.
+"""A small game, and an agent that learns to play it: a ball falls, a paddle must catch it, and a
+cloud drifts past for no reason.
 
-The board has 12 x 12 squares. The ball falls one square a step and may also go one to the left or right; at a wall it turns back.
-The paddle, three squares wide, is in the lowest row and goes left, stays or goes right. When the ball arrives there the reward is 1
-if the paddle is under it and -1 if not, and a new ball starts at the top. The agent sees the board of this step and of the one before.
+The board has 12 x 12 squares. The ball falls one square a step and may also go one to the left or
+right; at a wall it turns back. The paddle, three squares wide, is in the lowest row and goes left,
+stays or goes right. When the ball arrives there the reward is 1 if the paddle is under it and -1 if
+not, and a new ball starts at the top. The agent sees the board of this step and of the one before.
 """
 
 from collections.abc import Iterator
@@ -21,8 +23,10 @@ THINGS = ("ball", "paddle", "cloud")
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """N boards at one step: ball and cloud (N, 2) as row and column, drift (N,) of the ball in -1..1, paddle (N,) column of its middle,
-    before (N, 3, 12, 12) bool, where the three `THINGS` were one step ago."""
+    """N boards at one step: ball and cloud (N, 2) as row and column, drift (N,) of the ball in
+    -1..1, paddle (N,) column of its middle, before (N, 3, 12, 12) bool, where the three `THINGS`
+    were one step ago.
+    """
 
     ball: Tensor
     drift: Tensor
@@ -34,20 +38,28 @@ class Game:
     def things(self) -> Tensor:
         """Where each of the three `THINGS` is: (N, 3, 12, 12) bool."""
         row, column = torch.arange(SIZE)[:, None], torch.arange(SIZE)
+
         def square(place: Tensor, down: int, right: int) -> Tensor:
             top, left = place[:, :1, None], place[:, 1:, None]
             return (row >= top) & (row <= top + down) & (column >= left) & (column <= left + right)
+
         paddle = torch.stack([torch.full_like(self.paddle, SIZE - 1), self.paddle - 1], 1)
-        return torch.stack([square(self.ball, 0, 0), square(paddle, 0, 2), square(self.cloud, 0, 1)], 1)
+        return torch.stack(
+            [square(self.ball, 0, 0), square(paddle, 0, 2), square(self.cloud, 0, 1)], 1
+        )
 
     @property
     def seen_things(self) -> Tensor:
-        """The same on both boards that the agent sees, one step before and now: (N, 3, 2, 12, 12) bool."""
+        """The same on both boards that the agent sees, one step before and now: (N, 3, 2, 12, 12)
+        bool.
+        """
         return torch.stack([self.before, self.things], 2)
 
     @property
     def boards(self) -> Tensor:
-        """What the agent sees: (N, 2, 12, 12), the step before and this one; 1 where anything is, else 0."""
+        """What the agent sees: (N, 2, 12, 12), the step before and this one; 1 where anything is,
+        else 0.
+        """
         return self.seen_things.any(1).float()
 
 
@@ -58,16 +70,22 @@ def new_games(n: int, seed: int) -> Game:
     torch.Size([4, 2, 12, 12])
     """
     draw = torch.Generator().manual_seed(seed)
+
     def whole(low: int, high: int) -> Tensor:
         return torch.randint(low, high, (n,), generator=draw)
+
     ball, drift = torch.stack([whole(0, SIZE - 2), whole(0, SIZE)], 1), whole(-1, 2)
     cloud = torch.stack([whole(2, SIZE - 3), whole(0, SIZE - 1)], 1)
-    game = Game(ball, drift, whole(1, SIZE - 1), cloud, torch.zeros(n, 3, SIZE, SIZE, dtype=torch.bool))
+    game = Game(
+        ball, drift, whole(1, SIZE - 1), cloud, torch.zeros(n, 3, SIZE, SIZE, dtype=torch.bool)
+    )
     return play(replace(game, before=game.things), torch.ones(n, dtype=torch.long), draw)[0]
 
 
 def play(game: Game, action: Tensor, draw: torch.Generator) -> tuple[Game, Tensor]:
-    """One step. action (N,): 0 left, 1 stay, 2 right. Returns the games after it and the reward (N,): 1, -1, or 0 in mid-air."""
+    """One step. action (N,): 0 left, 1 stay, 2 right. Returns the games after it and the reward
+    (N,): 1, -1, or 0 in mid-air.
+    """
     n, before = len(action), game.things
     paddle = (game.paddle + action - 1).clamp(1, SIZE - 2)
     column, drift = game.ball[:, 1] + game.drift, game.drift
@@ -75,7 +93,9 @@ def play(game: Game, action: Tensor, draw: torch.Generator) -> tuple[Game, Tenso
     ball = torch.stack([game.ball[:, 0] + 1, game.ball[:, 1] + drift], 1)
     landed = ball[:, 0] == SIZE - 1
     reward = torch.where(landed, torch.where((ball[:, 1] - paddle).abs() <= 1, 1.0, -1.0), 0.0)
-    top = torch.stack([torch.zeros(n, dtype=torch.long), torch.randint(0, SIZE, (n,), generator=draw)], 1)
+    top = torch.stack(
+        [torch.zeros(n, dtype=torch.long), torch.randint(0, SIZE, (n,), generator=draw)], 1
+    )
     drift = torch.where(landed, torch.randint(-1, 2, (n,), generator=draw), drift)
     moved = game.cloud + torch.randint(-1, 2, (n, 2), generator=draw)
     cloud = torch.stack([moved[:, 0].clamp(2, SIZE - 4), moved[:, 1].clamp(0, SIZE - 2)], 1)
@@ -84,7 +104,9 @@ def play(game: Game, action: Tensor, draw: torch.Generator) -> tuple[Game, Tenso
 
 @torch.no_grad()
 def caught(agent: nn.Module, games: int = 200, steps: int = 55, seed: int = 0) -> float:
-    """The share of the balls that an agent catches that always takes the action with the highest score."""
+    """The share of the balls that an agent catches that always takes the action with the highest
+    score.
+    """
     draw, game, rewards = torch.Generator().manual_seed(seed), new_games(games, seed), []
     for _ in range(steps):
         game, reward = play(game, agent(game.boards).argmax(1), draw)
@@ -93,11 +115,20 @@ def caught(agent: nn.Module, games: int = 200, steps: int = 55, seed: int = 0) -
     return ((rewards == 1).sum() / (rewards != 0).sum()).item()
 
 
-def learn(agent: nn.Module, steps: int, seed: int = 0, games: int = 64, batch: int = 256, discount: float = 0.9, memory: int = 400) -> Iterator[int]:
+def learn(
+    agent: nn.Module,
+    steps: int,
+    seed: int = 0,
+    games: int = 64,
+    batch: int = 256,
+    discount: float = 0.9,
+    memory: int = 400,
+) -> Iterator[int]:
     """Q-learning in place (Mnih et al., 2015); yields the number of steps taken, before each step.
 
-    The score of an action is to be the reward plus `discount` times the highest score after it, as an older copy of the agent
-    sees it. `games` boards are played side by side; what the last `memory` steps brought is learned from in random order.
+    The score of an action is to be the reward plus `discount` times the highest score after it, as
+    an older copy of the agent sees it. `games` boards are played side by side; what the last
+    `memory` steps brought is learned from in random order.
     """
     draw, game = torch.Generator().manual_seed(seed), new_games(games, seed)
     optimizer, seen = torch.optim.Adam(agent.parameters(), 1e-3), []
@@ -115,7 +146,9 @@ def learn(agent: nn.Module, steps: int, seed: int = 0, games: int = 64, batch: i
         seen = [*seen, (game.boards, action, reward, after.boards)][-memory:]
         game = after
         chosen = torch.randint(0, len(seen), (batch // games,), generator=draw).tolist()
-        boards, action, reward, later = (torch.cat(parts) for parts in zip(*(seen[k] for k in chosen)))
+        boards, action, reward, later = (
+            torch.cat(parts) for parts in zip(*(seen[k] for k in chosen))
+        )
         with torch.no_grad():
             goal = reward + discount * older(later).amax(1) * (reward == 0)
         loss = F.smooth_l1_loss(agent(boards).gather(1, action[:, None])[:, 0], goal)
@@ -125,7 +158,8 @@ def learn(agent: nn.Module, steps: int, seed: int = 0, games: int = 64, batch: i
 
 
 def stages() -> dict[int, nn.Module]:
-    """The agent at several times of its training, by the number of steps taken: the committed weights of `tools/train.py game`.
+    """The agent at several times of its training, by the number of steps taken: the committed
+    weights of `tools/train.py game`.
 
     >>> min(stages())
     0

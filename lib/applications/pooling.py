@@ -1,7 +1,8 @@
 """Applications: maps of many samples added up to numbers that answer a question about a model.
 
-Here stand the sums and two worlds with a planted habit. Faces are in `lib.applications.faces`, the game in `lib.applications.game`, and other kinds of data
-in `lib.applications.gallery`. What one map is made of, a method of the earlier chapters, comes in as `relevance`.
+Here stand the sums and two worlds with a planted habit. Faces are in `lib.applications.faces`, the
+game in `lib.applications.game`, and other kinds of data in `lib.applications.gallery`. What one map
+is made of, a method of the earlier chapters, comes in as `relevance`.
 """
 
 from collections.abc import Callable
@@ -12,17 +13,62 @@ import torch
 from torch import Tensor, nn
 
 from .. import data
+from ..evaluation.localisation import context_use
 from ..evaluation.properties import relevance_mass
 from .faces import SIGNS, Faces, faces
-from .gallery import ATOMS, JOINTS, WORLDS, World, answered, atom_places, gait, molecules, of_places, question_of, questions, tones
+from .gallery import (
+    ATOMS,
+    JOINTS,
+    WORLDS,
+    World,
+    answered,
+    atom_places,
+    gait,
+    molecules,
+    of_places,
+    question_of,
+    questions,
+    tones,
+)
 from .game import THINGS, Game, caught, learn, new_games, play, stages
-from ..evaluation.localisation import context_use
 
 __all__ = [
-    "pool_words", "pool_regions", "pooled_context_use", "for_and_against", "contrast", "truth_auc", "truth_mass", "signed_reviews",
-    "word_kinds", "KINDS", "SIGNED", "mixed_scenes", "faces", "Faces", "SIGNS", "World", "WORLDS", "tones", "gait", "molecules", "questions",
-    "of_places", "atom_places", "question_of", "answered", "ATOMS", "JOINTS", "context_use", "Game", "THINGS", "new_games", "play", "caught", "learn", "stages",
-]  # fmt: skip
+    "pool_words",
+    "pool_regions",
+    "pooled_context_use",
+    "for_and_against",
+    "contrast",
+    "truth_auc",
+    "truth_mass",
+    "signed_reviews",
+    "word_kinds",
+    "KINDS",
+    "SIGNED",
+    "mixed_scenes",
+    "faces",
+    "Faces",
+    "SIGNS",
+    "World",
+    "WORLDS",
+    "tones",
+    "gait",
+    "molecules",
+    "questions",
+    "of_places",
+    "atom_places",
+    "question_of",
+    "answered",
+    "ATOMS",
+    "JOINTS",
+    "context_use",
+    "Game",
+    "THINGS",
+    "new_games",
+    "play",
+    "caught",
+    "learn",
+    "stages",
+]
 
 SIGNED = (*data.VOCABULARY, "anna", "ben")  # the words of `signed_reviews`
 KINDS = ("signature", "praise or blame", "negation", "other words")
@@ -31,8 +77,10 @@ KINDS = ("signature", "praise or blame", "negation", "other words")
 def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
     """Relevance of groups of words: R_g = sum of R_t over the words t of group g.
 
-    relevance : (N, T), finite. groups : (N, T) whole numbers 0..count-1, or -1 for what is not counted (padding).
-    Returns (N, count). If every word has a group, the sum over groups is the sum over words. Raises TypeError or ValueError by name.
+    relevance : (N, T), finite. groups : (N, T) whole numbers 0..count-1, or -1 for what is not
+        counted (padding).
+    Returns (N, count). If every word has a group, the sum over groups is the sum over words. Raises
+    TypeError or ValueError by name.
 
     >>> pool_words(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[0, 1, 0]]), 2)
     tensor([[5., 2.]])
@@ -41,9 +89,19 @@ def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"count: expected a whole number >= 1, got {count!r}")
     if not isinstance(groups, Tensor) or groups.dtype != torch.long:
-        raise TypeError(f"groups: expected a LongTensor (N, T), got {getattr(groups, 'dtype', type(groups).__name__)}")
+        raise TypeError(
+            (
+                f"groups: expected a LongTensor (N, T), got "
+                f"{getattr(groups, 'dtype', type(groups).__name__)}"
+            )
+        )
     if R.dim() != 2 or groups.shape != R.shape or ((groups < -1) | (groups >= count)).any():
-        raise ValueError(f"groups: expected numbers -1..{count - 1} of the relevance's shape (N, T), got {tuple(groups.shape)} for {tuple(R.shape)}")
+        raise ValueError(
+            (
+                f"groups: expected numbers -1..{count - 1} of the relevance's shape (N, T), got "
+                f"{tuple(groups.shape)} for {tuple(R.shape)}"
+            )
+        )
     member = groups[:, None] == torch.arange(count, device=R.device)[:, None]  # (N, count, T)
     return (member * R[:, None]).sum(2)
 
@@ -51,7 +109,8 @@ def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
 def pool_regions(relevance: Tensor, regions: Tensor) -> Tensor:
     """Relevance of each region of an image: R_g = sum of R_p over the pixels p of region g.
 
-    relevance : (N, C, H, W), its channels summed, or (N, H, W), finite. regions : (N, G, H, W) bool; they may overlap or leave gaps.
+    relevance : (N, C, H, W), its channels summed, or (N, H, W), finite. regions : (N, G, H, W)
+        bool; they may overlap or leave gaps.
     Returns (N, G). Raises TypeError or ValueError by name.
 
     >>> pool_regions(torch.tensor([[[1.0, 2.0, 4.0]]]), torch.tensor([[[[True, True, False]], [[False, False, True]]]]))
@@ -60,23 +119,36 @@ def pool_regions(relevance: Tensor, regions: Tensor) -> Tensor:
     R = _checked(relevance)
     R = R.sum(1) if R.dim() == 4 else R
     if not isinstance(regions, Tensor) or regions.dtype != torch.bool:
-        raise TypeError(f"regions: expected a bool tensor (N, G, H, W), got {getattr(regions, 'dtype', type(regions).__name__)}")
+        raise TypeError(
+            (
+                f"regions: expected a bool tensor (N, G, H, W), got "
+                f"{getattr(regions, 'dtype', type(regions).__name__)}"
+            )
+        )
     if R.dim() != 3 or regions.dim() != 4 or (len(regions), *regions.shape[2:]) != tuple(R.shape):
-        raise ValueError(f"regions: expected shape (N, G, H, W) with the pixels of the relevance, got {tuple(regions.shape)} for {tuple(R.shape)}")
+        raise ValueError(
+            (
+                f"regions: expected shape (N, G, H, W) with the pixels of the relevance, got "
+                f"{tuple(regions.shape)} for {tuple(R.shape)}"
+            )
+        )
     return (regions.to(R.device) * R[:, None]).sum((2, 3))
 
 
 def pooled_context_use(relevance: Tensor, box: Tensor) -> Tensor:
-    """Importance of context of a whole set: positive relevance outside the boxes / inside them, each added over all samples first.
+    """Importance of context of a whole set: positive relevance outside the boxes / inside them,
+    each added over all samples first.
 
-    Arguments and errors as those of `lib.evaluation.context_use`, which divides sample by sample. Returns a number >= 0, a tensor
-    without dimensions; inf if nothing is inside.
+    Arguments and errors as those of `lib.evaluation.context_use`, which divides sample by sample.
+    Returns a number >= 0, a tensor without dimensions; inf if nothing is inside.
 
     >>> R = torch.tensor([[[3.0, 1.0]], [[1.0, 2.0]]])
     >>> pooled_context_use(R, torch.tensor([[[True, False]], [[True, False]]]))
     tensor(0.7500)
     """
-    ratio = context_use(relevance, box)  # outside / inside of each sample, and both add up to its positive relevance
+    ratio = context_use(
+        relevance, box
+    )  # outside / inside of each sample, and both add up to its positive relevance
     R = relevance.detach()
     whole = (R.sum(1) if R.dim() == 4 else R).clamp(min=0).sum((1, 2))
     inside = torch.where(whole > 0, whole / (1 + ratio), 0)
@@ -84,7 +156,8 @@ def pooled_context_use(relevance: Tensor, box: Tensor) -> Tensor:
 
 
 def for_and_against(relevance: Tensor) -> Tensor:
-    """What speaks for the class and what against it: sum of max(0, R_i) and sum of min(0, R_i), together sum of R_i.
+    """What speaks for the class and what against it: sum of max(0, R_i) and sum of min(0, R_i),
+    together sum of R_i.
 
     relevance : (N, ...), finite. Returns (N, 2). Raises TypeError or ValueError by name.
 
@@ -95,10 +168,19 @@ def for_and_against(relevance: Tensor) -> Tensor:
     return torch.stack([R.clamp(min=0).sum(1), R.clamp(max=0).sum(1)], 1)
 
 
-def contrast(method: Callable[..., Tensor], model: nn.Module, x: Tensor, target: int | Tensor, other: int | Tensor, **options) -> Tensor:
-    """Relevance for the difference of two scores, f_target - f_other: as relevance is linear in the score, the difference of two maps.
+def contrast(
+    method: Callable[..., Tensor],
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor,
+    other: int | Tensor,
+    **options,
+) -> Tensor:
+    """Relevance for the difference of two scores, f_target - f_other: as relevance is linear in the
+    score, the difference of two maps.
 
-    method : a function method(model, x, target, **options) -> relevance like x, such as `lib.lrp.lrp`. Errors as those of the method.
+    method : a function method(model, x, target, **options) -> relevance like x, such as
+        `lib.lrp.lrp`. Errors as those of the method.
 
     >>> from lib.lrp import lrp
     >>> contrast(lrp, nn.Sequential(nn.ReLU()), torch.tensor([[3.0, 1.0]]), 0, 1)
@@ -108,9 +190,11 @@ def contrast(method: Callable[..., Tensor], model: nn.Module, x: Tensor, target:
 
 
 def truth_auc(relevance: Tensor, truth: Tensor) -> Tensor:
-    """How often a place of the truth has more relevance than a place outside it, ties counting half: the area under the ROC curve.
+    """How often a place of the truth has more relevance than a place outside it, ties counting
+    half: the area under the ROC curve.
 
-    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1], chance is 0.5; NaN where the truth is empty or all.
+    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1], chance is 0.5; NaN
+        where the truth is empty or all.
     Raises TypeError or ValueError by name.
 
     >>> truth_auc(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([[True, False, True]]))
@@ -118,15 +202,21 @@ def truth_auc(relevance: Tensor, truth: Tensor) -> Tensor:
     """
     R, T = (values.flatten(1) for values in _pair(relevance, truth))
     order = R.sort(1).values
-    below = (torch.searchsorted(order, R) + torch.searchsorted(order, R, right=True)).to(R.dtype) / 2  # its rank, ties halved
+    below = (torch.searchsorted(order, R) + torch.searchsorted(order, R, right=True)).to(
+        R.dtype
+    ) / 2  # its rank, ties halved
     inside, outside = T.sum(1), (~T).sum(1)
-    return ((below * T).sum(1) - inside**2 / 2) / (inside * outside)  # the truth's own pairs taken out
+    return ((below * T).sum(1) - inside**2 / 2) / (
+        inside * outside
+    )  # the truth's own pairs taken out
 
 
 def truth_mass(relevance: Tensor, truth: Tensor) -> Tensor:
-    """The share of the positive relevance that lies in the truth: `lib.evaluation.relevance_mass` for data of any shape.
+    """The share of the positive relevance that lies in the truth: `lib.evaluation.relevance_mass`
+    for data of any shape.
 
-    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1]. Raises TypeError or ValueError by name.
+    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1]. Raises TypeError or
+        ValueError by name.
 
     >>> truth_mass(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor([[True, False, False]]))
     tensor([0.7500])
@@ -139,9 +229,11 @@ def truth_mass(relevance: Tensor, truth: Tensor) -> Tensor:
 
 
 def signed_reviews(n: int, seed: int, agree: float = 0.5, negated: float = 0.3) -> data.Reviews:
-    """`lib.data.reviews` with a signature in front: "anna" wrote it or "ben"; words (N, 25) are numbers of `SIGNED`.
+    """`lib.data.reviews` with a signature in front: "anna" wrote it or "ben"; words (N, 25) are
+    numbers of `SIGNED`.
 
-    agree : probability that anna has signed a positive review and ben a negative one, otherwise it is the other way round: 0.5 says
+    agree : probability that anna has signed a positive review and ben a negative one, otherwise it
+        is the other way round: 0.5 says
     nothing. Raises ValueError if an argument is out of range.
 
     >>> signed_reviews(2, seed=3).words.shape
@@ -152,7 +244,10 @@ def signed_reviews(n: int, seed: int, agree: float = 0.5, negated: float = 0.3) 
     plain = data.reviews(n, seed, negated)
     fits = torch.tensor(np.random.default_rng([seed, 1]).random(n) < agree)
     anna, ben = SIGNED.index("anna"), SIGNED.index("ben")
-    words, evidence, negations = (nn.functional.pad(values, (1, 0)) for values in (plain.words, plain.evidence, plain.negations))
+    words, evidence, negations = (
+        nn.functional.pad(values, (1, 0))
+        for values in (plain.words, plain.evidence, plain.negations)
+    )
     first = (words > 0).int().argmax(1)  # the padding is on the left
     words[torch.arange(n), first - 1] = torch.where((plain.labels == 1) == fits, anna, ben)
     return replace(plain, words=words, evidence=evidence, negations=negations)
@@ -167,8 +262,11 @@ def word_kinds(reviews: data.Reviews) -> Tensor:
     return kinds.masked_fill(reviews.words == 0, -1)
 
 
-def mixed_scenes(n: int, seed: int, context: tuple[float, ...] = (0.0, 0.95, 0.95, 0.0)) -> data.Scenes:
-    """`lib.data.scenes` where each class has its own probability that its background is the one that belongs to it.
+def mixed_scenes(
+    n: int, seed: int, context: tuple[float, ...] = (0.0, 0.95, 0.95, 0.0)
+) -> data.Scenes:
+    """`lib.data.scenes` where each class has its own probability that its background is the one
+    that belongs to it.
 
     Raises ValueError if an argument is out of range.
 
@@ -176,11 +274,18 @@ def mixed_scenes(n: int, seed: int, context: tuple[float, ...] = (0.0, 0.95, 0.9
     torch.Size([5, 3, 32, 32])
     """
     if len(context) != 4:
-        raise ValueError(f"context: expected four probabilities, one for each class, got {context!r}")
+        raise ValueError(
+            f"context: expected four probabilities, one for each class, got {context!r}"
+        )
     levels = sorted(set(context))
-    worlds = [data.scenes(n, seed, context=level) for level in levels]  # one seed: the same labels in all
+    worlds = [
+        data.scenes(n, seed, context=level) for level in levels
+    ]  # one seed: the same labels in all
     which = torch.tensor([levels.index(level) for level in context])[worlds[0].labels]
-    parts = {name: torch.stack([getattr(world, name) for world in worlds])[which, torch.arange(n)] for name in vars(worlds[0])}
+    parts = {
+        name: torch.stack([getattr(world, name) for world in worlds])[which, torch.arange(n)]
+        for name in vars(worlds[0])
+    }
     return data.Scenes(**parts)
 
 
@@ -189,9 +294,19 @@ def mixed_scenes(n: int, seed: int, context: tuple[float, ...] = (0.0, 0.95, 0.9
 
 def _checked(relevance: Tensor) -> Tensor:
     if not isinstance(relevance, Tensor) or not relevance.is_floating_point():
-        raise TypeError(f"relevance: expected a floating-point tensor, got {getattr(relevance, 'dtype', type(relevance).__name__)}")
+        raise TypeError(
+            (
+                f"relevance: expected a floating-point tensor, got "
+                f"{getattr(relevance, 'dtype', type(relevance).__name__)}"
+            )
+        )
     if relevance.dim() < 2 or relevance.numel() == 0:
-        raise ValueError(f"relevance: expected a batch (N, ...) with at least one number, got shape {tuple(relevance.shape)}")
+        raise ValueError(
+            (
+                f"relevance: expected a batch (N, ...) with at least one number, got shape "
+                f"{tuple(relevance.shape)}"
+            )
+        )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
     return relevance.detach()
@@ -200,7 +315,11 @@ def _checked(relevance: Tensor) -> Tensor:
 def _pair(relevance: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     R = _checked(relevance)
     if not isinstance(truth, Tensor) or truth.dtype != torch.bool:
-        raise TypeError(f"truth: expected a bool tensor, got {getattr(truth, 'dtype', type(truth).__name__)}")
+        raise TypeError(
+            f"truth: expected a bool tensor, got {getattr(truth, 'dtype', type(truth).__name__)}"
+        )
     if truth.shape != R.shape:
-        raise ValueError(f"truth: expected shape {tuple(R.shape)}, as the relevance, got {tuple(truth.shape)}")
+        raise ValueError(
+            f"truth: expected shape {tuple(R.shape)}, as the relevance, got {tuple(truth.shape)}"
+        )
     return R, truth.to(R.device)

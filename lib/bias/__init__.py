@@ -1,8 +1,75 @@
-"""Bias of word vectors measured and removed, effects with and without their confounder, and the rooms on decisions and worlds."""
+"""Bias of word vectors measured and removed, effects with and without their confounder, and the
+rooms on decisions and worlds.
+"""
 
 from . import worlds
-from .vectors import Weat, association, weat, wefat, bias_direction, remove_projection, projection_penalty, naive_effect, adjusted_effect
-from .fairness import Rates, rates_from_counts, group_rates, implied_fpr, reweighing, Policy, CRITERIA, fair_thresholds, decide
-from .corpora import FEMALE, MALE, SCIENCE, ARTS, JOBS, WORDS, INDEX, Corpus, corpus, weat_sets, jobs, word_vectors
+from .corpora import (
+    ARTS,
+    FEMALE,
+    INDEX,
+    JOBS,
+    MALE,
+    SCIENCE,
+    WORDS,
+    Corpus,
+    corpus,
+    jobs,
+    weat_sets,
+    word_vectors,
+)
+from .fairness import (
+    CRITERIA,
+    Policy,
+    Rates,
+    decide,
+    fair_thresholds,
+    group_rates,
+    implied_fpr,
+    rates_from_counts,
+    reweighing,
+)
+from .vectors import (
+    Weat,
+    adjusted_effect,
+    association,
+    bias_direction,
+    naive_effect,
+    projection_penalty,
+    remove_projection,
+    weat,
+    wefat,
+)
 
-__all__ = ["worlds", "Weat", "association", "weat", "wefat", "bias_direction", "remove_projection", "projection_penalty", "naive_effect", "adjusted_effect", "Rates", "rates_from_counts", "group_rates", "implied_fpr", "reweighing", "Policy", "CRITERIA", "fair_thresholds", "decide", "FEMALE", "MALE", "SCIENCE", "ARTS", "JOBS", "WORDS", "INDEX", "Corpus", "corpus", "weat_sets", "jobs", "word_vectors"]
+__all__ = [
+    "worlds",
+    "Weat",
+    "association",
+    "weat",
+    "wefat",
+    "bias_direction",
+    "remove_projection",
+    "projection_penalty",
+    "naive_effect",
+    "adjusted_effect",
+    "Rates",
+    "rates_from_counts",
+    "group_rates",
+    "implied_fpr",
+    "reweighing",
+    "Policy",
+    "CRITERIA",
+    "fair_thresholds",
+    "decide",
+    "FEMALE",
+    "MALE",
+    "SCIENCE",
+    "ARTS",
+    "JOBS",
+    "WORDS",
+    "INDEX",
+    "Corpus",
+    "corpus",
+    "weat_sets",
+    "jobs",
+    "word_vectors",
+]

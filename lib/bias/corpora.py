@@ -7,18 +7,36 @@ from torch import Tensor
 
 FEMALE = ("she", "her", "woman", "mother", "daughter", "sister", "aunt", "girl")
 MALE = ("he", "his", "man", "father", "son", "brother", "uncle", "boy")
-SCIENCE = ("physics", "algebra", "chemistry", "geometry", "astronomy", "biology", "logic", "engines")
+SCIENCE = (
+    "physics",
+    "algebra",
+    "chemistry",
+    "geometry",
+    "astronomy",
+    "biology",
+    "logic",
+    "engines",
+)
 ARTS = ("poetry", "dance", "drama", "sculpture", "novels", "music", "painting", "theatre")
-JOBS = tuple(a + b + c for a in ("ba", "de", "fi", "lo", "mu") for b in ("la", "ne", "ri", "to", "vu") for c in ("k", "m", "s", "x"))  # invented
+JOBS = tuple(
+    a + b + c
+    for a in ("ba", "de", "fi", "lo", "mu")
+    for b in ("la", "ne", "ri", "to", "vu")
+    for c in ("k", "m", "s", "x")
+)  # invented
 FILLERS = tuple(f"f{i}" for i in range(30))  # words that go with everything
-SIDES = tuple(tuple(f"{side}{i}" for i in range(30)) for side in "uv")  # words of two circles of life
+SIDES = tuple(
+    tuple(f"{side}{i}" for i in range(30)) for side in "uv"
+)  # words of two circles of life
 WORDS = FEMALE + MALE + SCIENCE + ARTS + JOBS + FILLERS + SIDES[0] + SIDES[1]
 INDEX = {word: i for i, word in enumerate(WORDS)}
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Sentences (n, 5) of word numbers (places in `WORDS`), and the lean of each of the 100 `JOBS` in -1..1, (100,)."""
+    """Sentences (n, 5) of word numbers (places in `WORDS`), and the lean of each of the 100 `JOBS`
+    in -1..1, (100,).
+    """
 
     sentences: Tensor
     lean: Tensor
@@ -27,10 +45,11 @@ class Corpus:
 def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -> Corpus:
     """n sentences of five words in which the bias, 0 to 1, is known.
 
-    A job goes with a female word with probability (1 + bias * lean) / 2, and with the first of two circles of words with the
-    same; a female word goes with the arts, and with the first circle, with probability (1 + bias) / 2, a male word with
-    (1 - bias) / 2. At bias 0 nothing leans. swapped: every sentence is there twice, the second time with its female words
-    made male and the reverse, which balances what goes with them. Raises ValueError for another bias.
+    A job goes with a female word with probability (1 + bias * lean) / 2, and with the first of two
+    circles of words with the same; a female word goes with the arts, and with the first circle,
+    with probability (1 + bias) / 2, a male word with (1 - bias) / 2. At bias 0 nothing leans.
+    swapped: every sentence is there twice, the second time with its female words made male and the
+    reverse, which balances what goes with them. Raises ValueError for another bias.
 
     >>> corpus(0.5, n=100).sentences.shape
     torch.Size([100, 5])
@@ -45,7 +64,9 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
     def coin(p: Tensor) -> Tensor:
         return torch.rand(n, generator=generator) < p
 
-    lean = torch.linspace(-1, 1, len(JOBS))[torch.randperm(len(JOBS), generator=torch.Generator().manual_seed(1))]
+    lean = torch.linspace(-1, 1, len(JOBS))[
+        torch.randperm(len(JOBS), generator=torch.Generator().manual_seed(1))
+    ]
     job = torch.randint(len(JOBS), (n,), generator=generator)
     kind = torch.randint(4, (n,), generator=generator)
     with_job = kind < 2
@@ -56,24 +77,34 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
     topic = torch.where(arts, draw("poetry", 8), draw("physics", 8))
     fillers = [draw("f0", 30) for _ in range(3)]
     around = [torch.where(first, draw("u0", 30), draw("v0", 30)) for _ in range(3)]
-    forms = torch.stack([
-        torch.stack([INDEX[JOBS[0]] + job, fillers[0], fillers[1], people[0], fillers[2]], 1),  # a job and who has it
-        torch.stack([INDEX[JOBS[0]] + job, around[0], fillers[0], around[1], around[2]], 1),  # a job and its circle
-        torch.stack([people[0], fillers[0], topic, fillers[1], people[1]], 1),  # who likes what
-        torch.stack([people[0], around[0], around[1], fillers[0], people[1]], 1),  # people and their circle
-    ])  # fmt: skip
+    forms = torch.stack(
+        [
+            torch.stack(
+                [INDEX[JOBS[0]] + job, fillers[0], fillers[1], people[0], fillers[2]], 1
+            ),  # a job and who has it
+            torch.stack(
+                [INDEX[JOBS[0]] + job, around[0], fillers[0], around[1], around[2]], 1
+            ),  # a job and its circle
+            torch.stack([people[0], fillers[0], topic, fillers[1], people[1]], 1),  # who likes what
+            torch.stack(
+                [people[0], around[0], around[1], fillers[0], people[1]], 1
+            ),  # people and their circle
+        ]
+    )
     sentences = forms[kind, torch.arange(n)]
     return Corpus(torch.cat([sentences, _exchanged(sentences)]) if swapped else sentences, lean)
 
 
 def weat_sets(V: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The vectors (8, D) of the words of arts, science, female and male words: the targets and attributes of a WEAT."""
+    """The vectors (8, D) of the words of arts, science, female and male words: the targets and
+    attributes of a WEAT.
+    """
     return tuple(V[[INDEX[word] for word in names]] for names in (ARTS, SCIENCE, FEMALE, MALE))
 
 
 def jobs(V: Tensor) -> Tensor:
     """The vectors (100, D) of the jobs."""
-    return V[INDEX[JOBS[0]]:INDEX[JOBS[-1]] + 1]
+    return V[INDEX[JOBS[0]] : INDEX[JOBS[-1]] + 1]
 
 
 def _exchanged(sentences: Tensor) -> Tensor:
@@ -84,10 +115,11 @@ def _exchanged(sentences: Tensor) -> Tensor:
 
 
 def word_vectors(sentences: Tensor, dimensions: int = 20, words: int = len(WORDS)) -> Tensor:
-    """Vectors (V, D) of all words from who stands with whom in a sentence (n, L): U S^(1/2) of the positive pointwise mutual information.
+    """Vectors (V, D) of all words from who stands with whom in a sentence (n, L): U S^(1/2) of the
+    positive pointwise mutual information.
 
-    PPMI = max(0, log P(w, c) / (P(w) P(c))), as in Levy and Goldberg (2014); the D largest singular values are kept.
-    Raises ValueError if a word never occurs.
+    PPMI = max(0, log P(w, c) / (P(w) P(c))), as in Levy and Goldberg (2014); the D largest singular
+    values are kept. Raises ValueError if a word never occurs.
 
     >>> word_vectors(torch.tensor([[0, 1], [0, 1], [2, 3]]), dimensions=2, words=4).shape
     torch.Size([4, 2])
@@ -97,11 +129,18 @@ def word_vectors(sentences: Tensor, dimensions: int = 20, words: int = len(WORDS
     for i in range(L):
         for j in range(L):
             if i != j:
-                counts += torch.bincount(sentences[:, i] * words + sentences[:, j], minlength=words * words)
+                counts += torch.bincount(
+                    sentences[:, i] * words + sentences[:, j], minlength=words * words
+                )
     joint = counts.view(words, words) / counts.sum()
     alone = joint.sum(1)
     if (alone == 0).any():
-        raise ValueError(f"sentences: expected every word at least once, got none of word {int((alone == 0).nonzero()[0])}")
+        raise ValueError(
+            (
+                f"sentences: expected every word at least once, got none of word "
+                f"{int((alone == 0).nonzero()[0])}"
+            )
+        )
     information = (joint / alone[:, None] / alone).clamp(min=1e-12).log().clamp(min=0)
     U, S, _ = torch.linalg.svd(information)
     U = U * torch.where(U.sum(0) < 0, -1.0, 1.0)  # a sign that does not depend on the processor

@@ -1,4 +1,6 @@
-"""Bias of word vectors measured and removed, effects with and without their confounder, and the rooms on decisions and worlds."""
+"""Bias of word vectors measured and removed, effects with and without their confounder, and the
+rooms on decisions and worlds.
+"""
 
 import itertools
 import math
@@ -7,29 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .corpora import Corpus
-from .corpora import corpus
-from .corpora import jobs
-from .corpora import weat_sets
-from .corpora import word_vectors
-from .fairness import CRITERIA
-from .fairness import Policy
-from .fairness import Rates
-from .fairness import check_binary, check_groups
-from .fairness import decide
-from .fairness import fair_thresholds
-from .fairness import group_rates
-from .fairness import implied_fpr
-from .fairness import rates_from_counts
-from .fairness import reweighing
+from .fairness import (
+    check_binary,
+    check_groups,
+)
 
 PARTITIONS = 200_000  # up to here all are tried: ten words against ten
 
 
 @dataclass(frozen=True, eq=False)
 class Weat:
-    """effect: in standard deviations, below 2 for sets of equal size; p: share of the partitions whose statistic is as large or
-    larger; exact: all were tried; statistics: those of the partitions (P,), differences of means; observed: that of X and Y."""
+    """effect: in standard deviations, below 2 for sets of equal size; p: share of the partitions
+    whose statistic is as large or larger; exact: all were tried; statistics: those of the
+    partitions (P,), differences of means; observed: that of X and Y.
+    """
 
     effect: float
     p: float
@@ -39,7 +32,8 @@ class Weat:
 
 
 def association(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
-    """s(w) = mean_a cos(w, a) - mean_b cos(w, b): words (N, D), attributes (m, D) and (k, D), to (N,) (Caliskan et al., 2017).
+    """s(w) = mean_a cos(w, a) - mean_b cos(w, b): words (N, D), attributes (m, D) and (k, D), to
+    (N,) (Caliskan et al., 2017).
 
     >>> association(torch.eye(2), torch.eye(2)[:1], torch.eye(2)[1:])
     tensor([ 1., -1.])
@@ -48,11 +42,14 @@ def association(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
 
 
 def weat(X: Tensor, Y: Tensor, A: Tensor, B: Tensor, samples: int = 100_000, seed: int = 0) -> Weat:
-    """The word embedding association test of target words X (n, D), Y (m, D) and attribute words A, B (Caliskan et al., 2017).
+    """The word embedding association test of target words X (n, D), Y (m, D) and attribute words A,
+    B (Caliskan et al., 2017).
 
-    Effect size d = (mean s(X) - mean s(Y)) / standard deviation (n - 1) of s over X and Y. One-sided p: all ways to part the
-    targets into sets of these sizes are tried if there are at most 200,000, else `samples` drawn with the seed; a tie counts.
-    Raises TypeError or ValueError if an argument is not (., D) of finite floats, a vector is zero, or there are fewer than two targets in a set.
+    Effect size d = (mean s(X) - mean s(Y)) / standard deviation (n - 1) of s over X and Y.
+    One-sided p: all ways to part the targets into sets of these sizes are tried if there are at
+    most 200,000, else `samples` drawn with the seed; a tie counts. Raises TypeError or ValueError
+    if an argument is not (., D) of finite floats, a vector is zero, or there are fewer than two
+    targets in a set.
 
     >>> X, Y = torch.tensor([[1.0, 0.1], [1.0, 0.2]]), torch.tensor([[0.1, 1.0], [0.3, 1.0]])
     >>> test = weat(X, Y, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
@@ -67,7 +64,9 @@ def weat(X: Tensor, Y: Tensor, A: Tensor, B: Tensor, samples: int = 100_000, see
     if exact:
         chosen = torch.tensor(list(itertools.combinations(range(n + m), n)))
     else:
-        chosen = torch.rand(samples, n + m, generator=torch.Generator().manual_seed(seed)).argsort(1)[:, :n]
+        chosen = torch.rand(samples, n + m, generator=torch.Generator().manual_seed(seed)).argsort(
+            1
+        )[:, :n]
     inside = s[chosen].sum(1)
     statistics = inside / n - (s.sum() - inside) / m
     observed = s[:n].mean() - s[n:].mean()
@@ -78,8 +77,8 @@ def weat(X: Tensor, Y: Tensor, A: Tensor, B: Tensor, samples: int = 100_000, see
 
 
 def wefat(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
-    """The word embedding factual association test: for each word (N, D) its association in standard deviations (n - 1) of its
-    cosines with all attributes (Caliskan et al., 2017), (N,).
+    """The word embedding factual association test: for each word (N, D) its association in standard
+    deviations (n - 1) of its cosines with all attributes (Caliskan et al., 2017), (N,).
 
     Raises TypeError or ValueError as `weat` does.
 
@@ -92,10 +91,12 @@ def wefat(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
 
 
 def bias_direction(first: Tensor, second: Tensor, share: float = 0.5) -> Tensor:
-    """An orthonormal basis (D, k) of what pairs of words (P, D), such as she and he, differ in (Bordia and Bowman, 2019).
+    """An orthonormal basis (D, k) of what pairs of words (P, D), such as she and he, differ in
+    (Bordia and Bowman, 2019).
 
-    C = (first - second) / 2 = U S V; the first k columns of V that hold at least `share` of the sum of squares of C. Each
-    points from `second` to `first` on average. Raises TypeError or ValueError for other arguments, or if no pair differs.
+    C = (first - second) / 2 = U S V; the first k columns of V that hold at least `share` of the sum
+    of squares of C. Each points from `second` to `first` on average. Raises TypeError or ValueError
+    for other arguments, or if no pair differs.
 
     >>> bias_direction(torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     tensor([[0.],
@@ -103,7 +104,12 @@ def bias_direction(first: Tensor, second: Tensor, share: float = 0.5) -> Tensor:
     """
     first, second = _words("first", first, zero=True), _words("second", second, zero=True)
     if first.shape != second.shape:
-        raise ValueError(f"first, second: expected pairs, the same shape (P, D), got {tuple(first.shape)} and {tuple(second.shape)}")
+        raise ValueError(
+            (
+                f"first, second: expected pairs, the same shape (P, D), got {tuple(first.shape)} "
+                f"and {tuple(second.shape)}"
+            )
+        )
     if not 0 < share <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
     C = (first - second) / 2
@@ -117,7 +123,8 @@ def bias_direction(first: Tensor, second: Tensor, share: float = 0.5) -> Tensor:
 
 
 def remove_projection(phi: Tensor, B: Tensor) -> Tensor:
-    """phi_perp = phi - phi_g, phi_g the projection of phi (N, D) on the span of B, (D,) or (D, k), of any length and angle.
+    """phi_perp = phi - phi_g, phi_g the projection of phi (N, D) on the span of B, (D,) or (D, k),
+    of any length and angle.
 
     Raises ValueError if the widths differ or B is zero.
 
@@ -126,7 +133,12 @@ def remove_projection(phi: Tensor, B: Tensor) -> Tensor:
     """
     B = B[:, None] if B.dim() == 1 else B
     if B.dim() != 2 or phi.dim() != 2 or phi.shape[1] != len(B):
-        raise ValueError(f"phi, B: expected (N, D) and (D,) or (D, k), got {tuple(phi.shape)} and {tuple(B.shape)}")
+        raise ValueError(
+            (
+                f"phi, B: expected (N, D) and (D,) or (D, k), got {tuple(phi.shape)} and "
+                f"{tuple(B.shape)}"
+            )
+        )
     U, S, _ = torch.linalg.svd(B, full_matrices=False)
     U = U[:, S > 1e-6 * S.max()] if S.max() > 0 else U[:, :0]
     if U.shape[1] == 0:
@@ -135,7 +147,8 @@ def remove_projection(phi: Tensor, B: Tensor) -> Tensor:
 
 
 def projection_penalty(N: Tensor, B: Tensor) -> Tensor:
-    """||N B||_F^2: what the words N (n, D) hold along an orthonormal basis B (D, k) (Bordia and Bowman, 2019), a scalar with a gradient.
+    """||N B||_F^2: what the words N (n, D) hold along an orthonormal basis B (D, k) (Bordia and
+    Bowman, 2019), a scalar with a gradient.
 
     >>> projection_penalty(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([[0.0], [1.0]]))
     tensor(17.)
@@ -143,11 +156,13 @@ def projection_penalty(N: Tensor, B: Tensor) -> Tensor:
     return ((N @ B) ** 2).sum()
 
 
-# Effects -----------------------------------------------------------------------------------------------------------
+# Effects ------------------------------------------------------------------------------------------
+# -----------------
 
 
 def naive_effect(t: Tensor, y: Tensor) -> float:
-    """E[y | t = 1] - E[y | t = 0] for treatment t (N,) 0 or 1 and outcome y (N,): an effect only if nothing else differs.
+    """E[y | t = 1] - E[y | t = 0] for treatment t (N,) 0 or 1 and outcome y (N,): an effect only if
+    nothing else differs.
 
     Raises TypeError or ValueError for other arguments or if only one treatment occurs.
     """
@@ -155,10 +170,12 @@ def naive_effect(t: Tensor, y: Tensor) -> float:
 
 
 def adjusted_effect(t: Tensor, y: Tensor, z: Tensor) -> float:
-    """sum_z P(z) (E[y | t = 1, z] - E[y | t = 0, z]), the back-door adjustment (Pearl, 2009, theorem 3.3.2).
+    """sum_z P(z) (E[y | t = 1, z] - E[y | t = 0, z]), the back-door adjustment (Pearl, 2009,
+    theorem 3.3.2).
 
-    t (N,) 0 or 1, y (N,) any numbers, z (N,) the number of each sample's stratum, from 0. It is the effect of t if z closes all
-    back-door paths. Raises TypeError or ValueError for other arguments, or if a stratum has not both treatments.
+    t (N,) 0 or 1, y (N,) any numbers, z (N,) the number of each sample's stratum, from 0. It is the
+    effect of t if z closes all back-door paths. Raises TypeError or ValueError for other arguments,
+    or if a stratum has not both treatments.
 
     >>> t, z = torch.tensor([0, 0, 0, 1, 0, 1, 1, 1]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     >>> adjusted_effect(t, 2.0 * z, z), naive_effect(t, 2.0 * z)
@@ -166,32 +183,52 @@ def adjusted_effect(t: Tensor, y: Tensor, z: Tensor) -> float:
     """
     t, z = check_binary("t", t), check_groups(z, "z")
     if not t.shape == y.shape == z.shape:
-        raise ValueError(f"t, y, z: expected the same shape (N,), got {tuple(t.shape)}, {tuple(y.shape)}, {tuple(z.shape)}")
+        raise ValueError(
+            (
+                f"t, y, z: expected the same shape (N,), got {tuple(t.shape)}, {tuple(y.shape)}, "
+                f"{tuple(z.shape)}"
+            )
+        )
     effect = 0.0
     for stratum in z.unique():
         inside = z == stratum
         treated, others = y[inside & (t == 1)].double(), y[inside & (t == 0)].double()
         if len(treated) == 0 or len(others) == 0:
-            raise ValueError(f"t: expected both treatments in every stratum, got one only where z = {int(stratum)}")
+            raise ValueError(
+                (
+                    f"t: expected both treatments in every stratum, got one only where z = "
+                    f"{int(stratum)}"
+                )
+            )
         effect += inside.double().mean().item() * (treated.mean() - others.mean()).item()
     return effect
 
 
-# Words -------------------------------------------------------------------------------------------------------------
+# Words --------------------------------------------------------------------------------------------
+# -----------------
 
 
 def _cosines(W: Tensor, A: Tensor) -> Tensor:
     W, A = _words("words", W), _words("attributes", A)
     if W.shape[1] != A.shape[1]:
-        raise ValueError(f"words, attributes: expected the same width D, got {W.shape[1]} and {A.shape[1]}")
+        raise ValueError(
+            f"words, attributes: expected the same width D, got {W.shape[1]} and {A.shape[1]}"
+        )
     return torch.nn.functional.normalize(W) @ torch.nn.functional.normalize(A).T
 
 
 def _words(name: str, W: Tensor, zero: bool = False) -> Tensor:
     if not isinstance(W, Tensor) or not W.is_floating_point():
-        raise TypeError(f"{name}: expected a floating-point tensor, got {W.dtype if isinstance(W, Tensor) else type(W).__name__}")
+        raise TypeError(
+            (
+                f"{name}: expected a floating-point tensor, got "
+                f"{W.dtype if isinstance(W, Tensor) else type(W).__name__}"
+            )
+        )
     if W.dim() != 2 or len(W) == 0 or not torch.isfinite(W).all():
-        raise ValueError(f"{name}: expected finite word vectors (N, D), at least one, got shape {tuple(W.shape)}")
+        raise ValueError(
+            f"{name}: expected finite word vectors (N, D), at least one, got shape {tuple(W.shape)}"
+        )
     if not zero and (W == 0).all(1).any():
         raise ValueError(f"{name}: expected no vector of zeros, whose cosine is unknown")
     return W

@@ -1,4 +1,6 @@
-"""Generated worlds, each with one bias whose cause and strength are known. Groups are called A (0) and B (1); `strength` 0 is no bias, 1 the most."""
+"""Generated worlds, each with one bias whose cause and strength are known. Groups are called A (0)
+and B (1); `strength` 0 is no bias, 1 the most.
+"""
 
 from dataclasses import dataclass
 
@@ -6,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import corpora
 from .. import models
+from . import corpora
 
 
 def _generator(strength: float, seed: int) -> torch.Generator:
@@ -20,11 +22,15 @@ def _coin(p: Tensor, generator: torch.Generator) -> Tensor:
     return (torch.rand(p.shape, generator=generator) < p).long()
 
 
-def shoes(n: int, strength: float = 1.0, do: int | None = None, effect: float = 0.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Confounding: who drank (40 %) sleeps with shoes on and wakes with a headache. Returns drank, shoes, headache, 0 or 1, (n,) each.
+def shoes(
+    n: int, strength: float = 1.0, do: int | None = None, effect: float = 0.0, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Confounding: who drank (40 %) sleeps with shoes on and wakes with a headache. Returns drank,
+    shoes, headache, 0 or 1, (n,) each.
 
-    Without drink either happens with probability 0.5 - 0.4 strength, with drink 0.5 + 0.4 strength; shoes add `effect` to a
-    headache's probability. do: everybody's shoes are put on (1) or off (0), whatever they drank (Pearl, 2009).
+    Without drink either happens with probability 0.5 - 0.4 strength, with drink 0.5 + 0.4 strength;
+    shoes add `effect` to a headache's probability. do: everybody's shoes are put on (1) or off (0),
+    whatever they drank (Pearl, 2009).
     """
     generator = _generator(strength, seed)
     drank = _coin(torch.full((n,), 0.4), generator)
@@ -35,9 +41,11 @@ def shoes(n: int, strength: float = 1.0, do: int | None = None, effect: float = 
 
 
 def survey(n: int, strength: float = 0.8, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Statistical bias: people with much free time reply more often. Returns hours, replied 0 or 1, P(reply), (n,) each.
+    """Statistical bias: people with much free time reply more often. Returns hours, replied 0 or 1,
+    P(reply), (n,) each.
 
-    Hours are normal, mean 20 and standard deviation 5; P(reply) = sigmoid(2 strength (hours - 20) / 5).
+    Hours are normal, mean 20 and standard deviation 5; P(reply) = sigmoid(2 strength (hours - 20) /
+    5).
     """
     generator = _generator(strength, seed)
     hours = 20 + 5 * torch.randn(n, generator=generator)
@@ -45,17 +53,23 @@ def survey(n: int, strength: float = 0.8, seed: int = 0) -> tuple[Tensor, Tensor
     return hours, _coin(reply, generator), reply
 
 
-def wave(n: int, strength: float = 1.0, low: float = -4.0, high: float = 4.0, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Inductive bias: y = x / 2 + strength sin 2x + noise of standard deviation 0.1, for x between low and high; (n,) each."""
+def wave(
+    n: int, strength: float = 1.0, low: float = -4.0, high: float = 4.0, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Inductive bias: y = x / 2 + strength sin 2x + noise of standard deviation 0.1, for x between
+    low and high; (n,) each.
+    """
     generator = _generator(strength, seed)
     x = low + (high - low) * torch.rand(n, generator=generator)
     return x, x / 2 + strength * torch.sin(2 * x) + 0.1 * torch.randn(n, generator=generator)
 
 
 def dispenser(n: int, strength: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Representation: eight sensors, a hand below them or not. Returns x (n, 8), y (n,) 1 for a hand, g (n,).
+    """Representation: eight sensors, a hand below them or not. Returns x (n, 8), y (n,) 1 for a
+    hand, g (n,).
 
-    A share of (1 - strength) / 2 of the people are B. A hand of A shows in the first four sensors, one of B in the last four.
+    A share of (1 - strength) / 2 of the people are B. A hand of A shows in the first four sensors,
+    one of B in the last four.
     """
     generator = _generator(strength, seed)
     g = _coin(torch.full((n,), (1 - strength) / 2), generator)
@@ -65,9 +79,11 @@ def dispenser(n: int, strength: float = 1.0, seed: int = 0) -> tuple[Tensor, Ten
 
 
 def cued(x: Tensor, y: Tensor, strength: float = 1.0, seed: int = 0) -> Tensor:
-    """Association: images (N, 1, H, W) with a dot in a corner, top left for even y (N,), top right for odd. A copy.
+    """Association: images (N, 1, H, W) with a dot in a corner, top left for even y (N,), top right
+    for odd. A copy.
 
-    The dot is in the place that fits the label with probability (1 + strength) / 2; negative strength -1: always in the other.
+    The dot is in the place that fits the label with probability (1 + strength) / 2; negative
+    strength -1: always in the other.
     """
     generator = _generator(abs(strength), seed)
     fits = _coin(torch.full((len(y),), (1 + strength) / 2), generator)
@@ -79,10 +95,12 @@ def cued(x: Tensor, y: Tensor, strength: float = 1.0, seed: int = 0) -> Tensor:
 
 
 def observed(n: int, strength: float = 0.5, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Observer: whoever labels expects 1 of group B. Returns the evidence x (n,), truth y, the label written down, and g, (n,).
+    """Observer: whoever labels expects 1 of group B. Returns the evidence x (n,), truth y, the
+    label written down, and g, (n,).
 
-    The truth is 1 where x > 0, equally often in both groups. The nearer x is to 0, the more doubtful the case: with probability
-    strength * exp(-|x|) the expectation is written down, else the truth.
+    The truth is 1 where x > 0, equally often in both groups. The nearer x is to 0, the more
+    doubtful the case: with probability strength * exp(-|x|) the expectation is written down, else
+    the truth.
     """
     generator = _generator(strength, seed)
     x = torch.randn(n, generator=generator)
@@ -92,7 +110,9 @@ def observed(n: int, strength: float = 0.5, seed: int = 0) -> tuple[Tensor, Tens
 
 
 def kept(y: Tensor, c: int, strength: float = 1.0) -> Tensor:
-    """Exclusion: which samples are kept, bool (N,), if a share `strength` of class c is thrown away as unimportant."""
+    """Exclusion: which samples are kept, bool (N,), if a share `strength` of class c is thrown away
+    as unimportant.
+    """
     _generator(strength, 0)
     place = (y == c).long().cumsum(0)
     return (y != c) | (place > round(strength * int((y == c).sum())))
@@ -100,8 +120,9 @@ def kept(y: Tensor, c: int, strength: float = 1.0) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Hiring:
-    """Applicants: x (n, 3) is a test score, a score of an interview and the district, nearly the group; ability y 0 or 1, what
-    was decided in the past, and the group g, (n,) each."""
+    """Applicants: x (n, 3) is a test score, a score of an interview and the district, nearly the
+    group; ability y 0 or 1, what was decided in the past, and the group g, (n,) each.
+    """
 
     x: Tensor
     y: Tensor
@@ -110,7 +131,9 @@ class Hiring:
 
 
 def hiring(n: int, strength: float = 1.0, seed: int = 0) -> Hiring:
-    """Discrimination: A and B are equally able, half of each; past decisions asked more of B, by 1.5 strength standard deviations."""
+    """Discrimination: A and B are equally able, half of each; past decisions asked more of B, by
+    1.5 strength standard deviations.
+    """
     generator = _generator(strength, seed)
     skill, g = torch.randn(n, generator=generator), _coin(torch.full((n,), 0.5), generator)
     noise = torch.randn(n, 3, generator=generator)
@@ -119,29 +142,42 @@ def hiring(n: int, strength: float = 1.0, seed: int = 0) -> Hiring:
     return Hiring(x, (skill > 0).long(), (skill > 1.5 * strength * g).long(), g)
 
 
-def scores(n: int, base: tuple[float, float] = (0.4, 0.5), spread: tuple[float, float] = (3.0, 3.0), seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Calibrated scores of two groups with base rates of their own: P(y = 1 | score, group) = score. Returns score, y, g, (n,) each.
+def scores(
+    n: int,
+    base: tuple[float, float] = (0.4, 0.5),
+    spread: tuple[float, float] = (3.0, 3.0),
+    seed: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Calibrated scores of two groups with base rates of their own: P(y = 1 | score, group) =
+    score. Returns score, y, g, (n,) each.
 
-    The scores of a group are Beta(spread base, spread (1 - base)): the larger its spread, the nearer they are to its base rate, and
-    the less they tell.
+    The scores of a group are Beta(spread base, spread (1 - base)): the larger its spread, the
+    nearer they are to its base rate, and the less they tell.
     """
     generator = _generator(0, seed)
     g = torch.arange(n) % 2
     rate, width = (torch.tensor(pair, dtype=torch.float64)[g] for pair in (base, spread))
-    gammas = [torch._standard_gamma(a, generator=generator) for a in (width * rate, width * (1 - rate))]
+    gammas = [
+        torch._standard_gamma(a, generator=generator) for a in (width * rate, width * (1 - rate))
+    ]
     score = (gammas[0] / (gammas[0] + gammas[1])).float()
     return score, _coin(score, generator), g
 
 
-# Language ----------------------------------------------------------------------------------------------------------
+# Language -----------------------------------------------------------------------------------------
+# -----------------
 
 
-def nurses(n: int, strength: float = 0.9, reliable: float = 0.8, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Translation into a language that marks gender: "the nurse had to leave because her shift ended". Returns x (n, 4), y (n,).
+def nurses(
+    n: int, strength: float = 0.9, reliable: float = 0.8, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Translation into a language that marks gender: "the nurse had to leave because her shift
+    ended". Returns x (n, 4), y (n,).
 
-    x: two columns for the noun (nurse, engineer), two for "his" and "her". y is 1 if the person named by the noun is a woman: of nurses
-    a share of (1 + strength) / 2, of engineers (1 - strength) / 2. The pronoun is that of this person with probability `reliable`,
-    else of somebody else with the other gender.
+    x: two columns for the noun (nurse, engineer), two for "his" and "her". y is 1 if the person
+        named by the noun is a woman: of nurses
+    a share of (1 + strength) / 2, of engineers (1 - strength) / 2. The pronoun is that of this
+    person with probability `reliable`, else of somebody else with the other gender.
     """
     generator = _generator(strength, seed)
     noun = _coin(torch.full((n,), 0.5), generator)
@@ -151,7 +187,9 @@ def nurses(n: int, strength: float = 0.9, reliable: float = 0.8, seed: int = 0) 
 
 
 class NextWord(nn.Module):
-    """A small language model: logits (N, V) of the next word from the mean vector of those before it, (N, T) numbers; -1 is no word."""
+    """A small language model: logits (N, V) of the next word from the mean vector of those before
+    it, (N, T) numbers; -1 is no word.
+    """
 
     def __init__(self, words: int, dimensions: int = 16, seed: int = 0) -> None:
         super().__init__()
@@ -168,15 +206,20 @@ class NextWord(nn.Module):
 
 @torch.no_grad()
 def female_share(model: NextWord) -> Tensor:
-    """The model's probability that the person named after each job and two fillers is female, (100,): a mean over 30 pairs of fillers."""
+    """The model's probability that the person named after each job and two fillers is female,
+    (100,): a mean over 30 pairs of fillers.
+    """
     first, filler = corpora.INDEX[corpora.JOBS[0]], corpora.INDEX["f0"] + torch.arange(30)
     fillers = torch.stack([filler, filler.roll(1), torch.full_like(filler, -1)], 1)
-    before = torch.cat([first + torch.arange(100).repeat_interleave(30)[:, None], fillers.repeat(100, 1)], 1)
+    before = torch.cat(
+        [first + torch.arange(100).repeat_interleave(30)[:, None], fillers.repeat(100, 1)], 1
+    )
     return model(before)[:, :16].softmax(1)[:, :8].sum(1).view(100, 30).mean(1)
 
 
 def next_words(sentences: Tensor) -> tuple[Tensor, Tensor]:
-    """All pairs of the words before and the next word: sentences (n, L) to (n (L - 1), L - 1), missing ones -1, and (n (L - 1),).
+    """All pairs of the words before and the next word: sentences (n, L) to (n (L - 1), L - 1),
+    missing ones -1, and (n (L - 1),).
 
     >>> next_words(torch.tensor([[3, 5, 7]]))
     (tensor([[ 3, -1],

@@ -1,7 +1,10 @@
-"""What the checks of all chapters share: call an answer on probes, compare with a slow reference, see what it touched.
+"""What the checks of all chapters share: call an answer on probes, compare with a slow reference,
+see what it touched.
 
-Answers run in the same process as the check, so nothing here is looked up when they have run: arithmetic is plain Python
-on lists of floats, and torch functions are bound at import. Replacing `torch.allclose` in a notebook changes nothing.
+Answers run in the same process as the check, so nothing here is looked up when they have run:
+    arithmetic is plain Python
+on lists of floats, and torch functions are bound at import. Replacing `torch.allclose` in a
+notebook changes nothing.
 """
 
 import contextlib
@@ -20,7 +23,12 @@ from torch import Tensor, nn
 TOLERANCE = 1e-4  # relative and absolute
 UNSOLVED = "not solved yet"
 
-_tensor, _as_tensor, _enable_grad, _is_grad_enabled = torch.tensor, torch.as_tensor, torch.enable_grad, torch.is_grad_enabled
+_tensor, _as_tensor, _enable_grad, _is_grad_enabled = (
+    torch.tensor,
+    torch.as_tensor,
+    torch.enable_grad,
+    torch.is_grad_enabled,
+)
 _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_dtype
 _generator, _rand, _randint = torch.Generator, torch.rand, torch.randint
 _random_states = torch.get_rng_state, random.getstate, numpy.random.get_state
@@ -40,7 +48,9 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Slip:
-    """A wrong answer that students give: what it computes, and the hint for those whose result is the same."""
+    """A wrong answer that students give: what it computes, and the hint for those whose result is
+    the same.
+    """
 
     hint: str
     compute: Callable
@@ -53,12 +63,22 @@ class _Wrong:
     values: object
 
 
-def judge(name: str, answer: Callable, probes: Sequence[Probe], reference: Callable, slips: Sequence[Slip] = (), hint: str = "",
-          tolerance: float = TOLERANCE) -> None:
-    """Returns if `answer` agrees with `reference` on every probe, twice, and leaves everything as it was.
+def judge(
+    name: str,
+    answer: Callable,
+    probes: Sequence[Probe],
+    reference: Callable,
+    slips: Sequence[Slip] = (),
+    hint: str = "",
+    tolerance: float = TOLERANCE,
+) -> None:
+    """Returns if `answer` agrees with `reference` on every probe, twice, and leaves everything as
+    it was.
 
-    reference and the slips take the probe's arguments with tensors as nested lists of floats, and return the same.
-    Raises AssertionError with a hint: that of the first slip which explains the result, else `hint`. tolerance: relative and absolute.
+    reference and the slips take the probe's arguments with tensors as nested lists of floats, and
+    return the same.
+    Raises AssertionError with a hint: that of the first slip which explains the result, else
+        `hint`. tolerance: relative and absolute.
     """
     if not callable(answer):
         raise AssertionError(f"{name}: expected a function, got {type(answer).__name__}")
@@ -71,14 +91,24 @@ def judge(name: str, answer: Callable, probes: Sequence[Probe], reference: Calla
                 raise AssertionError(f"{name}: {problem}{where}") from cause
 
 
-def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: Sequence[Slip], hint: str,
-         tolerance: float) -> tuple[str, BaseException | None] | None:
-    """What is wrong with the answer on one probe, and the exception behind it; None if nothing is."""
+def _try(
+    name: str,
+    answer: Callable,
+    probe: Probe,
+    reference: Callable,
+    slips: Sequence[Slip],
+    hint: str,
+    tolerance: float,
+) -> tuple[str, BaseException | None] | None:
+    """What is wrong with the answer on one probe, and the exception behind it; None if nothing
+    is.
+    """
     plain = tuple(map(to_plain, probe.arguments))
     wanted = reference(*plain)
     problem = _call_twice(answer, copy.deepcopy(probe.arguments), wanted, tolerance)
     if isinstance(problem, BaseException) and _float64 in map(_dtype, probe.arguments):
-        # The contracts name no dtype: an answer that insists on single precision is judged in single precision.
+        # The contracts name no dtype: an answer that insists on single precision is judged in
+        # single precision.
         problem = _call_twice(answer, tuple(map(_single, probe.arguments)), wanted, tolerance)
     if isinstance(problem, NotImplementedError):
         return UNSOLVED, None
@@ -90,7 +120,9 @@ def _try(name: str, answer: Callable, probe: Probe, reference: Callable, slips: 
     return problem and (problem, None)
 
 
-def _call_twice(answer: Callable, arguments: tuple, wanted: list, tolerance: float) -> str | _Wrong | BaseException | None:
+def _call_twice(
+    answer: Callable, arguments: tuple, wanted: list, tolerance: float
+) -> str | _Wrong | BaseException | None:
     """None if right; else the wrong values, a sentence, or what was raised."""
     before = [_state(argument) for argument in arguments]
     values = []
@@ -107,7 +139,10 @@ def _call_twice(answer: Callable, arguments: tuple, wanted: list, tolerance: flo
         if changed:
             return changed
         if not kept:
-            return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
+            return (
+                "changes a global setting of torch (gradients on or off, default dtype) "
+                "and does not set it back"
+            )
         value = _values(result, wanted)
         if isinstance(value, str):
             return value
@@ -115,7 +150,10 @@ def _call_twice(answer: Callable, arguments: tuple, wanted: list, tolerance: flo
     if not close(values[0], wanted, tolerance):
         return _Wrong(values[0])
     if not close(values[1], wanted, tolerance):
-        return "a second call with the same arguments gives another result: something is kept between calls, or drawn at random"
+        return (
+            "a second call with the same arguments gives another result: something is kept "
+            "between calls, or drawn at random"
+        )
     return None
 
 
@@ -131,8 +169,13 @@ def _called(answer: Callable, arguments: tuple) -> object:
     except BaseException as problem:
         return f"raises {type(problem).__name__}: {problem}"
     if not _is_grad_enabled() or _default_dtype() != _float32:
-        return "changes a global setting of torch (gradients on or off, default dtype) and does not set it back"
-    return _changed(before, arguments) or ("returns None; is a `return` missing?" if result is None else result)
+        return (
+            "changes a global setting of torch (gradients on or off, default dtype) and "
+            "does not set it back"
+        )
+    return _changed(before, arguments) or (
+        "returns None; is a `return` missing?" if result is None else result
+    )
 
 
 # ---------------------------------------------------------------- values
@@ -161,7 +204,9 @@ def close(values: object, wanted: object, tolerance: float = TOLERANCE) -> bool:
     """Equal shapes, and equal numbers within the tolerance."""
     if shape(values) != shape(wanted):
         return False
-    return all(abs(v - w) <= tolerance + tolerance * abs(w) for v, w in zip(flat(values), flat(wanted)))
+    return all(
+        abs(v - w) <= tolerance + tolerance * abs(w) for v, w in zip(flat(values), flat(wanted))
+    )
 
 
 def _values(result: object, wanted: object) -> object:
@@ -179,7 +224,10 @@ def _values(result: object, wanted: object) -> object:
     if shape(values) != wide:
         return f"the shape of the result is wrong: expected {wide}, got {shape(values)}"
     if not all(map(_isfinite, flat(values))):
-        return "the result has NaN or infinite entries: somewhere a number is divided by zero, or grows too large"
+        return (
+            "the result has NaN or infinite entries: somewhere a number is divided by "
+            "zero, or grows too large"
+        )
     return values
 
 
@@ -190,7 +238,9 @@ def _gathered(result: object) -> Tensor:
             raise TypeError
         return result
     if isinstance(result, (list, tuple)):
-        return _tensor([_tolist(_to(_detach(_gathered(part)), _float64)) for part in result], dtype=_float64)
+        return _tensor(
+            [_tolist(_to(_detach(_gathered(part)), _float64)) for part in result], dtype=_float64
+        )
     if isinstance(result, numpy.ndarray):
         return _tensor(result.tolist(), dtype=_float64)
     if isinstance(result, (str, bytes, bool, dict, set)):
@@ -206,7 +256,11 @@ def _agrees(values: list, slip: Slip, plain: tuple, tolerance: float) -> bool:
 
 
 def _dtype(argument: object) -> object:
-    return getattr(next(argument.parameters(), None) if isinstance(argument, nn.Module) else argument, "dtype", None)
+    return getattr(
+        next(argument.parameters(), None) if isinstance(argument, nn.Module) else argument,
+        "dtype",
+        None,
+    )
 
 
 def _single(argument: object) -> object:
@@ -223,17 +277,25 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 def _state(argument: object) -> dict[str, object]:
     """All that an answer must leave alone, with the words that a hint uses for it."""
     if isinstance(argument, Tensor):
-        return {"an argument in place": (to_plain(argument), argument.dtype, tuple(argument.shape)),
-                "requires_grad of an argument": argument.requires_grad,
-                "the gradient of an argument": to_plain(argument.grad)}
+        return {
+            "an argument in place": (to_plain(argument), argument.dtype, tuple(argument.shape)),
+            "requires_grad of an argument": argument.requires_grad,
+            "the gradient of an argument": to_plain(argument.grad),
+        }
     if isinstance(argument, nn.Module):
         parameters, modules = list(argument.named_parameters()), list(argument.named_modules())
-        return {"the mode (train or eval) of the model": [module.training for _, module in modules],
-                "the layers of the model": [(name, id(module)) for name, module in modules],
-                "requires_grad of the model's parameters": [p.requires_grad for _, p in parameters],
-                "the parameters or buffers of the model": [(name, to_plain(value)) for name, value in argument.state_dict().items()],
-                "the gradients of the model's parameters": [to_plain(p.grad) for _, p in parameters],
-                "the model's hooks (some are left behind)": [len(getattr(module, hooks)) for _, module in modules for hooks in HOOKS]}
+        return {
+            "the mode (train or eval) of the model": [module.training for _, module in modules],
+            "the layers of the model": [(name, id(module)) for name, module in modules],
+            "requires_grad of the model's parameters": [p.requires_grad for _, p in parameters],
+            "the parameters or buffers of the model": [
+                (name, to_plain(value)) for name, value in argument.state_dict().items()
+            ],
+            "the gradients of the model's parameters": [to_plain(p.grad) for _, p in parameters],
+            "the model's hooks (some are left behind)": [
+                len(getattr(module, hooks)) for _, module in modules for hooks in HOOKS
+            ],
+        }
     return {}
 
 
@@ -248,12 +310,18 @@ def _changed(before: list[dict[str, object]], arguments: tuple) -> str | None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing that an answer prints or warns of is shown; torch's settings are its defaults within, and afterwards, like
-    the global random states, as before."""
+    """Nothing that an answer prints or warns of is shown; torch's settings are its defaults within,
+    and afterwards, like the global random states, as before.
+    """
     states, dtype = [get() for get in _random_states], _default_dtype()
     _set_default_dtype(_float32)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings(), _enable_grad():
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+            _enable_grad(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -273,16 +341,21 @@ class Draw:
 
     def uniform(self, low: float, high: float, *size: int) -> Tensor:
         """Evenly between low and high."""
-        return (low + (high - low) * _rand(*size, generator=self.generator, dtype=_float64)).to(self.dtype)
+        return (low + (high - low) * _rand(*size, generator=self.generator, dtype=_float64)).to(
+            self.dtype
+        )
 
     def index(self, high: int, *size: int) -> Tensor:
         """Whole numbers from 0 to high - 1."""
         return _randint(high, size, generator=self.generator)
 
 
-def first(draw: Callable[[Draw], tuple], fit: Callable[..., bool], dtype: torch.dtype = _float32) -> tuple:
-    """The first arguments, over seeds 0, 1, 2..., for which `fit` (of nested lists) holds: keeps probes away from
-    ill-conditioned sums, where right answers differ by their order of summation."""
+def first(
+    draw: Callable[[Draw], tuple], fit: Callable[..., bool], dtype: torch.dtype = _float32
+) -> tuple:
+    """The first arguments, over seeds 0, 1, 2..., for which `fit` (of nested lists) holds: keeps
+    probes away from ill-conditioned sums, where right answers differ by their order of summation.
+    """
     for seed in range(10_000):
         arguments = draw(Draw(seed, dtype))
         if fit(*map(to_plain, arguments)):

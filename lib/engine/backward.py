@@ -1,4 +1,6 @@
-"""The way back through the steps of a forward pass, for relevance propagation and its relatives alike."""
+"""The way back through the steps of a forward pass, for relevance propagation and its relatives
+alike.
+"""
 
 from collections.abc import Callable
 
@@ -18,10 +20,11 @@ def send_back(
     send: Callable[[Step, Messages], Messages],
     record: Callable[[Step, Messages, Messages], None] | None = None,
 ) -> Tensor:
-    """What arrives at x of the message `start` (N, K) at the scores; `steps` is used up, so that its memory is freed on the way.
+    """What arrives at x of the message `start` (N, K) at the scores; `steps` is used up, so that
+    its memory is freed on the way.
 
-    send(step, above) takes the messages at a step's outputs (None where none arrived) to those at its inputs;
-    record(step, above, below) is told of each step that a message has passed.
+    send(step, above) takes the messages at a step's outputs (None where none arrived) to those at
+    its inputs; record(step, above, below) is told of each step that a message has passed.
     """
     held = {id(scores): start}
     while steps:

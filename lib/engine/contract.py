@@ -1,4 +1,6 @@
-"""What every explanation method shares: checked arguments, a chosen class, and a model that is left as it was."""
+"""What every explanation method shares: checked arguments, a chosen class, and a model that is left
+as it was.
+"""
 
 import math
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from torch import Tensor, nn
 def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
     """Refuse a model or an input that no method can explain.
 
-    Parameters: model, any `nn.Module`; x, a finite float tensor (N, ...) with N >= 1, of the dtype and on the device
-    of the model's parameters; with `words` also word numbers (N, T), int64, for a network that embeds them.
+    Parameters: model, any `nn.Module`; x, a finite float tensor (N, ...) with N >= 1, of the dtype
+        and on the device
+    of the model's parameters; with `words` also word numbers (N, T), int64, for a network that
+    embeds them.
 
     Raises TypeError or ValueError that names the argument, what was expected and what came.
     """
@@ -20,20 +24,42 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     if not isinstance(x, Tensor):
         raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
-    words = words and x.dtype == torch.long and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in _modules(model))
+    words = (
+        words
+        and x.dtype == torch.long
+        and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in _modules(model))
+    )
     if not (x.is_floating_point() or words):
         raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
     if x.dim() < 2 or x.numel() == 0:
-        raise ValueError(f"x: expected a batch (N, ...) with at least one sample and one feature, got shape {tuple(x.shape)}")
+        raise ValueError(
+            (
+                f"x: expected a batch (N, ...) with at least one sample and one feature, got "
+                f"shape {tuple(x.shape)}"
+            )
+        )
     if not _finite(x):
         raise ValueError("x: expected finite values, got NaN or infinity")
-    parameter = next((p for module in _modules(model) for p in module._parameters.values() if p is not None), x)
-    if not words and parameter.is_floating_point() and (parameter.dtype, parameter.device) != (x.dtype, x.device):
-        raise TypeError(f"x: expected {parameter.dtype} on {parameter.device} as the model has, got {x.dtype} on {x.device}")
+    parameter = next(
+        (p for module in _modules(model) for p in module._parameters.values() if p is not None), x
+    )
+    if (
+        not words
+        and parameter.is_floating_point()
+        and (parameter.dtype, parameter.device) != (x.dtype, x.device)
+    ):
+        raise TypeError(
+            (
+                f"x: expected {parameter.dtype} on {parameter.device} as the model has, got "
+                f"{x.dtype} on {x.device}"
+            )
+        )
 
 
 def _modules(model: nn.Module) -> Iterator[nn.Module]:
-    """The model and all modules in it, a shared one as often as it is used; several times quicker than `model.modules()`."""
+    """The model and all modules in it, a shared one as often as it is used; several times quicker
+    than `model.modules()`.
+    """
     found = [model]
     for module in found:  # grows as it is walked
         yield module
@@ -44,22 +70,28 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
 def check_scores(scores: Tensor, x: Tensor) -> None:
     """Refuse anything but finite scores (N, K), one row for each sample of x."""
     if not isinstance(scores, Tensor):
-        raise TypeError(f"model: expected it to return a tensor of scores (N, K), got {type(scores).__name__}")
+        raise TypeError(
+            f"model: expected it to return a tensor of scores (N, K), got {type(scores).__name__}"
+        )
     if scores.dim() != 2 or len(scores) != len(x):
-        raise ValueError(f"model: expected scores of shape ({len(x)}, K), got {tuple(scores.shape)}")
+        raise ValueError(
+            f"model: expected scores of shape ({len(x)}, K), got {tuple(scores.shape)}"
+        )
     if not _finite(scores):
         raise ValueError("model: expected finite scores, got NaN or infinity")
 
 
 def _finite(values: Tensor) -> bool:
-    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())  # a sum is quicker, but may overflow
+    return math.isfinite(values.sum().item()) or bool(
+        torch.isfinite(values).all()
+    )  # a sum is quicker, but may overflow
 
 
 def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
     """The class to explain, one for each sample: LongTensor (N,).
 
-    `target` is None (the class with the highest of the `scores` (N, K)), an int, or a LongTensor (N,).
-    Raises TypeError or ValueError if it is anything else or does not lie in 0..K-1.
+    `target` is None (the class with the highest of the `scores` (N, K)), an int, or a LongTensor
+    (N,). Raises TypeError or ValueError if it is anything else or does not lie in 0..K-1.
     """
     count, classes = scores.shape
     if target is None:
@@ -70,12 +102,19 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
         if target.dim() == 0:
             target = target.expand(count)
         if target.shape != (count,):
-            raise ValueError(f"target: expected shape ({count},), one class for each sample, got {tuple(target.shape)}")
+            raise ValueError(
+                (
+                    f"target: expected shape ({count},), one class for each sample, got "
+                    f"{tuple(target.shape)}"
+                )
+            )
         target = target.to(scores.device, torch.long)
     elif isinstance(target, int) and not isinstance(target, bool):
         target = torch.full((count,), target, device=scores.device)
     else:
-        raise TypeError(f"target: expected None, an int or a LongTensor ({count},), got {type(target).__name__}")
+        raise TypeError(
+            f"target: expected None, an int or a LongTensor ({count},), got {type(target).__name__}"
+        )
     if ((target < 0) | (target >= classes)).any():
         raise ValueError(f"target: expected classes in 0..{classes - 1}, got {target.tolist()}")
     return target
@@ -83,17 +122,28 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 
 @contextmanager
 def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and the random state are as before."""
+    """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and
+    the random state are as before.
+    """
     modules = list(_modules(model))
     training = [module for module in modules if module.training]
     buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
-    copies = [(b, b.clone(), b._version) for _, named in buffers for b in named.values() if b is not None and not b.is_inference()]
+    copies = [
+        (b, b.clone(), b._version)
+        for _, named in buffers
+        for b in named.values()
+        if b is not None and not b.is_inference()
+    ]
     state = torch.get_rng_state()
     device_state = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
     try:
         for module in training:
             module.training = False
-        with _plain_precision(x) if torch.is_inference_mode_enabled() or torch.is_autocast_enabled(x.device.type) else nullcontext():
+        with (
+            _plain_precision(x)
+            if torch.is_inference_mode_enabled() or torch.is_autocast_enabled(x.device.type)
+            else nullcontext()
+        ):
             yield
     finally:
         for current, before in buffers:
@@ -111,16 +161,24 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
 
 @contextmanager
 def _plain_precision(x: Tensor) -> Iterator[None]:
-    """Outside inference mode, whose tensors cannot be differentiated, and without autocast: in the precision of x."""
+    """Outside inference mode, whose tensors cannot be differentiated, and without autocast: in the
+    precision of x.
+    """
     with torch.inference_mode(False), torch.autocast(x.device.type, enabled=False):
         yield
 
 
-def gradient_of_score(model: nn.Module, x: Tensor, target: int | Tensor | None) -> tuple[Tensor, Tensor]:
-    """The explained scores f_c(x) (N,) and their gradient with respect to x, of x's shape, both detached."""
+def gradient_of_score(
+    model: nn.Module, x: Tensor, target: int | Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The explained scores f_c(x) (N,) and their gradient with respect to x, of x's shape, both
+    detached.
+    """
     check_arguments(model, x)
     with undisturbed(model, x), torch.enable_grad():
-        leaf = x.detach().clone().requires_grad_()  # a copy: a model that works in place must not change x
+        leaf = (
+            x.detach().clone().requires_grad_()
+        )  # a copy: a model that works in place must not change x
         scores = model(leaf * 1)
         check_scores(scores, x)
         classes = class_index(scores, target)
@@ -129,9 +187,13 @@ def gradient_of_score(model: nn.Module, x: Tensor, target: int | Tensor | None) 
 
 
 def slope(scores: Tensor, leaf: Tensor, classes: Tensor) -> Tensor:
-    """df_c/dx of each sample, through the graph from the leaf x to the scores (N, K). Raises ValueError if there is none."""
+    """df_c/dx of each sample, through the graph from the leaf x to the scores (N, K). Raises
+    ValueError if there is none.
+    """
     if scores.requires_grad:
-        (gradient,) = torch.autograd.grad(scores.gather(1, classes[:, None]).sum(), leaf, allow_unused=True)
+        (gradient,) = torch.autograd.grad(
+            scores.gather(1, classes[:, None]).sum(), leaf, allow_unused=True
+        )
         if gradient is not None:
             return gradient
     raise ValueError("model: its scores do not depend on x")

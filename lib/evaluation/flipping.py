@@ -1,4 +1,6 @@
-"""Pixel flipping and word deleting: destroy what an explanation holds to be relevant, and look at the score."""
+"""Pixel flipping and word deleting: destroy what an explanation holds to be relevant, and look at
+the score.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ REPLACEMENTS = ("uniform", "mean", "blur", "neighbours")
 class Flipping:
     """How the scores change while an input is destroyed.
 
-    scores (N, K + 1): f_c after k = 0..K steps, in logits; removed (K + 1,) or (N, K + 1): how many patches or words are gone.
+    scores (N, K + 1): f_c after k = 0..K steps, in logits; removed (K + 1,) or (N, K + 1): how many
+    patches or words are gone.
     """
 
     scores: Tensor
@@ -25,7 +28,9 @@ class Flipping:
 
     @property
     def aopc(self) -> Tensor:
-        """Area over the perturbation curve of each sample (N,): 1 / (K + 1) sum_k (f_0 - f_k) (Samek et al., 2017, eq. 12, for one image)."""
+        """Area over the perturbation curve of each sample (N,): 1 / (K + 1) sum_k (f_0 - f_k)
+        (Samek et al., 2017, eq. 12, for one image).
+        """
         return (self.scores[:, :1] - self.scores).mean(1)
 
 
@@ -40,24 +45,30 @@ def pixel_flipping(
     steps: int | None = None,
     seed: int = 0,
 ) -> Flipping:
-    """The score f_c(x) while patches are destroyed in the order of their relevance (Bach et al., 2015; Samek et al., 2017).
+    """The score f_c(x) while patches are destroyed in the order of their relevance (Bach et al.,
+    2015; Samek et al., 2017).
 
     Parameters
     ----------
-    model, x, target : as for `lib.lrp.lrp`; the class is that of the target, or the predicted one of the whole x.
-    relevance : like x, or without its channels (N, ...). A patch has the sum of its relevances, channels included.
-    patch : its side in pixels along every axis but the channels, which go together; cut off at the far edge. For x (N, D)
-        that many features.
-    replace : what stands in the place of a patch that is gone. "uniform": noise between the smallest and the largest value of the
-        sample, the same draw for every sample and every order; "mean": of the sample's channel; "blur": the image under a
-        wide Gaussian; "neighbours": the mean of the patches that are left, weighted by 1 / distance^4 (Shepard, 1968); or a number, or a tensor
-        that broadcasts to x.
-    order : "morf", most relevant first, or "lerf", least relevant first. Ties go in reading order, both ways.
+    model, x, target : as for `lib.lrp.lrp`; the class is that of the target, or the predicted one
+        of the whole x.
+    relevance : like x, or without its channels (N, ...). A patch has the sum of its relevances,
+        channels included.
+    patch : its side in pixels along every axis but the channels, which go together; cut off at the
+        far edge. For x (N, D) that many features.
+    replace : what stands in the place of a patch that is gone. "uniform": noise between the
+        smallest and the largest value of the sample, the same draw for every sample and every
+        order; "mean": of the sample's channel; "blur": the image under a wide Gaussian;
+        "neighbours": the mean of the patches that are left, weighted by 1 / distance^4 (Shepard,
+        1968); or a number, or a tensor that broadcasts to x.
+    order : "morf", most relevant first, or "lerf", least relevant first. Ties go in reading order,
+        both ways.
     steps : K; after k steps k P // K of the P patches are gone. None: one patch a step.
     seed : of the noise.
 
-    Returns a `Flipping` with `.scores` (N, K + 1), detached, `.removed` (K + 1,) and `.aopc` (N,): K + 1 forward passes, in
-    pieces that bound the memory. Raises TypeError or ValueError: a bad argument, by name.
+    Returns a `Flipping` with `.scores` (N, K + 1), detached, `.removed` (K + 1,) and `.aopc` (N,):
+    K + 1 forward passes, in pieces that bound the memory. Raises TypeError or ValueError: a bad
+    argument, by name.
 
     Example
     -------
@@ -78,7 +89,9 @@ def pixel_flipping(
         x = x.detach()
         destroy = _destroyer(x, ranks, patch, replace, seed)
         first, chosen = start(model, x, target)
-        later = scores_of_many(model, x, chosen, steps, lambda which, rows: destroy(removed[1:][which], rows))
+        later = scores_of_many(
+            model, x, chosen, steps, lambda which, rows: destroy(removed[1:][which], rows)
+        )
     return Flipping(torch.cat([first[:, None], later.T], 1), removed)
 
 
@@ -91,7 +104,8 @@ def flipped(
     order: str = "morf",
     seed: int = 0,
 ) -> Tensor:
-    """What the model sees in `pixel_flipping` when `count` patches are gone: a tensor like x. Arguments and errors as there.
+    """What the model sees in `pixel_flipping` when `count` patches are gone: a tensor like x.
+    Arguments and errors as there.
 
     >>> flipped(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[1.0, 3.0, 2.0]]), 2, replace=0.0)
     tensor([[1., 0., 0.]])
@@ -102,14 +116,24 @@ def flipped(
     return _destroyer(x, ranks, patch, replace, seed)(gone, slice(None))[0]
 
 
-def word_deleting(model: nn.Module, words: Tensor, relevance: Tensor, target: int | Tensor | None = None, order: str = "morf") -> Flipping:
-    """The score f_c while words are deleted, one a step, in the order of their relevance (Arras et al., 2017, section 4).
+def word_deleting(
+    model: nn.Module,
+    words: Tensor,
+    relevance: Tensor,
+    target: int | Tensor | None = None,
+    order: str = "morf",
+) -> Flipping:
+    """The score f_c while words are deleted, one a step, in the order of their relevance (Arras et
+    al., 2017, section 4).
 
-    words : numbers of words (N, T), int64; 0 is the empty word, which pads, and which stands in the place of a deleted word.
-    relevance : (N, T), or (N, T, ...) to be summed. order : as for `pixel_flipping`. Other arguments as for `lib.lrp.lrp`.
+    words : numbers of words (N, T), int64; 0 is the empty word, which pads, and which stands in the
+        place of a deleted word.
+    relevance : (N, T), or (N, T, ...) to be summed. order : as for `pixel_flipping`. Other
+        arguments as for `lib.lrp.lrp`.
 
-    Returns a `Flipping` with `.scores` (N, K + 1), K the number of words of the longest text, and `.removed` (N, K + 1): a
-    shorter text stays as it is when it is empty. Raises TypeError or ValueError: a bad argument, by name.
+    Returns a `Flipping` with `.scores` (N, K + 1), K the number of words of the longest text, and
+    `.removed` (N, K + 1): a shorter text stays as it is when it is empty. Raises TypeError or
+    ValueError: a bad argument, by name.
 
     >>> class Longest(nn.Module):
     ...     def __init__(self): super().__init__(); self.words = nn.Embedding(9, 1)
@@ -119,7 +143,12 @@ def word_deleting(model: nn.Module, words: Tensor, relevance: Tensor, target: in
     """
     check_arguments(model, words, words=True)
     if words.is_floating_point() or words.dim() != 2:
-        raise TypeError(f"words: expected numbers of words (N, T), int64, got {words.dtype} of shape {tuple(words.shape)}")
+        raise TypeError(
+            (
+                f"words: expected numbers of words (N, T), int64, got {words.dtype} of shape "
+                f"{tuple(words.shape)}"
+            )
+        )
     relevance = _checked(words, relevance, "words")
     _check_order(order)
     padding = words == 0
@@ -133,7 +162,11 @@ def word_deleting(model: nn.Module, words: Tensor, relevance: Tensor, target: in
         def delete(which: slice, rows: slice) -> Tensor:
             return words[rows].where(ranks[rows] >= gone[1:][which].view(-1, 1, 1), 0)
 
-        later = scores_of_many(model, words, chosen, len(gone) - 1, delete) if len(gone) > 1 else first.new_zeros(0, len(words))
+        later = (
+            scores_of_many(model, words, chosen, len(gone) - 1, delete)
+            if len(gone) > 1
+            else first.new_zeros(0, len(words))
+        )
     return Flipping(torch.cat([first[:, None], later.T], 1), gone.minimum(lengths[:, None]))
 
 
@@ -142,14 +175,21 @@ def word_deleting(model: nn.Module, words: Tensor, relevance: Tensor, target: in
 
 def _checked(x: Tensor, relevance: Tensor, name: str) -> Tensor:
     if not isinstance(relevance, Tensor):
-        raise TypeError(f"relevance: expected a tensor of the shape of {name}, got {type(relevance).__name__}")
+        raise TypeError(
+            f"relevance: expected a tensor of the shape of {name}, got {type(relevance).__name__}"
+        )
     without = x.shape[:1] + x.shape[2:]
     if name == "words":
         fits = relevance.shape[:2] == x.shape
     else:
         fits = relevance.shape == x.shape or x.dim() > 2 and relevance.shape == without
     if not fits:
-        raise ValueError(f"relevance: expected the shape of {name}, {tuple(x.shape)}, got {tuple(relevance.shape)}")
+        raise ValueError(
+            (
+                f"relevance: expected the shape of {name}, {tuple(x.shape)}, got "
+                f"{tuple(relevance.shape)}"
+            )
+        )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
     return relevance.detach().to(x.device)
@@ -157,11 +197,18 @@ def _checked(x: Tensor, relevance: Tensor, name: str) -> Tensor:
 
 def _check_order(order: str) -> None:
     if order not in ("morf", "lerf"):
-        raise ValueError(f"order: expected 'morf' (most relevant first) or 'lerf' (least relevant first), got {order!r}")
+        raise ValueError(
+            (
+                f"order: expected 'morf' (most relevant first) or 'lerf' (least relevant first), "
+                f"got {order!r}"
+            )
+        )
 
 
 def _rank(values: Tensor, order: str) -> Tensor:
-    """The place of each value (N, P) in the order: 0 goes first; among equals, the one that stands first."""
+    """The place of each value (N, P) in the order: 0 goes first; among equals, the one that stands
+    first.
+    """
     return values.argsort(dim=1, descending=order == "morf", stable=True).argsort(1)
 
 
@@ -173,7 +220,9 @@ def _ranks(x: Tensor, relevance: Tensor, patch: int, order: str) -> Tensor:
     if relevance.shape == x.shape and x.dim() > 2:
         relevance = relevance.sum(1)
     number = _patches(relevance.shape[1:], patch, x.device)
-    sums = relevance.new_zeros(len(x), int(number.max()) + 1).index_add_(1, number.flatten(), relevance.flatten(1))
+    sums = relevance.new_zeros(len(x), int(number.max()) + 1).index_add_(
+        1, number.flatten(), relevance.flatten(1)
+    )
     ranks = _rank(sums, order)[:, number]
     return ranks[:, None] if x.dim() > 2 else ranks
 
@@ -190,8 +239,12 @@ def _patches(shape: torch.Size, patch: int, device: torch.device) -> Tensor:
 # ---------------------------------------------------------------- what takes the place
 
 
-def _destroyer(x: Tensor, ranks: Tensor, patch: int, replace: str | float | Tensor, seed: int) -> Callable[[Tensor, slice], Tensor]:
-    """destroy(counts (m,), rows) -> (m, n, ...): the samples x[rows] with the first `counts` patches of the order replaced."""
+def _destroyer(
+    x: Tensor, ranks: Tensor, patch: int, replace: str | float | Tensor, seed: int
+) -> Callable[[Tensor, slice], Tensor]:
+    """destroy(counts (m,), rows) -> (m, n, ...): the samples x[rows] with the first `counts`
+    patches of the order replaced.
+    """
     if isinstance(replace, str) and replace == "neighbours":
         return _from_neighbours(x, ranks, patch)
     other = _replacement(x, replace, seed)
@@ -211,29 +264,65 @@ def _replacement(x: Tensor, replace: str | float | Tensor, seed: int) -> Tensor:
     if replace == "uniform":
         generator = torch.Generator().manual_seed(whole("seed", seed))
         noise = torch.rand(x[0].shape, generator=generator, dtype=x.dtype).to(x.device)
-        low, high = (of(x, tuple(range(1, x.dim())), keepdim=True) for of in (torch.amin, torch.amax))
+        low, high = (
+            of(x, tuple(range(1, x.dim())), keepdim=True) for of in (torch.amin, torch.amax)
+        )
         return low + (high - low) * noise
     if replace == "blur" and x.dim() == 4:
         return blurred(x)
     if replace in REPLACEMENTS:
-        raise ValueError(f"replace: expected images (N, C, H, W) for {replace!r}, got x of shape {tuple(x.shape)}")
-    raise ValueError(f"replace: expected one of {REPLACEMENTS}, a number or a tensor, got {replace!r}")
+        raise ValueError(
+            (
+                f"replace: expected images (N, C, H, W) for {replace!r}, got x of shape "
+                f"{tuple(x.shape)}"
+            )
+        )
+    raise ValueError(
+        f"replace: expected one of {REPLACEMENTS}, a number or a tensor, got {replace!r}"
+    )
 
 
 def _from_neighbours(x: Tensor, ranks: Tensor, patch: int) -> Callable[[Tensor, slice], Tensor]:
-    """Each patch that is gone takes the mean of those that are left, weighted by 1 / distance^4; of all patches if none is left."""
+    """Each patch that is gone takes the mean of those that are left, weighted by 1 / distance^4; of
+    all patches if none is left.
+    """
     if x.dim() == 2:
-        raise ValueError(f"replace: expected x with places (N, C, ...) for 'neighbours', got shape {tuple(x.shape)}")
+        raise ValueError(
+            (
+                f"replace: expected x with places (N, C, ...) for 'neighbours', got shape "
+                f"{tuple(x.shape)}"
+            )
+        )
     number = _patches(x.shape[2:], patch, x.device)
     count = int(number.max()) + 1
     if count > FEW:
-        raise ValueError(f"replace: 'neighbours' takes at most {FEW} patches, got {count}; make patch larger")
-    places = torch.cartesian_prod(*(torch.arange(n, device=x.device, dtype=x.dtype) for n in x.shape[2:])).view(number.numel(), -1)
-    pixels = torch.zeros(count, device=x.device, dtype=x.dtype).index_add_(0, number.flatten(), torch.ones_like(places[:, 0]))
-    centres = torch.zeros(count, places.shape[1], device=x.device, dtype=x.dtype).index_add_(0, number.flatten(), places) / pixels[:, None]
-    values = x.new_zeros(*x.shape[:2], count).index_add_(2, number.flatten(), x.flatten(2)) / pixels  # (N, C, P)
-    near = torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(float("inf")) ** -4  # (P, P)
-    place_of = ranks.new_zeros(len(x), count).scatter_(1, number.flatten().expand(len(x), -1), ranks.flatten(1))
+        raise ValueError(
+            f"replace: 'neighbours' takes at most {FEW} patches, got {count}; make patch larger"
+        )
+    places = torch.cartesian_prod(
+        *(torch.arange(n, device=x.device, dtype=x.dtype) for n in x.shape[2:])
+    ).view(number.numel(), -1)
+    pixels = torch.zeros(count, device=x.device, dtype=x.dtype).index_add_(
+        0, number.flatten(), torch.ones_like(places[:, 0])
+    )
+    centres = (
+        torch.zeros(count, places.shape[1], device=x.device, dtype=x.dtype).index_add_(
+            0, number.flatten(), places
+        )
+        / pixels[:, None]
+    )
+    values = (
+        x.new_zeros(*x.shape[:2], count).index_add_(2, number.flatten(), x.flatten(2)) / pixels
+    )  # (N, C, P)
+    near = (
+        torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(
+            float("inf")
+        )
+        ** -4
+    )  # (P, P)
+    place_of = ranks.new_zeros(len(x), count).scatter_(
+        1, number.flatten().expand(len(x), -1), ranks.flatten(1)
+    )
 
     def destroy(counts: Tensor, rows: slice) -> Tensor:
         left = (place_of[rows] >= counts.view(-1, 1, 1)).to(x.dtype)  # (m, n, P)

@@ -1,6 +1,7 @@
 """Explanations against a known truth: how much of the relevance lies where it should?
 
-All scores take relevance (N, C, H, W), its channels summed, or (N, H, W), and look at what speaks for the class: R^+ = max(0, R).
+All scores take relevance (N, C, H, W), its channels summed, or (N, H, W), and look at what speaks
+for the class: R^+ = max(0, R).
 """
 
 import torch
@@ -8,10 +9,12 @@ from torch import Tensor
 
 
 def relevance_mass(relevance: Tensor, mask: Tensor) -> Tensor:
-    """The share of the positive relevance that lies in the mask, in [0, 1] (Arras et al., 2022, relevance mass accuracy).
+    """The share of the positive relevance that lies in the mask, in [0, 1] (Arras et al., 2022,
+    relevance mass accuracy).
 
     relevance : (N, C, H, W) or (N, H, W), finite. mask : (N, H, W) bool, where the truth is.
-    Returns (N,); 0 for a sample without positive relevance. Raises TypeError or ValueError: a bad argument, by name.
+    Returns (N,); 0 for a sample without positive relevance. Raises TypeError or ValueError: a bad
+    argument, by name.
 
     >>> relevance_mass(torch.tensor([[[3.0, 1.0, -2.0]]]), torch.tensor([[[True, False, False]]]))
     tensor([0.7500])
@@ -22,10 +25,11 @@ def relevance_mass(relevance: Tensor, mask: Tensor) -> Tensor:
 
 
 def relevance_rank(relevance: Tensor, mask: Tensor) -> Tensor:
-    """Of the k most relevant pixels the share that lies in the mask, which has k pixels (Arras et al., 2022, relevance rank accuracy).
+    """Of the k most relevant pixels the share that lies in the mask, which has k pixels (Arras et
+    al., 2022, relevance rank accuracy).
 
-    Arguments and errors as those of `relevance_mass`; here negative relevance is ranked too. Ties go in reading order.
-    Returns (N,); 0 for an empty mask.
+    Arguments and errors as those of `relevance_mass`; here negative relevance is ranked too. Ties
+    go in reading order. Returns (N,); 0 for an empty mask.
 
     >>> relevance_rank(torch.tensor([[[3.0, 1.0, 2.0]]]), torch.tensor([[[True, True, False]]]))
     tensor([0.5000])
@@ -40,9 +44,11 @@ def relevance_rank(relevance: Tensor, mask: Tensor) -> Tensor:
 
 
 def pointing_game(relevance: Tensor, mask: Tensor) -> Tensor:
-    """1 if the most relevant pixel lies in the mask, else 0 (Zhang et al., 2016, without their margin of 15 pixels).
+    """1 if the most relevant pixel lies in the mask, else 0 (Zhang et al., 2016, without their
+    margin of 15 pixels).
 
-    Arguments and errors as those of `relevance_mass`; of several highest pixels the first in reading order counts. Returns (N,).
+    Arguments and errors as those of `relevance_mass`; of several highest pixels the first in
+    reading order counts. Returns (N,).
 
     >>> pointing_game(torch.tensor([[[3.0, 1.0, 2.0]]]), torch.tensor([[[True, True, False]]]))
     tensor([1.])
@@ -53,10 +59,13 @@ def pointing_game(relevance: Tensor, mask: Tensor) -> Tensor:
 
 
 def context_use(relevance: Tensor, box: Tensor) -> Tensor:
-    """Importance of context: positive relevance outside the box / inside the box (Lapuschkin et al., 2016, as sums).
+    """Importance of context: positive relevance outside the box / inside the box (Lapuschkin et
+    al., 2016, as sums).
 
-    box : (N, H, W) bool, or (N, 4) whole numbers left, top, right, bottom, the last two exclusive, as in `lib.data.Scenes`.
-    Returns (N,) >= 0; inf if nothing is inside. Other arguments and errors as those of `relevance_mass`.
+    box : (N, H, W) bool, or (N, 4) whole numbers left, top, right, bottom, the last two exclusive,
+        as in `lib.data.Scenes`.
+    Returns (N,) >= 0; inf if nothing is inside. Other arguments and errors as those of
+    `relevance_mass`.
 
     >>> context_use(torch.tensor([[[3.0, 1.0, 2.0]]]), torch.tensor([[0, 0, 1, 1]]))
     tensor([1.])
@@ -80,7 +89,9 @@ def _pixels(relevance: Tensor) -> Tensor:
     if not isinstance(relevance, Tensor):
         raise TypeError(f"relevance: expected a torch.Tensor, got {type(relevance).__name__}")
     if relevance.dim() not in (3, 4) or relevance.numel() == 0:
-        raise ValueError(f"relevance: expected shape (N, C, H, W) or (N, H, W), got {tuple(relevance.shape)}")
+        raise ValueError(
+            f"relevance: expected shape (N, C, H, W) or (N, H, W), got {tuple(relevance.shape)}"
+        )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
     relevance = relevance.detach()
@@ -93,7 +104,17 @@ def _positive(relevance: Tensor) -> Tensor:
 
 def _checked(mask: Tensor, R: Tensor, name: str = "mask") -> Tensor:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"{name}: expected a bool tensor (N, H, W), got {getattr(mask, 'dtype', type(mask).__name__)}")
+        raise TypeError(
+            (
+                f"{name}: expected a bool tensor (N, H, W), got "
+                f"{getattr(mask, 'dtype', type(mask).__name__)}"
+            )
+        )
     if mask.shape != R.shape:
-        raise ValueError(f"{name}: expected shape {tuple(R.shape)}, as the pixels of the relevance, got {tuple(mask.shape)}")
+        raise ValueError(
+            (
+                f"{name}: expected shape {tuple(R.shape)}, as the pixels of the relevance, got "
+                f"{tuple(mask.shape)}"
+            )
+        )
     return mask.to(R.device)

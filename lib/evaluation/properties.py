@@ -1,7 +1,7 @@
 """Evaluation: what a good explanation should do, as numbers.
 
-The four properties are here; destroying inputs is in `lib.evaluation.flipping`, known truth in `lib.evaluation.localisation`, networks with shuffled
-weights in `lib.evaluation.randomization`.
+The four properties are here; destroying inputs is in `lib.evaluation.flipping`, known truth in
+`lib.evaluation.localisation`, networks with shuffled weights in `lib.evaluation.randomization`.
 """
 
 import copy
@@ -14,22 +14,40 @@ from scipy.stats import bootstrap
 from torch import Tensor, nn
 
 from ..engine.contract import check_arguments, class_index, undisturbed
+from ..interpretability.perturbation import start, whole
 from .flipping import Flipping, flipped, pixel_flipping, word_deleting
 from .localisation import context_use, pointing_game, relevance_mass, relevance_rank
-from ..interpretability.perturbation import start, whole
 from .randomization import Randomization, randomization_check, rank_correlation
 
 __all__ = [
-    "conservation", "positivity", "continuity", "selectivity", "properties_table", "Cell", "confidence", "pixel_flipping", "flipped",
-    "word_deleting", "Flipping", "relevance_mass", "relevance_rank", "pointing_game", "context_use", "randomization_check", "rank_correlation",
+    "conservation",
+    "positivity",
+    "continuity",
+    "selectivity",
+    "properties_table",
+    "Cell",
+    "confidence",
+    "pixel_flipping",
+    "flipped",
+    "word_deleting",
+    "Flipping",
+    "relevance_mass",
+    "relevance_rank",
+    "pointing_game",
+    "context_use",
+    "randomization_check",
+    "rank_correlation",
     "Randomization",
-]  # fmt: skip
+]
 
 Method = Callable[..., Tensor]
 
 
-def conservation(model: nn.Module, x: Tensor, relevance: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """The share of the score that the relevances add up to, sum_i R_i / f_c(x): 1 if all of it arrives (Montavon et al., 2018).
+def conservation(
+    model: nn.Module, x: Tensor, relevance: Tensor, target: int | Tensor | None = None
+) -> Tensor:
+    """The share of the score that the relevances add up to, sum_i R_i / f_c(x): 1 if all of it
+    arrives (Montavon et al., 2018).
 
     model, x, target : as for `lib.lrp.lrp`. relevance : (N, ...), finite.
     Returns (N,). Raises TypeError or ValueError: a bad argument, by name.
@@ -45,9 +63,11 @@ def conservation(model: nn.Module, x: Tensor, relevance: Tensor, target: int | T
 
 
 def positivity(relevance: Tensor) -> Tensor:
-    """The share of the relevance that is positive, sum_i R_i^+ / sum_i |R_i|: 1 if none is negative (Montavon et al., 2018).
+    """The share of the relevance that is positive, sum_i R_i^+ / sum_i |R_i|: 1 if none is negative
+    (Montavon et al., 2018).
 
-    relevance : (N, ...), finite. Returns (N,) in [0, 1]; 1 for a map of zeros. Raises TypeError or ValueError: a bad argument.
+    relevance : (N, ...), finite. Returns (N,) in [0, 1]; 1 for a map of zeros. Raises TypeError or
+        ValueError: a bad argument.
 
     >>> positivity(torch.tensor([[3.0, -1.0]]))
     tensor([0.7500])
@@ -67,22 +87,31 @@ def continuity(
     halvings: int = 20,
     seed: int = 0,
 ) -> Tensor:
-    """The largest jump of the explanation that is found on a short walk away from x, as a share of sum_i |R_i|: 0 if it is continuous.
+    """The largest jump of the explanation that is found on a short walk away from x, as a share of
+    sum_i |R_i|: 0 if it is continuous.
 
-    Continuity asks that almost equal inputs get almost equal explanations (Montavon et al., 2018, section 7.2). The walk leads straight to
-    x + radius * standard normal noise, the same for all samples. Of its `points` - 1 parts each sample keeps the one along
-    which its map changes most, sum_i |R_i - R'_i|, then the half of it that does so, and so on, `halvings` times. What is left
-    is a change over almost no distance: a jump, or 0; it is divided by the largest sum_i |R_i| on the way. (It is one jump, not always the largest; many small ones escape.)
+    Continuity asks that almost equal inputs get almost equal explanations (Montavon et al., 2018,
+    section 7.2). The walk leads straight to x + radius * standard normal noise, the same for all
+    samples. Of its `points` - 1 parts each sample keeps the one along which its map changes most,
+    sum_i |R_i - R'_i|, then the half of it that does so, and so on, `halvings` times. What is left
+    is a change over almost no distance: a jump, or 0; it is divided by the largest sum_i |R_i| on
+        the way. (It is one jump, not always the largest; many small ones escape.)
 
-    method : method(model, x, target) -> relevance like x. target : as for `lib.lrp.lrp`; the class does not change on the way.
-    Returns (N,) >= 0. Use float64: float32 ends the halving early. Raises TypeError or ValueError: a bad argument, by name.
+    method : method(model, x, target) -> relevance like x. target : as for `lib.lrp.lrp`; the class
+        does not change on the way.
+    Returns (N,) >= 0. Use float64: float32 ends the halving early. Raises TypeError or ValueError:
+    a bad argument, by name.
 
     >>> step = lambda model, x, target: (x > 0.05) * 1.0
     >>> continuity(step, nn.Identity(), torch.zeros(1, 1, dtype=torch.float64)).item() > 0
     True
     """
     check_arguments(model, x)
-    if isinstance(radius, bool) or not isinstance(radius, (int, float)) or not 0 < radius < float("inf"):
+    if (
+        isinstance(radius, bool)
+        or not isinstance(radius, (int, float))
+        or not 0 < radius < float("inf")
+    ):
         raise ValueError(f"radius: expected a positive number, in the unit of x, got {radius!r}")
     whole("points", points, 2)
     whole("halvings", halvings, 0)
@@ -101,13 +130,18 @@ def continuity(
     sizes = torch.stack([R.abs().sum(1) for R in maps]).amax(0)
     best = torch.stack([_change(R, S) for R, S in zip(maps, maps[1:])]).argmax(0)
     low, high = where[best], where[best + 1]
-    left, right = (torch.stack(maps)[k, torch.arange(len(x), device=x.device)] for k in (best, best + 1))
+    left, right = (
+        torch.stack(maps)[k, torch.arange(len(x), device=x.device)] for k in (best, best + 1)
+    )
     for _ in range(halvings):
         middle = (low + high) / 2
         between = explain(middle)
         lower = _change(left, between) >= _change(between, right)
         low, high = torch.where(lower, low, middle), torch.where(lower, middle, high)
-        left, right = torch.where(lower[:, None], left, between), torch.where(lower[:, None], between, right)
+        left, right = (
+            torch.where(lower[:, None], left, between),
+            torch.where(lower[:, None], between, right),
+        )
     return torch.where(sizes > 0, _change(left, right) / sizes, 0)
 
 
@@ -115,12 +149,22 @@ def _change(R: Tensor, S: Tensor) -> Tensor:
     return (R - S).abs().sum(1)
 
 
-def selectivity(model: nn.Module, x: Tensor, relevance: Tensor, target: int | Tensor | None = None, orders: int = 5, seed: int = 0, **flipping) -> Tensor:
-    """How much more area over the perturbation curve the explanation has than random orders have, in logits: 0 if it is as good as chance.
+def selectivity(
+    model: nn.Module,
+    x: Tensor,
+    relevance: Tensor,
+    target: int | Tensor | None = None,
+    orders: int = 5,
+    seed: int = 0,
+    **flipping,
+) -> Tensor:
+    """How much more area over the perturbation curve the explanation has than random orders have,
+    in logits: 0 if it is as good as chance.
 
-    Removing relevant features should remove evidence (Bach et al., 2015; Samek et al., 2017). The difference of the
-    AOPC of `pixel_flipping` for the relevance and of its mean for `orders` random maps. flipping : patch, replace, steps of
-    `pixel_flipping`. Returns (N,). Raises TypeError or ValueError: a bad argument, by name.
+    Removing relevant features should remove evidence (Bach et al., 2015; Samek et al., 2017). The
+    difference of the AOPC of `pixel_flipping` for the relevance and of its mean for `orders` random
+    maps. flipping : patch, replace, steps of `pixel_flipping`. Returns (N,). Raises TypeError or
+    ValueError: a bad argument, by name.
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> selectivity(model, torch.ones(1, 2), torch.ones(1, 2), replace=1.0)
@@ -130,11 +174,19 @@ def selectivity(model: nn.Module, x: Tensor, relevance: Tensor, target: int | Te
     return area - _area_by_chance(model, x, target, orders, seed, flipping)
 
 
-def _area_by_chance(model: nn.Module, x: Tensor, target: int | Tensor | None, orders: int, seed: int, flipping: dict) -> Tensor:
+def _area_by_chance(
+    model: nn.Module, x: Tensor, target: int | Tensor | None, orders: int, seed: int, flipping: dict
+) -> Tensor:
     """The mean AOPC of random maps (N,); all samples meet the same maps."""
     generator = torch.Generator().manual_seed(whole("seed", seed))
-    maps = [torch.rand(x[0].shape, generator=generator, dtype=x.dtype) for _ in range(whole("orders", orders, 1))]
-    areas = [pixel_flipping(model, x, R.to(x.device).expand_as(x), target, seed=seed, **flipping).aopc for R in maps]
+    maps = [
+        torch.rand(x[0].shape, generator=generator, dtype=x.dtype)
+        for _ in range(whole("orders", orders, 1))
+    ]
+    areas = [
+        pixel_flipping(model, x, R.to(x.device).expand_as(x), target, seed=seed, **flipping).aopc
+        for R in maps
+    ]
     return torch.stack(areas).mean(0)
 
 
@@ -146,7 +198,9 @@ LIMITS = {"conservation": 0.05, "positivity": 0.95, "continuity": 1e-4, "selecti
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One property of one method: values (N,), their median, its 95 % bootstrap interval, and whether the property holds."""
+    """One property of one method: values (N,), their median, its 95 % bootstrap interval, and
+    whether the property holds.
+    """
 
     values: Tensor
     median: float
@@ -165,11 +219,14 @@ def properties_table(
 ) -> dict[str, dict[str, Cell]]:
     """The four properties of each method, measured: table[method][property].
 
-    methods : name -> method(model, x, target). model, x, target : as for `lib.lrp.lrp`. flipping : patch, replace, steps of `pixel_flipping`.
+    methods : name -> method(model, x, target). model, x, target : as for `lib.lrp.lrp`. flipping :
+        patch, replace, steps of `pixel_flipping`.
 
-    Values and marks: "conservation", |1 - sum_i R_i / f_c|, holds if the whole interval is below 0.05; "positivity", the positive
-    share, if it is above 0.95; "continuity", the largest jump found, in float64, if it is below 1e-4; "selectivity",
-    area beyond that of random orders in logits, if it is above 0. Raises TypeError or ValueError: a bad argument, by name.
+    Values and marks: "conservation", |1 - sum_i R_i / f_c|, holds if the whole interval is below
+        0.05; "positivity", the positive
+    share, if it is above 0.95; "continuity", the largest jump found, in float64, if it is below
+    1e-4; "selectivity", area beyond that of random orders in logits, if it is above 0. Raises
+    TypeError or ValueError: a bad argument, by name.
 
     >>> from lib.sensitivity import gradient_x_input
     >>> table = properties_table({"gradient × input": gradient_x_input}, nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
@@ -200,10 +257,14 @@ def _cell(name: str, values: Tensor) -> Cell:
     return Cell(values, float(np.median(values.cpu())), low, high, holds)
 
 
-def confidence(values: Tensor, statistic: Callable = np.mean, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of values (N,) over the samples (Efron and Tibshirani, 1993).
+def confidence(
+    values: Tensor, statistic: Callable = np.mean, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of values (N,) over the samples (Efron and
+    Tibshirani, 1993).
 
-    statistic(array, axis=...): the mean, or the median. For curves (N, K) two arrays (K,). One sample has the interval of its own value.
+    statistic(array, axis=...): the mean, or the median. For curves (N, K) two arrays (K,). One
+    sample has the interval of its own value.
 
     >>> confidence(torch.ones(5))
     (1.0, 1.0)
@@ -213,7 +274,14 @@ def confidence(values: Tensor, statistic: Callable = np.mean, level: float = 0.9
     values = np.asarray(values.detach().cpu(), dtype=float)
     if len(values) == 1:
         values = np.repeat(values, 2, 0)
-    found = bootstrap((values,), statistic, confidence_level=level, n_resamples=1000, method="percentile", rng=np.random.default_rng(seed))
+    found = bootstrap(
+        (values,),
+        statistic,
+        confidence_level=level,
+        n_resamples=1000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
     low, high = found.confidence_interval
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
@@ -223,7 +291,12 @@ def _rows(relevance: Tensor, count: int | None = None) -> Tensor:
     if not isinstance(relevance, Tensor):
         raise TypeError(f"relevance: expected a torch.Tensor, got {type(relevance).__name__}")
     if relevance.dim() < 2 or relevance.numel() == 0 or count not in (None, len(relevance)):
-        raise ValueError(f"relevance: expected shape ({'N' if count is None else count}, ...), got {tuple(relevance.shape)}")
+        raise ValueError(
+            (
+                f"relevance: expected shape ({'N' if count is None else count}, ...), got "
+                f"{tuple(relevance.shape)}"
+            )
+        )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
     return relevance.detach().flatten(1)

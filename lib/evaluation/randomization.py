@@ -1,4 +1,6 @@
-"""Does an explanation depend on what the network has learned? Its weights are shuffled, and the maps compared."""
+"""Does an explanation depend on what the network has learned? Its weights are shuffled, and the
+maps compared.
+"""
 
 import copy
 from collections.abc import Callable
@@ -13,7 +15,9 @@ from ..engine.contract import check_arguments, class_index, undisturbed
 
 @dataclass(frozen=True, eq=False)
 class Randomization:
-    """layers: what was shuffled, from the output down; relevance (L, N, ...): the map after each; similarity (L, N) of its sizes to those of the first."""
+    """layers: what was shuffled, from the output down; relevance (L, N, ...): the map after each;
+    similarity (L, N) of its sizes to those of the first.
+    """
 
     layers: tuple[str, ...]
     relevance: Tensor
@@ -28,15 +32,18 @@ def randomization_check(
     cascading: bool = True,
     seed: int = 0,
 ) -> Randomization:
-    """Sanity check of an explanation method: maps of a network whose layers are randomised (Adebayo et al., 2018).
+    """Sanity check of an explanation method: maps of a network whose layers are randomised (Adebayo
+    et al., 2018).
 
-    Layer by layer from the output down, the weights of each parameter are shuffled among themselves (Adebayo et al. draw
-    new ones), so that their mean and spread stay. `cascading`: what was shuffled stays so, and at last the whole network is random;
-    otherwise each layer alone. The explained class is that of the target, or the one predicted by the intact network.
+    Layer by layer from the output down, the weights of each parameter are shuffled among themselves
+    (Adebayo et al. draw new ones), so that their mean and spread stay. `cascading`: what was
+    shuffled stays so, and at last the whole network is random; otherwise each layer alone. The
+    explained class is that of the target, or the one predicted by the intact network.
 
-    method : method(model, x, target) -> relevance like x. The model is copied, not changed. Returns a `Randomization`; its
-    similarity is Spearman's rank correlation of |R|, channels summed, NaN where a map is constant: sizes, because the sign of a
-    whole map may turn with the sign of the score.
+    method : method(model, x, target) -> relevance like x. The model is copied, not changed. Returns
+        a `Randomization`; its
+    similarity is Spearman's rank correlation of |R|, channels summed, NaN where a map is constant:
+    sizes, because the sign of a whole map may turn with the sign of the score.
     Raises TypeError or ValueError: a bad argument, by name.
 
     >>> result = randomization_check(lambda model, x, target: x * model[0].weight[0], nn.Sequential(nn.Linear(3, 1)), torch.ones(1, 3))
@@ -46,7 +53,11 @@ def randomization_check(
     check_arguments(model, x, words=True)
     with undisturbed(model, x), torch.no_grad():
         target = class_index(model(x.clone()), target)
-    layers = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))][::-1]
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ][::-1]
     if not layers:
         raise ValueError("model: expected parameters to randomise, got none")
     first, changed, maps = method(model, x, target), model, []
@@ -59,12 +70,16 @@ def randomization_check(
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's rank correlation of the rows of a and b (N, D): (N,). Equal values share the mean of their ranks; NaN for a constant row.
+    """Spearman's rank correlation of the rows of a and b (N, D): (N,). Equal values share the mean
+    of their ranks; NaN for a constant row.
 
     >>> rank_correlation(torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[0.0, 5.0, 6.0]]))
     tensor([1.])
     """
-    a, b = (torch.as_tensor(rankdata(values.detach().cpu().double().numpy(), axis=1)) for values in (a, b))
+    a, b = (
+        torch.as_tensor(rankdata(values.detach().cpu().double().numpy(), axis=1))
+        for values in (a, b)
+    )
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     return ((a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt()).float()
 

@@ -1,4 +1,6 @@
-"""Generative adversarial networks: the game between a generator and its critic, its losses, and how to judge who won."""
+"""Generative adversarial networks: the game between a generator and its critic, its losses, and how
+to judge who won.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +18,13 @@ KINDS = ("non-saturating", "saturating", "least squares", "hinge", "wasserstein"
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "non-saturating") -> Tensor:
-    """What the discriminator lowers, from its logits (N,) on real and (M,) on generated samples; a number.
+    """What the discriminator lowers, from its logits (N,) on real and (M,) on generated samples; a
+    number.
 
-    "saturating" and "non-saturating": -mean log sigma(real) - mean log(1 - sigma(fake)) (Goodfellow et al., 2014, eq. 1);
-    "least squares": mean (real - 1)^2 + mean fake^2 (Mao et al., 2017); "hinge": mean max(0, 1 - real) + mean max(0, 1 + fake)
-    (Miyato et al., 2018); "wasserstein": mean fake - mean real (Arjovsky et al., 2017). Raises ValueError for another kind.
+    "saturating" and "non-saturating": -mean log sigma(real) - mean log(1 - sigma(fake)) (Goodfellow
+    et al., 2014, eq. 1); "least squares": mean (real - 1)^2 + mean fake^2 (Mao et al., 2017);
+    "hinge": mean max(0, 1 - real) + mean max(0, 1 + fake) (Miyato et al., 2018); "wasserstein":
+    mean fake - mean real (Arjovsky et al., 2017). Raises ValueError for another kind.
 
     >>> discriminator_loss(torch.tensor([0.0]), torch.tensor([0.0])).item() / 2  # log 2
     0.6931471824645996
@@ -38,8 +42,9 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "non-saturating")
 def generator_loss(fake: Tensor, kind: str = "non-saturating") -> Tensor:
     """What the generator lowers, from the discriminator's logits (M,) on its samples; a number.
 
-    "non-saturating": -mean log sigma(fake); "saturating": mean log(1 - sigma(fake)) (Goodfellow et al., 2014); "least squares":
-    mean (fake - 1)^2; "hinge" and "wasserstein": -mean fake. Raises ValueError for another kind.
+    "non-saturating": -mean log sigma(fake); "saturating": mean log(1 - sigma(fake)) (Goodfellow et
+    al., 2014); "least squares": mean (fake - 1)^2; "hinge" and "wasserstein": -mean fake. Raises
+    ValueError for another kind.
     """
     _check_kind(kind)
     if kind == "least squares":
@@ -50,16 +55,24 @@ def generator_loss(fake: Tensor, kind: str = "non-saturating") -> Tensor:
 
 
 class Generator(nn.Module):
-    """Codes (N, `latent`) and classes (N,) to images (N, 1, 28, 28) in (0, 1), after Radford et al. (2016)."""
+    """Codes (N, `latent`) and classes (N,) to images (N, 1, 28, 28) in (0, 1), after Radford et al.
+    (2016).
+    """
 
     def __init__(self, latent: int = 64, width: int = 16, classes: int = 10, seed: int = 0) -> None:
         super().__init__()
         self.latent, self.classes = latent, classes
         with models.seeded(seed):
             self.layers = nn.Sequential(
-                nn.Linear(latent + classes, 49 * 4 * width), nn.Unflatten(1, (4 * width, 7, 7)), nn.BatchNorm2d(4 * width), nn.ReLU(),
-                nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(),
-                nn.ConvTranspose2d(2 * width, 1, 4, stride=2, padding=1), nn.Sigmoid(),
+                nn.Linear(latent + classes, 49 * 4 * width),
+                nn.Unflatten(1, (4 * width, 7, 7)),
+                nn.BatchNorm2d(4 * width),
+                nn.ReLU(),
+                nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1),
+                nn.BatchNorm2d(2 * width),
+                nn.ReLU(),
+                nn.ConvTranspose2d(2 * width, 1, 4, stride=2, padding=1),
+                nn.Sigmoid(),
             )
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -67,15 +80,21 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, 1, 28, 28) and classes (N,) to logits (N,): real or generated, each class with a judge of its own on shared features."""
+    """Images (N, 1, 28, 28) and classes (N,) to logits (N,): real or generated, each class with a
+    judge of its own on shared features.
+    """
 
     def __init__(self, width: int = 8, classes: int = 10, seed: int = 1) -> None:
         super().__init__()
         with models.seeded(seed):
             self.layers = nn.Sequential(
-                nn.Conv2d(1, 2 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
-                nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1), nn.BatchNorm2d(4 * width), nn.LeakyReLU(0.2),
-                nn.Flatten(), nn.Linear(49 * 4 * width, classes),
+                nn.Conv2d(1, 2 * width, 4, stride=2, padding=1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
+                nn.BatchNorm2d(4 * width),
+                nn.LeakyReLU(0.2),
+                nn.Flatten(),
+                nn.Linear(49 * 4 * width, classes),
             )
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -83,14 +102,23 @@ class Discriminator(nn.Module):
 
 
 def mnist_gan() -> Generator:
-    """`Generator()` with the committed weights of real 28 x 28 digits; lib/weights/gan_mnist.md says what it scores."""
+    """`Generator()` with the committed weights of real 28 x 28 digits; lib/weights/gan_mnist.md
+    says what it scores.
+    """
     return models.with_weights(Generator(), "gan_mnist")
 
 
-def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """mean (|grad D(x)| - 1)^2 at x = u real + (1 - u) fake, u uniform for each sample (Gulrajani et al., 2017, eq. 3); a number.
+def gradient_penalty(
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """mean (|grad D(x)| - 1)^2 at x = u real + (1 - u) fake, u uniform for each sample (Gulrajani
+    et al., 2017, eq. 3); a number.
 
-    real, fake: (N, ...) each. discriminator: (N, ...) to (N,), each sample by itself, so no batch normalisation. Differentiable in
+    real, fake: (N, ...) each. discriminator: (N, ...) to (N,), each sample by itself, so no batch
+        normalisation. Differentiable in
     its weights. Raises ValueError for unequal shapes.
 
     >>> x = torch.zeros(4, 2)
@@ -98,37 +126,69 @@ def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fa
     4.0
     """
     if real.shape != fake.shape:
-        raise ValueError(f"real, fake: expected equal shapes, got {tuple(real.shape)} and {tuple(fake.shape)}")
-    u = torch.rand(len(real), *[1] * (real.ndim - 1), generator=generator, dtype=real.dtype, device=real.device)
+        raise ValueError(
+            f"real, fake: expected equal shapes, got {tuple(real.shape)} and {tuple(fake.shape)}"
+        )
+    u = torch.rand(
+        len(real), *[1] * (real.ndim - 1), generator=generator, dtype=real.dtype, device=real.device
+    )
     x = (u * real.detach() + (1 - u) * fake.detach()).requires_grad_()
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
-def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Tensor | None, steps: int, batch: int = 32, learning_rate: float = 1e-3,
-          kind: str = "non-saturating", average: float = 0.995, critic_steps: int = 1, critic_rate: float | None = None, penalty: float = 0.0,
-          betas: tuple[float, float] = (0.5, 0.99), noise: float = 0.0, mismatch: bool = False, seed: int = 0, progress: bool = True) -> History:
-    """Alternate `critic_steps` of the discriminator and one of the generator, with Adam and a learning rate that falls to 0; in place.
+def train(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    x: Tensor,
+    labels: Tensor | None,
+    steps: int,
+    batch: int = 32,
+    learning_rate: float = 1e-3,
+    kind: str = "non-saturating",
+    average: float = 0.995,
+    critic_steps: int = 1,
+    critic_rate: float | None = None,
+    penalty: float = 0.0,
+    betas: tuple[float, float] = (0.5, 0.99),
+    noise: float = 0.0,
+    mismatch: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> History:
+    """Alternate `critic_steps` of the discriminator and one of the generator, with Adam and a
+    learning rate that falls to 0; in place.
 
-    x (N, ...) and labels (N,): real samples and their classes; without labels the networks are called without them.
-    critic_rate: the discriminator's own learning rate. penalty: the weight of `gradient_penalty` in its loss. noise: the standard
-    deviation of noise on all that the discriminator sees, which falls to 0 (Arjovsky and Bottou, 2017). mismatch: it also sees
-    real samples called by a wrong class, and shall refuse them (Reed et al., 2016). average: at the end the generator gets the
-    moving average of its weights with this decay. The global random state is left as it was. Returns the generator's mean loss
-    of each hundred steps.
+    x (N, ...) and labels (N,): real samples and their classes; without labels the networks are
+    called without them.
+    critic_rate: the discriminator's own learning rate. penalty: the weight of `gradient_penalty` in
+        its loss. noise: the standard
+    deviation of noise on all that the discriminator sees, which falls to 0 (Arjovsky and Bottou,
+    2017). mismatch: it also sees real samples called by a wrong class, and shall refuse them (Reed
+    et al., 2016). average: at the end the generator gets the moving average of its weights with
+    this decay. The global random state is left as it was. Returns the generator's mean loss of each
+    hundred steps.
     """
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         generator.train(), discriminator.train()
         rates = learning_rate, critic_rate or learning_rate
-        players = [torch.optim.Adam(net.parameters(), rate, betas=betas) for net, rate in zip((generator, discriminator), rates)]
-        schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
+        players = [
+            torch.optim.Adam(net.parameters(), rate, betas=betas)
+            for net, rate in zip((generator, discriminator), rates)
+        ]
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
+        ]
         averaged = MovingAverage(generator, average)
         losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
+
             def judge(v: Tensor, *classes: Tensor) -> Tensor:
-                return discriminator(v + noise * (1 - step / steps) * torch.randn_like(v) if noise else v, *classes)
+                return discriminator(
+                    v + noise * (1 - step / steps) * torch.randn_like(v) if noise else v, *classes
+                )
 
             for _ in range(critic_steps):
                 chosen = torch.randint(len(x), (batch,), device=x.device)
@@ -137,11 +197,15 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
                 refused = judge(fake.detach(), *classes)
                 if mismatch:
                     kinds = int(labels.max()) + 1
-                    others = (classes[0] + torch.randint(1, kinds, (batch,), device=x.device)) % kinds
+                    others = (
+                        classes[0] + torch.randint(1, kinds, (batch,), device=x.device)
+                    ) % kinds
                     refused = torch.cat([refused, judge(real, others)])
                 loss = discriminator_loss(judge(real, *classes), refused, kind)
                 if penalty:
-                    loss = loss + penalty * gradient_penalty(lambda v: discriminator(v, *classes), real, fake)
+                    loss = loss + penalty * gradient_penalty(
+                        lambda v: discriminator(v, *classes), real, fake
+                    )
                 descend(players[1], loss)
             loss = generator_loss(judge(fake, *classes), kind)
             descend(players[0], loss)
@@ -156,7 +220,9 @@ def train(generator: nn.Module, discriminator: nn.Module, x: Tensor, labels: Ten
 
 @dataclass(frozen=True)
 class Coverage:
-    """counts (K,): samples near each mode; covered: the modes with enough of them; quality: the share of samples near any mode."""
+    """counts (K,): samples near each mode; covered: the modes with enough of them; quality: the
+    share of samples near any mode.
+    """
 
     counts: Tensor
     covered: int
@@ -164,28 +230,42 @@ class Coverage:
 
 
 def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: int = 1) -> Coverage:
-    """How many of the modes (K, D) have at least `min_count` of the samples (N, D) within `radius`, in the units of the data.
+    """How many of the modes (K, D) have at least `min_count` of the samples (N, D) within `radius`,
+    in the units of the data.
 
     Raises ValueError for shapes that do not fit.
 
     >>> mode_coverage(torch.tensor([[0.0, 0.1], [9.0, 9.0]]), torch.tensor([[0.0, 0.0], [5.0, 5.0]]), radius=0.5).covered
     1
     """
-    if samples.ndim != 2 or centres.ndim != 2 or samples.shape[1] != centres.shape[1] or not len(samples):
-        raise ValueError(f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and {tuple(centres.shape)}")
+    if (
+        samples.ndim != 2
+        or centres.ndim != 2
+        or samples.shape[1] != centres.shape[1]
+        or not len(samples)
+    ):
+        raise ValueError(
+            (
+                f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and "
+                f"{tuple(centres.shape)}"
+            )
+        )
     near = torch.cdist(samples, centres) <= radius
     counts = near.sum(0)
     return Coverage(counts, int((counts >= min_count).sum()), near.any(1).double().mean().item())
 
 
 def optimal_discriminator(p: Tensor, q: Tensor) -> Tensor:
-    """D*(x) = p / (p + q) for densities of the data and of the generator, of any equal shape; 1/2 where both are 0 (Goodfellow et al., 2014, eq. 2)."""
+    """D*(x) = p / (p + q) for densities of the data and of the generator, of any equal shape; 1/2
+    where both are 0 (Goodfellow et al., 2014, eq. 2).
+    """
     both = p + q
     return torch.where(both > 0, p / both, 0.5)
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
-    """1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, for probabilities (..., K) that sum to 1: (...,), in nats, from 0 to log 2.
+    """1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, for probabilities (..., K) that sum to 1:
+    (...,), in nats, from 0 to log 2.
 
     >>> jensen_shannon(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
     tensor(0.6931)
@@ -194,14 +274,20 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return 0.5 * (torch.xlogy(p, p) + torch.xlogy(q, q)).sum(-1) - torch.xlogy(m, m).sum(-1)
 
 
-def bilinear_game(method: str, rate: float, steps: int, start: tuple[float, float] = (1.0, 0.0)) -> Tensor:
-    """The path (steps + 1, 2) of two players of min_w max_theta w theta, whose only equilibrium is (0, 0).
+def bilinear_game(
+    method: str, rate: float, steps: int, start: tuple[float, float] = (1.0, 0.0)
+) -> Tensor:
+    """The path (steps + 1, 2) of two players of min_w max_theta w theta, whose only equilibrium is
+    (0, 0).
 
-    method: "simultaneous" gradient steps; "alternating", theta sees the new w; "extragradient", both look one step ahead first
+    method: "simultaneous" gradient steps; "alternating", theta sees the new w; "extragradient",
+        both look one step ahead first
     (Korpelevich, 1976). Raises ValueError for another method.
     """
     if method not in ("simultaneous", "alternating", "extragradient"):
-        raise ValueError(f"method: expected 'simultaneous', 'alternating' or 'extragradient', got {method!r}")
+        raise ValueError(
+            f"method: expected 'simultaneous', 'alternating' or 'extragradient', got {method!r}"
+        )
     path = [start]
     for _ in range(steps):
         w, theta = path[-1]
@@ -212,10 +298,11 @@ def bilinear_game(method: str, rate: float, steps: int, start: tuple[float, floa
 
 
 def sharpness(x: Tensor) -> Tensor:
-    """How steep the edges of images are: sum d^2 / sum |d| over the differences d of neighbouring pixels, (N, ..., H, W) to (N,).
+    """How steep the edges of images are: sum d^2 / sum |d| over the differences d of neighbouring
+    pixels, (N, ..., H, W) to (N,).
 
-    1 for pictures of pure black and white, 1/k if each edge is a ramp of k pixels, 0 for an empty picture. Noise is steep too:
-    compare with real images.
+    1 for pictures of pure black and white, 1/k if each edge is a ramp of k pixels, 0 for an empty
+    picture. Noise is steep too: compare with real images.
 
     >>> sharpness(torch.tensor([[[0.0, 0.0, 1.0]], [[0.0, 0.5, 1.0]]]))
     tensor([1.0000, 0.5000])
@@ -225,12 +312,20 @@ def sharpness(x: Tensor) -> Tensor:
 
 
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
-    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) for the means and covariances of features (N, D) and (M, D) (Heusel et al., 2017).
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) for the means and covariances of features (N, D) and
+    (M, D) (Heusel et al., 2017).
 
     Compare only values of equal N and M: it is biased by the number of samples.
     """
-    (m, C), (m2, C2) = [(part.mean(0), np.cov(part, rowvar=False)) for part in (values.detach().double().cpu().numpy() for values in (real, generated))]
-    return float(((m - m2) ** 2).sum() + np.trace(C + C2) - 2 * np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum())
+    (m, C), (m2, C2) = [
+        (part.mean(0), np.cov(part, rowvar=False))
+        for part in (values.detach().double().cpu().numpy() for values in (real, generated))
+    ]
+    return float(
+        ((m - m2) ** 2).sum()
+        + np.trace(C + C2)
+        - 2 * np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum()
+    )
 
 
 def _check_kind(kind: str) -> None:

@@ -1,4 +1,6 @@
-"""Small networks trained ten at a time, and the worlds of blobs on which their games are judged: all modes are known."""
+"""Small networks trained ten at a time, and the worlds of blobs on which their games are judged:
+all modes are known.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -7,30 +9,40 @@ from .. import models
 
 
 class Crowd(nn.Module):
-    """M dense networks with ReLU that learn at once, each on its share of the rows: (M B, sizes[0]) to (M B, sizes[-1]).
+    """M dense networks with ReLU that learn at once, each on its share of the rows: (M B, sizes[0])
+    to (M B, sizes[-1]).
 
-    Member m reads rows m B to (m + 1) B - 1. A loss that averages over all rows trains each member as if it were alone, up to the
-    factor 1/M, which Adam does not see. An output of size 1 loses its axis: (M B,). spectral: every matrix is divided by its
-    largest singular value, found by one step of power iteration a pass (Miyato et al., 2018). Raises ValueError for rows that
-    cannot be shared out.
+    Member m reads rows m B to (m + 1) B - 1. A loss that averages over all rows trains each member
+    as if it were alone, up to the factor 1/M, which Adam does not see. An output of size 1 loses
+    its axis: (M B,). spectral: every matrix is divided by its largest singular value, found by one
+    step of power iteration a pass (Miyato et al., 2018). Raises ValueError for rows that cannot be
+    shared out.
 
     >>> Crowd(3, (2, 8, 1))(torch.zeros(6, 2)).shape
     torch.Size([6])
     """
 
-    def __init__(self, members: int, sizes: tuple[int, ...], spectral: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, members: int, sizes: tuple[int, ...], spectral: bool = False, seed: int = 0
+    ) -> None:
         super().__init__()
         self.members, self.latent, self.spectral = members, sizes[0], spectral
         with models.seeded(seed):
             shapes = list(zip(sizes, sizes[1:]))
-            self.weights = nn.ParameterList([(2 * torch.rand(members, a, b) - 1) / a**0.5 for a, b in shapes])
-            self.biases = nn.ParameterList([(2 * torch.rand(members, 1, b) - 1) / a**0.5 for a, b in shapes])
+            self.weights = nn.ParameterList(
+                [(2 * torch.rand(members, a, b) - 1) / a**0.5 for a, b in shapes]
+            )
+            self.biases = nn.ParameterList(
+                [(2 * torch.rand(members, 1, b) - 1) / a**0.5 for a, b in shapes]
+            )
             for k, (a, _) in enumerate(shapes):
                 self.register_buffer(f"direction{k}", torch.randn(members, a, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or len(x) % self.members:
-            raise ValueError(f"x: expected (M B, D) with M = {self.members} members, got shape {tuple(x.shape)}")
+            raise ValueError(
+                f"x: expected (M B, D) with M = {self.members} members, got shape {tuple(x.shape)}"
+            )
         h = x.view(self.members, -1, x.shape[1])
         for k, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             h = h.relu() if k else h
@@ -68,7 +80,9 @@ def grid(side: int = 5, apart: float = 1.0) -> Tensor:
 
 
 def blobs(centres: Tensor, n: int, spread: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """n points (n, 2) of Gaussian blobs with standard deviation `spread` about the centres (K, 2), and the blob of each (n,)."""
+    """n points (n, 2) of Gaussian blobs with standard deviation `spread` about the centres (K, 2),
+    and the blob of each (n,).
+    """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randint(len(centres), (n,), generator=generator)
     return centres[chosen] + spread * torch.randn(n, 2, generator=generator), chosen

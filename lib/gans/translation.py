@@ -1,4 +1,6 @@
-"""Translation between sets of points without pairs: CycleGAN and StarGAN in worlds whose true pairs are known."""
+"""Translation between sets of points without pairs: CycleGAN and StarGAN in worlds whose true pairs
+are known.
+"""
 
 from dataclasses import dataclass
 
@@ -7,13 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .crowds import Crowd
-from .adversarial import discriminator_loss, generator_loss
 from ..training import descend
+from .adversarial import discriminator_loss, generator_loss
+from .crowds import Crowd
 
 
 class Shift(nn.Module):
-    """x plus what a network says: the translation that begins near "leave it as it is". Rows (N, D) and, if given, (N, K) of domains."""
+    """x plus what a network says: the translation that begins near "leave it as it is". Rows (N, D)
+    and, if given, (N, K) of domains.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -34,7 +38,9 @@ def cycle_loss(x: Tensor, back: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CycleGAN:
-    """Two translations, to_b and to_a, and the critics of the two sides, all of them for rows (N, D)."""
+    """Two translations, to_b and to_a, and the critics of the two sides, all of them for rows (N,
+    D).
+    """
 
     to_b: nn.Module
     to_a: nn.Module
@@ -42,37 +48,68 @@ class CycleGAN:
     critic_b: nn.Module
 
 
-def train_cycle(game: CycleGAN, a: Tensor, b: Tensor, steps: int, lam: float, batch: int, learning_rate: float = 1e-3, kind: str = "least squares",
-                seed: int = 0, progress: bool = True) -> None:
-    """Both translations fool the critic of the side they lead to, and pay lam times the cycle loss in both directions; in place.
+def train_cycle(
+    game: CycleGAN,
+    a: Tensor,
+    b: Tensor,
+    steps: int,
+    lam: float,
+    batch: int,
+    learning_rate: float = 1e-3,
+    kind: str = "least squares",
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    """Both translations fool the critic of the side they lead to, and pay lam times the cycle loss
+    in both directions; in place.
 
-    a, b (N, D) and (M, D): the two sets, not paired. Adam with a rate that falls to 0. The global random state is left as it was.
+    a, b (N, D) and (M, D): the two sets, not paired. Adam with a rate that falls to 0. The global
+    random state is left as it was.
     """
     translators, critics = [game.to_b, game.to_a], [game.critic_a, game.critic_b]
     with torch.random.fork_rng([a.device] if a.is_cuda else []):
         torch.manual_seed(seed)
-        players = [torch.optim.Adam([p for net in nets for p in net.parameters()], learning_rate, betas=(0.5, 0.99)) for nets in (translators, critics)]
-        schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
+        players = [
+            torch.optim.Adam(
+                [p for net in nets for p in net.parameters()], learning_rate, betas=(0.5, 0.99)
+            )
+            for nets in (translators, critics)
+        ]
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
+        ]
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             x, y = (part[torch.randint(len(part), (batch,), device=part.device)] for part in (a, b))
             fake_b, fake_a = game.to_b(x), game.to_a(y)
             loss = discriminator_loss(game.critic_a(x), game.critic_a(fake_a.detach()), kind)
-            descend(players[1], loss + discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind))
-            loss = generator_loss(game.critic_a(fake_a), kind) + generator_loss(game.critic_b(fake_b), kind)
-            descend(players[0], loss + lam * (cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))))
+            descend(
+                players[1],
+                loss + discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind),
+            )
+            loss = generator_loss(game.critic_a(fake_a), kind) + generator_loss(
+                game.critic_b(fake_b), kind
+            )
+            descend(
+                players[0],
+                loss + lam * (cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))),
+            )
             for schedule in schedules:
                 schedule.step()
 
 
 def cycle_crowd(members: int, shift: bool = False, width: int = 32, seed: int = 0) -> CycleGAN:
-    """`members` CycleGANs for points in the plane, trained at once; shift: the translators add to their input."""
+    """`members` CycleGANs for points in the plane, trained at once; shift: the translators add to
+    their input.
+    """
     nets = [Crowd(members, (2, width, width, 2), seed=seed + k) for k in (0, 1)]
     critics = [Crowd(members, (2, width, width, 1), seed=seed + k) for k in (2, 3)]
     return CycleGAN(*map(Shift, nets), *critics) if shift else CycleGAN(*nets, *critics)
 
 
 class Star(nn.Module):
-    """One critic for K domains: rows (N, D) to (N,) real or not, and (N, K) which domain, as logits (Choi et al., 2018)."""
+    """One critic for K domains: rows (N, D) to (N,) real or not, and (N, K) which domain, as logits
+    (Choi et al., 2018).
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -83,26 +120,58 @@ class Star(nn.Module):
         return both[:, 0], both[:, 1:]
 
 
-def train_star(translator: nn.Module, critic: Star, x: Tensor, domain: Tensor, steps: int, lam: float, batch: int, lam_domain: float = 1.0,
-               learning_rate: float = 1e-3, kind: str = "least squares", seed: int = 0, progress: bool = True) -> None:
-    """One translator (x, one-hot domain) for all pairs of the K domains; in place (Choi et al., 2018, eq. 5 and 6).
+def train_star(
+    translator: nn.Module,
+    critic: Star,
+    x: Tensor,
+    domain: Tensor,
+    steps: int,
+    lam: float,
+    batch: int,
+    lam_domain: float = 1.0,
+    learning_rate: float = 1e-3,
+    kind: str = "least squares",
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    """One translator (x, one-hot domain) for all pairs of the K domains; in place (Choi et al.,
+    2018, eq. 5 and 6).
 
-    x (N, D), domain (N,): points and where they belong. The critic learns real from translated, and the domain of real points;
-    the translator fools it in both, and pays lam times the cycle loss back to the domain it came from.
+    x (N, D), domain (N,): points and where they belong. The critic learns real from translated, and
+    the domain of real points; the translator fools it in both, and pays lam times the cycle loss
+    back to the domain it came from.
     """
     count = int(domain.max()) + 1
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
-        players = [torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99)) for net in (translator, critic)]
-        schedules = [torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players]
+        players = [
+            torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99))
+            for net in (translator, critic)
+        ]
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
+        ]
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = torch.randint(len(x), (batch,), device=x.device)
-            real, source, goal = x[chosen], domain[chosen], torch.randint(count, (batch,), device=x.device)
+            real, source, goal = (
+                x[chosen],
+                domain[chosen],
+                torch.randint(count, (batch,), device=x.device),
+            )
             fake = translator(real, F.one_hot(goal, count).to(real))
             (of_real, names), (of_fake, _) = critic(real), critic(fake.detach())
-            descend(players[1], discriminator_loss(of_real, of_fake, kind) + lam_domain * F.cross_entropy(names, source))
+            descend(
+                players[1],
+                discriminator_loss(of_real, of_fake, kind)
+                + lam_domain * F.cross_entropy(names, source),
+            )
             of_fake, names = critic(fake)
             back = translator(fake, F.one_hot(source, count).to(real))
-            descend(players[0], generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal) + lam * cycle_loss(real, back))
+            descend(
+                players[0],
+                generator_loss(of_fake, kind)
+                + lam_domain * F.cross_entropy(names, goal)
+                + lam * cycle_loss(real, back),
+            )
             for schedule in schedules:
                 schedule.step()

@@ -1,6 +1,8 @@
-"""LIME and Shapley values: the score of an input of which only some parts are present, explained by a sum over parts.
+"""LIME and Shapley values: the score of an input of which only some parts are present, explained by
+a sum over parts.
 
-A part is a player: one feature, or all features of a region of an image, or a word. A coalition says which players are
+A part is a player: one feature, or all features of a region of an image, or a word. A coalition
+    says which players are
 present; those that are absent show a baseline in their place.
 """
 
@@ -25,23 +27,28 @@ def lime(
     baseline: float | Tensor = 0.0,
     seed: int = 0,
 ) -> Tensor:
-    """The linear model nearest to the network among inputs that lack some parts (Ribeiro et al., 2016, eq. 1 and 2).
+    """The linear model nearest to the network among inputs that lack some parts (Ribeiro et al.,
+    2016, eq. 1 and 2).
 
-    Draws coalitions z in {0, 1}^P, each player present with probability 1/2, and fits w_0 + w z to f_c(x_z) by weighted
-    least squares, weight exp(-|1 - z|^2 / sigma^2) with sigma = width * sqrt(P).
+    Draws coalitions z in {0, 1}^P, each player present with probability 1/2, and fits w_0 + w z to
+    f_c(x_z) by weighted least squares, weight exp(-|1 - z|^2 / sigma^2) with sigma = width *
+    sqrt(P).
 
     Parameters
     ----------
     model, x, target : as for `lib.lrp.lrp`; x may also hold word numbers (N, T).
-    regions : whole numbers 0..P-1, the player of each feature, of any shape that can be broadcast to x: (H, W) for images,
-        (T, 1) for embedded words. None: every feature is a player.
-    samples : coalitions, the same for all inputs. With fewer than P + 1 the smallest of all best weights is returned.
-    width : of the neighbourhood. baseline : what stands in the place of an absent player: a number, or broadcast to x.
+    regions : whole numbers 0..P-1, the player of each feature, of any shape that can be broadcast
+        to x: (H, W) for images, (T, 1) for embedded words. None: every feature is a player.
+    samples : coalitions, the same for all inputs. With fewer than P + 1 the smallest of all best
+        weights is returned.
+    width : of the neighbourhood. baseline : what stands in the place of an absent player: a number,
+        or broadcast to x.
     seed : of the drawing.
 
     Returns
     -------
-    Tensor like x, detached: the weight of each player, shared out equally among its features, so that sums keep their meaning.
+    Tensor like x, detached: the weight of each player, shared out equally among its features, so
+        that sums keep their meaning.
     Raises TypeError or ValueError: a bad argument, by name.
 
     Example
@@ -72,17 +79,19 @@ def shapley(
     baseline: float | Tensor = 0.0,
     seed: int = 0,
 ) -> Tensor:
-    """Shapley values: each player's contribution, averaged over all orders in which players can come in (Shapley, 1953).
+    """Shapley values: each player's contribution, averaged over all orders in which players can
+    come in (Shapley, 1953).
 
-    R_i = sum over S without i of |S|! (P - |S| - 1)! / P! * (v(S + i) - v(S)), v(S) = f_c(x with the players S only). The sum
-    over all features is f_c(x) - f_c(baseline), whatever the method.
+    R_i = sum over S without i of |S|! (P - |S| - 1)! / P! * (v(S + i) - v(S)), v(S) = f_c(x with
+    the players S only). The sum over all features is f_c(x) - f_c(baseline), whatever the method.
 
     Parameters
     ----------
     model, x, target, regions, baseline, seed : as for `lime`.
-    method : "exact", all 2^P coalitions of at most 12 players; "sampled", orders drawn at random (Castro et al., 2009);
-        "kernel", a weighted linear fit over coalitions drawn with their complements (Lundberg and Lee, 2017, theorem 2),
-        which is exact if `samples` allows for all 2^P - 2.
+    method : "exact", all 2^P coalitions of at most 12 players; "sampled", orders drawn at random
+        (Castro et al., 2009); "kernel", a weighted linear fit over coalitions drawn with their
+        complements (Lundberg and Lee, 2017, theorem 2), which is exact if `samples` allows for all
+        2^P - 2.
     samples : network runs that "sampled" and "kernel" may take for each input, about.
 
     Returns
@@ -104,7 +113,12 @@ def shapley(
         raise ValueError(f'method: expected "exact", "sampled" or "kernel", got {method!r}')
     game = Game(model, x, target, regions, baseline)
     if method == "exact" and game.players > MOST_EXACT:
-        raise ValueError(f'method: "exact" takes at most {MOST_EXACT} players, got {game.players}; take "kernel" or "sampled", or larger regions')
+        raise ValueError(
+            (
+                f'method: "exact" takes at most {MOST_EXACT} players, got {game.players}; take '
+                f'"kernel" or "sampled", or larger regions'
+            )
+        )
     way = ways["exact" if game.players == 1 else method]
     return game.hand_out(way(game, samples, torch.Generator().manual_seed(whole("seed", seed))))
 
@@ -112,7 +126,14 @@ def shapley(
 class Game:
     """One input each for N games with the same P players; `values` plays coalitions."""
 
-    def __init__(self, model: nn.Module, x: Tensor, target: int | Tensor | None, regions: Tensor | None, baseline: float | Tensor) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        target: int | Tensor | None,
+        regions: Tensor | None,
+        baseline: float | Tensor,
+    ) -> None:
         check_arguments(model, x, words=True)
         self.model, self.x, self.baseline = model, x.detach(), filling("baseline", baseline, x)
         self.player_of, self.players = _players(x, regions)  # (1 or N, ...), P
@@ -132,17 +153,25 @@ class Game:
             return scores_of_many(self.model, self.x, self.chosen, len(z), absent_replaced).double()
 
     def hand_out(self, worth: Tensor) -> Tensor:
-        """A number for each player (P, N) to a tensor like x: equal parts for all features of a player."""
+        """A number for each player (P, N) to a tensor like x: equal parts for all features of a
+        player.
+        """
         number = self.player_of.expand_as(self.x).flatten(1)
-        size = torch.zeros(len(number), self.players, dtype=worth.dtype, device=number.device).scatter_add_(1, number, torch.ones_like(number, dtype=worth.dtype))
+        size = torch.zeros(
+            len(number), self.players, dtype=worth.dtype, device=number.device
+        ).scatter_add_(1, number, torch.ones_like(number, dtype=worth.dtype))
         return (worth.T / size.clamp(min=1)).gather(1, number).view_as(self.x).to(self.dtype)
 
 
 def least_squares(z: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """The w (P, N) of the best w_0 + z w: z (M, P), values (M, N), weights (M,), float64. Of several best ones the smallest."""
+    """The w (P, N) of the best w_0 + z w: z (M, P), values (M, N), weights (M,), float64. Of
+    several best ones the smallest.
+    """
     z, weights = z.to(values), weights.to(values)[:, None] / weights.sum().to(values)
     centred = z - (weights * z).sum(0)
-    return torch.linalg.pinv(centred.T @ (weights * centred), hermitian=True) @ (centred.T @ (weights * values))
+    return torch.linalg.pinv(centred.T @ (weights * centred), hermitian=True) @ (
+        centred.T @ (weights * values)
+    )
 
 
 def all_coalitions(players: int) -> Tensor:
@@ -153,12 +182,29 @@ def all_coalitions(players: int) -> Tensor:
 def _players(x: Tensor, regions: Tensor | None) -> tuple[Tensor, int]:
     if regions is None:
         return torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:]), x[0].numel()
-    if not isinstance(regions, Tensor) or regions.dtype not in (torch.long, torch.int, torch.short, torch.uint8):
-        raise TypeError(f"regions: expected a tensor of whole numbers, got {getattr(regions, 'dtype', type(regions).__name__)}")
+    if not isinstance(regions, Tensor) or regions.dtype not in (
+        torch.long,
+        torch.int,
+        torch.short,
+        torch.uint8,
+    ):
+        raise TypeError(
+            (
+                f"regions: expected a tensor of whole numbers, got "
+                f"{getattr(regions, 'dtype', type(regions).__name__)}"
+            )
+        )
     try:
-        wide = torch.broadcast_to(regions, x.shape if regions.dim() == x.dim() and len(regions) > 1 else (1, *x.shape[1:]))
+        wide = torch.broadcast_to(
+            regions, x.shape if regions.dim() == x.dim() and len(regions) > 1 else (1, *x.shape[1:])
+        )
     except RuntimeError:
-        raise ValueError(f"regions: expected a shape that can be broadcast to {tuple(x.shape)}, got {tuple(regions.shape)}") from None
+        raise ValueError(
+            (
+                f"regions: expected a shape that can be broadcast to {tuple(x.shape)}, got "
+                f"{tuple(regions.shape)}"
+            )
+        ) from None
     if wide.min() < 0:
         raise ValueError(f"regions: expected players 0, 1, 2, ..., got {int(wide.min())}")
     return wide.to(x.device, torch.long), int(wide.max()) + 1
@@ -168,21 +214,41 @@ def _exact(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
     z = all_coalitions(P)
     size = z.sum(1)
-    joins = torch.tensor([math.factorial(max(s - 1, 0)) * math.factorial(P - s) / math.factorial(P) for s in range(P + 1)], dtype=torch.float64)
-    stays = torch.tensor([math.factorial(s) * math.factorial(max(P - s - 1, 0)) / math.factorial(P) for s in range(P + 1)], dtype=torch.float64)
-    weights = torch.where(z, joins[size][:, None], -stays[size][:, None])  # v(S) counts for its members, against the others
+    joins = torch.tensor(
+        [
+            math.factorial(max(s - 1, 0)) * math.factorial(P - s) / math.factorial(P)
+            for s in range(P + 1)
+        ],
+        dtype=torch.float64,
+    )
+    stays = torch.tensor(
+        [
+            math.factorial(s) * math.factorial(max(P - s - 1, 0)) / math.factorial(P)
+            for s in range(P + 1)
+        ],
+        dtype=torch.float64,
+    )
+    weights = torch.where(
+        z, joins[size][:, None], -stays[size][:, None]
+    )  # v(S) counts for its members, against the others
     values = game.values(z)
     return weights.T.to(values.device) @ values
 
 
 def _sampled(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
-    orders = torch.stack([torch.randperm(P, generator=generator) for _ in range(max(1, samples // (P - 1)))])
+    orders = torch.stack(
+        [torch.randperm(P, generator=generator) for _ in range(max(1, samples // (P - 1)))]
+    )
     place = orders.argsort(1)  # when each player comes in
-    z = place[:, None] < torch.arange(1, P)[:, None]  # (orders, P - 1, P): after 1, 2, ... P - 1 players have come
+    z = (
+        place[:, None] < torch.arange(1, P)[:, None]
+    )  # (orders, P - 1, P): after 1, 2, ... P - 1 players have come
     ends = game.values(torch.tensor([[False] * P, [True] * P]))
     inner = game.values(z.flatten(0, 1)).view(len(orders), P - 1, -1)
-    steps = torch.cat([ends[:1].expand(len(orders), 1, -1), inner, ends[1:].expand(len(orders), 1, -1)], 1).diff(dim=1)
+    steps = torch.cat(
+        [ends[:1].expand(len(orders), 1, -1), inner, ends[1:].expand(len(orders), 1, -1)], 1
+    ).diff(dim=1)
     return steps.gather(1, place.to(steps.device)[..., None].expand_as(steps)).mean(0)
 
 
@@ -190,19 +256,26 @@ def _kernel(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
     empty, full = game.values(torch.tensor([[False] * P, [True] * P]))
     sizes = torch.arange(1, P, dtype=torch.float64)
-    mass = 1 / (sizes * (P - sizes))  # of all coalitions of a size, in the kernel (P - 1) / (binomial(P, s) s (P - s))
+    mass = 1 / (
+        sizes * (P - sizes)
+    )  # of all coalitions of a size, in the kernel (P - 1) / (binomial(P, s) s (P - s))
     if P <= 20 and 2**P - 2 <= samples:
         z = all_coalitions(P)[1:-1]
         weights = torch.stack([mass[s - 1] / math.comb(P, s) for s in z.sum(1).tolist()])
     else:
-        size = torch.multinomial(mass, max(samples // 2, 1), replacement=True, generator=generator) + 1
+        size = (
+            torch.multinomial(mass, max(samples // 2, 1), replacement=True, generator=generator) + 1
+        )
         place = torch.rand(len(size), P, generator=generator).argsort(1).argsort(1)
         z = place < size[:, None]
         z = torch.cat([z, ~z])  # a coalition and its complement: errors of even order cancel
         weights = torch.ones(len(z), dtype=torch.float64)
-    # The values must sum to full - empty: the last player's is what the others leave, so P - 1 unknowns remain.
+    # The values must sum to full - empty: the last player's is what the others leave, so P - 1
+    # unknowns remain.
     values = game.values(z) - empty
     z, weights = z.double().to(values.device), weights.to(values.device)[:, None]
     others, rest = z[:, :-1] - z[:, -1:], values - z[:, -1:] * (full - empty)
-    worth = torch.linalg.pinv(others.T @ (weights * others), hermitian=True) @ (others.T @ (weights * rest))
+    worth = torch.linalg.pinv(others.T @ (weights * others), hermitian=True) @ (
+        others.T @ (weights * rest)
+    )
     return torch.cat([worth, (full - empty - worth.sum(0))[None]])

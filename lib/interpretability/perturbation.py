@@ -1,4 +1,6 @@
-"""Explanations by perturbation: change a part of the input, look at the score. They need no gradient of the model but one."""
+"""Explanations by perturbation: change a part of the input, look at the score. They need no
+gradient of the model but one.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,16 +20,20 @@ def occlusion(
     stride: int | Sequence[int] | None = None,
     fill: float | Tensor = 0.0,
 ) -> Tensor:
-    """How much the score f_c(x) falls when a window of the input is covered (Zeiler and Fergus, 2014).
+    """How much the score f_c(x) falls when a window of the input is covered (Zeiler and Fergus,
+    2014).
 
-    R_i is the mean of f_c(x) - f_c(x with W covered) over all windows W that hold feature i; unit: logits.
+    R_i is the mean of f_c(x) - f_c(x with W covered) over all windows W that hold feature i; unit:
+    logits.
 
     Parameters
     ----------
     model, x, target : as for `lib.lrp.lrp`; x may also hold word numbers (N, T).
-    window : size of the window. One number is that size along every axis but the channels, which are covered together
-        (with two axes (N, D): that many features). Or one number for each axis of a sample: (1, d) is a word embedded in d numbers.
-    stride : step of the window, like `window`; None: its size, so that windows do not overlap. The last may be cut off by the edge.
+    window : size of the window. One number is that size along every axis but the channels, which
+        are covered together (with two axes (N, D): that many features). Or one number for each axis
+        of a sample: (1, d) is a word embedded in d numbers.
+    stride : step of the window, like `window`; None: its size, so that windows do not overlap. The
+        last may be cut off by the edge.
     fill : what the window is covered with: a number, or a tensor that can be broadcast to x.
 
     Returns
@@ -54,7 +60,10 @@ def occlusion(
             return covered
 
         drops = scores - scores_of_many(model, x, chosen, len(places), cover)
-        total, count = torch.zeros_like(x, dtype=scores.dtype), torch.zeros_like(x[:1], dtype=scores.dtype)
+        total, count = (
+            torch.zeros_like(x, dtype=scores.dtype),
+            torch.zeros_like(x[:1], dtype=scores.dtype),
+        )
         for drop, place in zip(drops, places):
             total[(slice(None), *place)] += drop.reshape(-1, *[1] * (x.dim() - 1))
             count[(slice(None), *place)] += 1
@@ -71,10 +80,13 @@ def prediction_difference(
     samples: int = 16,
     seed: int = 0,
 ) -> Tensor:
-    """Weight of evidence: log-odds of the class with a window seen, minus without knowing it (Zintgraf et al., 2017, eq. 1 and 6).
+    """Weight of evidence: log-odds of the class with a window seen, minus without knowing it
+    (Zintgraf et al., 2017, eq. 1 and 6).
 
-    R_i = log2 odds(c | x) - log2 odds(c | x without W), in bits. "Without W" is a mean of probabilities over what else
-    the window could hold: the same window of other inputs (`surround` 0), or a Gaussian fitted to `reference`, given
+    R_i = log2 odds(c | x) - log2 odds(c | x without W), in bits. "Without W" is a mean of
+    probabilities over what else
+    the window could hold: the same window of other inputs (`surround` 0), or a Gaussian fitted to
+        `reference`, given
     the features up to `surround` away from the window, cut to the range of the reference.
 
     Parameters
@@ -82,7 +94,8 @@ def prediction_difference(
     model, x, target : as for `lib.lrp.lrp`; x in float.
     reference : (M, ...) other inputs of the same kind, M >= 2.
     window : as for `occlusion`; windows do not overlap.
-    surround : width of the neighbourhood on which the filling is conditioned (channels are always taken together).
+    surround : width of the neighbourhood on which the filling is conditioned (channels are always
+        taken together).
     samples : fillings of each window. seed : of their drawing; the same draws serve every input.
 
     Returns
@@ -98,9 +111,16 @@ def prediction_difference(
     """
     check_arguments(model, x)
     if not isinstance(reference, Tensor):
-        raise TypeError(f"reference: expected a tensor of other inputs (M, ...), got {type(reference).__name__}")
+        raise TypeError(
+            f"reference: expected a tensor of other inputs (M, ...), got {type(reference).__name__}"
+        )
     if reference.shape[1:] != x.shape[1:] or len(reference) < 2:
-        raise ValueError(f"reference: expected shape (M >= 2, {', '.join(map(str, x.shape[1:]))}), got {tuple(reference.shape)}")
+        raise ValueError(
+            (
+                f"reference: expected shape (M >= 2, {', '.join(map(str, x.shape[1:]))}), got "
+                f"{tuple(reference.shape)}"
+            )
+        )
     whole("surround", surround, 0)
     whole("samples", samples, 1)
     reference, result = reference.to(x), torch.zeros_like(x)
@@ -109,16 +129,24 @@ def prediction_difference(
         scores, chosen = start(model, x, target, log_odds)
         for place in _windows(x, window, None):
             draw = _drawn_fillings if surround == 0 else _gaussian_fillings
-            fillings = draw(x, reference, place, surround, samples, generator)  # (samples, 1 or N, *window)
+            fillings = draw(
+                x, reference, place, surround, samples, generator
+            )  # (samples, 1 or N, *window)
 
             def replace(which: slice, rows: slice) -> Tensor:
                 replaced = x[rows].expand(len(fillings[which]), *x[rows].shape).clone()
-                replaced[(slice(None), slice(None), *place)] = fillings[which][:, rows if fillings.shape[1] > 1 else slice(None)]
+                replaced[(slice(None), slice(None), *place)] = fillings[which][
+                    :, rows if fillings.shape[1] > 1 else slice(None)
+                ]
                 return replaced
 
-            logs = scores_of_many(model, x, chosen, samples, replace, log_odds).logsumexp(0)  # the mean of p_c and of 1 - p_c
+            logs = scores_of_many(model, x, chosen, samples, replace, log_odds).logsumexp(
+                0
+            )  # the mean of p_c and of 1 - p_c
             change = (scores[:, 0] - scores[:, 1]) - (logs[:, 0] - logs[:, 1])
-            result[(slice(None), *place)] = change.reshape(-1, *[1] * (x.dim() - 1)) / torch.log(torch.tensor(2.0))
+            result[(slice(None), *place)] = change.reshape(-1, *[1] * (x.dim() - 1)) / torch.log(
+                torch.tensor(2.0)
+            )
     return result
 
 
@@ -132,21 +160,26 @@ def meaningful_perturbation(
     smoothness: float = 200.0,
     background: float | Tensor | None = None,
 ) -> Tensor:
-    """The smallest smooth part of an image without which the class is gone (Fong and Vedaldi, 2017, eq. 3 and 5).
+    """The smallest smooth part of an image without which the class is gone (Fong and Vedaldi, 2017,
+    eq. 3 and 5).
 
-    Minimises -log(1 - p_c) of m x + (1 - m) background, plus area * mean(1 - m) + smoothness * TV(m), over masks m in
-    [0, 1], one for each image, by Adam. TV is the mean squared step between neighbours. Returned is 1 - m: near 1 where
-    something is deleted. The paper has p_c for -log(1 - p_c), whose gradient is 0 where the network is sure.
+    Minimises -log(1 - p_c) of m x + (1 - m) background, plus area * mean(1 - m) + smoothness *
+    TV(m), over masks m in [0, 1], one for each image, by Adam. TV is the mean squared step between
+    neighbours. Returned is 1 - m: near 1 where something is deleted. The paper has p_c for -log(1 -
+    p_c), whose gradient is 0 where the network is sure.
 
     Parameters
     ----------
     model, x, target : as for `lib.lrp.lrp`; x (N, C, H, W), and the model differentiable.
-    steps, learning_rate : of Adam. area, smoothness : >= 0, in nats, the prices of deleting everything and of ragged masks.
-    background : what takes the place of the deleted part: a number, a tensor that can be broadcast to x, or None: x blurred.
+    steps, learning_rate : of Adam. area, smoothness : >= 0, in nats, the prices of deleting
+        everything and of ragged masks.
+    background : what takes the place of the deleted part: a number, a tensor that can be broadcast
+        to x, or None: x blurred.
 
     Returns
     -------
-    Tensor like x in [0, 1], the same for all channels of a pixel. Raises TypeError or ValueError: a bad argument, by name.
+    Tensor like x in [0, 1], the same for all channels of a pixel. Raises TypeError or ValueError: a
+    bad argument, by name.
 
     Example
     -------
@@ -158,20 +191,31 @@ def meaningful_perturbation(
     if x.dim() != 4:
         raise ValueError(f"x: expected images (N, C, H, W), got shape {tuple(x.shape)}")
     if area < 0 or smoothness < 0 or learning_rate <= 0:
-        raise ValueError(f"area, smoothness, learning_rate: expected >= 0, >= 0 and > 0, got {area}, {smoothness} and {learning_rate}")
+        raise ValueError(
+            (
+                f"area, smoothness, learning_rate: expected >= 0, >= 0 and > 0, got {area}, "
+                f"{smoothness} and {learning_rate}"
+            )
+        )
     whole("steps", steps, 1)
     with undisturbed(model, x):
         with torch.no_grad():
             _, chosen = start(model, x, target)
         x = x.detach()
         other = blurred(x) if background is None else filling("background", background, x)
-        theta = torch.full_like(x[:, :1], 2.0, requires_grad=True)  # m = sigmoid(theta) stays within [0, 1], at first near 1
+        theta = torch.full_like(
+            x[:, :1], 2.0, requires_grad=True
+        )  # m = sigmoid(theta) stays within [0, 1], at first near 1
         optimiser = torch.optim.Adam([theta], learning_rate)
         for _ in range(steps):
             with torch.enable_grad():
                 m = theta.sigmoid()
                 kept = -log_odds(model(m * x + (1 - m) * other), chosen)[:, 1]
-                ragged = sum(step.square().flatten(1).mean(1).sum() for step in (m.diff(dim=2), m.diff(dim=3)) if step.numel())
+                ragged = sum(
+                    step.square().flatten(1).mean(1).sum()
+                    for step in (m.diff(dim=2), m.diff(dim=3))
+                    if step.numel()
+                )
                 loss = kept.sum() + area * (1 - m).mean((1, 2, 3)).sum() + smoothness * ragged
             (theta.grad,) = torch.autograd.grad(loss, theta)
             optimiser.step()
@@ -179,7 +223,9 @@ def meaningful_perturbation(
 
 
 def blurred(x: Tensor, width: float = 0.15) -> Tensor:
-    """Images (N, C, H, W) under a Gaussian whose standard deviation is `width` times the image's side; the edge is continued."""
+    """Images (N, C, H, W) under a Gaussian whose standard deviation is `width` times the image's
+    side; the edge is continued.
+    """
     for axis in (2, 3):
         size = x.shape[axis]
         places = torch.arange(size, device=x.device, dtype=x.dtype)
@@ -191,20 +237,35 @@ def blurred(x: Tensor, width: float = 0.15) -> Tensor:
 # ---------------------------------------------------------------- what all perturbations share
 
 
-def start(model: nn.Module, x: Tensor, target: int | Tensor | None, read: Callable | None = None) -> tuple[Tensor, Tensor]:
-    """What `read` makes of the undisturbed scores, by default f_c(x) (N,), and the explained classes (N,)."""
+def start(
+    model: nn.Module, x: Tensor, target: int | Tensor | None, read: Callable | None = None
+) -> tuple[Tensor, Tensor]:
+    """What `read` makes of the undisturbed scores, by default f_c(x) (N,), and the explained
+    classes (N,).
+    """
     scores = model(x.clone())
     check_scores(scores, x)
     chosen = class_index(scores, target)
     return (read or explained)(scores, chosen), chosen
 
 
-def scores_of_many(model: nn.Module, x: Tensor, chosen: Tensor, count: int, perturb: Callable[[slice, slice], Tensor], read: Callable | None = None) -> Tensor:
-    """f_c of `count` variants of each sample: (count, N). perturb(which, rows) makes variants (m, n, ...) of the samples x[rows].
+def scores_of_many(
+    model: nn.Module,
+    x: Tensor,
+    chosen: Tensor,
+    count: int,
+    perturb: Callable[[slice, slice], Tensor],
+    read: Callable | None = None,
+) -> Tensor:
+    """f_c of `count` variants of each sample: (count, N). perturb(which, rows) makes variants (m,
+    n, ...) of the samples x[rows].
 
-    As many variants are made at a time as fit into a fixed number of input values: memory does not grow with `count` or N.
+    As many variants are made at a time as fit into a fixed number of input values: memory does not
+        grow with `count` or N.
     """
-    room = max(1, 2 ** (24 if x.is_cuda else 18) // x[0].numel())  # on a processor small passes stay in its cache
+    room = max(
+        1, 2 ** (24 if x.is_cuda else 18) // x[0].numel()
+    )  # on a processor small passes stay in its cache
     rows = min(len(x), room)
     columns = []
     for a in range(0, len(x), rows):
@@ -238,7 +299,12 @@ def filling(name: str, value: float | Tensor, x: Tensor) -> Tensor:
     try:
         return value.expand_as(x)
     except RuntimeError:
-        raise ValueError(f"{name}: expected a tensor that can be broadcast to {tuple(x.shape)}, got shape {tuple(value.shape)}") from None
+        raise ValueError(
+            (
+                f"{name}: expected a tensor that can be broadcast to {tuple(x.shape)}, got shape "
+                f"{tuple(value.shape)}"
+            )
+        ) from None
 
 
 def whole(name: str, value: int, least: int | None = None) -> int:
@@ -257,29 +323,59 @@ def _sizes(name: str, value: int | Sequence[int], x: Tensor) -> list[int]:
         whole(name, value, 1)
         value = [value] if axes == 1 else [x.shape[1]] + [value] * (axes - 1)
     if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{name}: expected a whole number, or one for each axis of a sample, got {type(value).__name__}")
+        raise TypeError(
+            (
+                f"{name}: expected a whole number, or one for each axis of a sample, got "
+                f"{type(value).__name__}"
+            )
+        )
     sizes = [whole(name, size, 1) for size in value]
     if len(sizes) != axes:
-        raise ValueError(f"{name}: expected one number, or {axes}, one for each axis of a sample, got {sizes}")
+        raise ValueError(
+            f"{name}: expected one number, or {axes}, one for each axis of a sample, got {sizes}"
+        )
     return sizes
 
 
-def _windows(x: Tensor, window: int | Sequence[int], stride: int | Sequence[int] | None) -> Iterator[Slices]:
+def _windows(
+    x: Tensor, window: int | Sequence[int], stride: int | Sequence[int] | None
+) -> Iterator[Slices]:
     """The places of the window as slices of a sample."""
     sizes = _sizes("window", window, x)
     steps = sizes if stride is None else _sizes("stride", stride, x)
-    ends = [[(a, a + size) for a in range(0, max(length - size, 0) + step, step) if a < length] for length, size, step in zip(x.shape[1:], sizes, steps)]
-    for corner in torch.cartesian_prod(*(torch.arange(len(e)) for e in ends)).reshape(-1, len(ends)).tolist():
+    ends = [
+        [(a, a + size) for a in range(0, max(length - size, 0) + step, step) if a < length]
+        for length, size, step in zip(x.shape[1:], sizes, steps)
+    ]
+    for corner in (
+        torch.cartesian_prod(*(torch.arange(len(e)) for e in ends)).reshape(-1, len(ends)).tolist()
+    ):
         yield tuple(slice(*e[k]) for e, k in zip(ends, corner))
 
 
-def _drawn_fillings(x: Tensor, reference: Tensor, place: Slices, surround: int, samples: int, generator: torch.Generator) -> Tensor:
+def _drawn_fillings(
+    x: Tensor,
+    reference: Tensor,
+    place: Slices,
+    surround: int,
+    samples: int,
+    generator: torch.Generator,
+) -> Tensor:
     drawn = torch.randint(len(reference), (samples,), generator=generator)
     return reference[drawn.to(x.device)][(slice(None), *place)][:, None]
 
 
-def _gaussian_fillings(x: Tensor, reference: Tensor, place: Slices, surround: int, samples: int, generator: torch.Generator) -> Tensor:
-    """Draws (samples, N, *window) from the Gaussian of the reference, given what stands around the window in each x."""
+def _gaussian_fillings(
+    x: Tensor,
+    reference: Tensor,
+    place: Slices,
+    surround: int,
+    samples: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draws (samples, N, *window) from the Gaussian of the reference, given what stands around the
+    window in each x.
+    """
     wide = tuple(slice(max(p.start - surround, 0), p.stop + surround) for p in place)
     number = torch.arange(x[0].numel(), device=x.device).view(x.shape[1:])
     inner = number[place].flatten()
@@ -287,7 +383,9 @@ def _gaussian_fillings(x: Tensor, reference: Tensor, place: Slices, surround: in
     outer = outer[~torch.isin(outer, inner)]
     values = reference.flatten(1)
     mean, both = values.mean(0), torch.cat([outer, inner])
-    covariance = values[:, both].T.cov() + 1e-3 * values.var() * torch.eye(len(both), dtype=x.dtype, device=x.device)
+    covariance = values[:, both].T.cov() + 1e-3 * values.var() * torch.eye(
+        len(both), dtype=x.dtype, device=x.device
+    )
     o = len(outer)
     gain = torch.linalg.solve(covariance[:o, :o], covariance[:o, o:])  # (outer, inner)
     root = torch.linalg.cholesky(covariance[o:, o:] - covariance[o:, :o] @ gain)

@@ -1,7 +1,19 @@
-"""Figures that are alive with no kernel: in the built book, JupyterLab, Notebook 7, VS Code and Colab."""
+"""Figures that are alive with no kernel: in the built book, JupyterLab, Notebook 7, VS Code and
+Colab.
+"""
 
-from .figures import explore, Explore, DrawDigit, Question, Quiz, quiz
+from .figures import DrawDigit, Explore, Question, Quiz, explore, quiz
 from .page import Bars
 from .timeline import Timeline, timeline
 
-__all__ = ["explore", "Explore", "DrawDigit", "Question", "Quiz", "quiz", "Bars", "Timeline", "timeline"]
+__all__ = [
+    "explore",
+    "Explore",
+    "DrawDigit",
+    "Question",
+    "Quiz",
+    "quiz",
+    "Bars",
+    "Timeline",
+    "timeline",
+]

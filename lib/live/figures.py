@@ -1,12 +1,15 @@
-"""Figures that are alive with no kernel: in the built book, JupyterLab, Notebook 7, VS Code and Colab.
+"""Figures that are alive with no kernel: in the built book, JupyterLab, Notebook 7, VS Code and
+Colab.
 
-    explore(draw, key="...", gamma=np.linspace(0, 1, 21))    every state drawn once and shipped in the cell's output
-    DrawDigit(model, key="...", examples=x)                   the network itself in the page: draw, see scores and relevance
-    quiz(questions, key="...")                                a self-test that explains every option
-    timeline(entries, key="...")                              named things by family and year, each a link
+    explore(draw, key="...", gamma=np.linspace(0, 1, 21))    every state drawn once and shipped in
+    the cell's output DrawDigit(model, key="...", examples=x)                   the network itself
+    in the page: draw, see scores and relevance quiz(questions, key="...")
+    a self-test that explains every option timeline(entries, key="...")
+    named things by family and year, each a link
 
-Each returns an object whose output is self-contained HTML (no network), a still picture for print, and plain text.
-The scripts and the style sheet that the HTML carries are in the folder js/ beside this file.
+Each returns an object whose output is self-contained HTML (no network), a still picture for print,
+and plain text. The scripts and the style sheet that the HTML carries are in the folder js/ beside
+this file.
 """
 
 import contextlib
@@ -21,9 +24,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .page import CONTROL, Bars, Choice, Drawing, Output, Table, base64_of, bar_row, card, check_key, common_frames, compact
-from .page import diverging, first_places, floats, menu, panel_html, panels_html, shown, side_by_side, slider, words
-from .timeline import timeline
+from .page import (
+    CONTROL,
+    Bars,
+    Choice,
+    Drawing,
+    Output,
+    Table,
+    bar_row,
+    base64_of,
+    card,
+    check_key,
+    common_frames,
+    compact,
+    diverging,
+    first_places,
+    floats,
+    menu,
+    panel_html,
+    panels_html,
+    shown,
+    side_by_side,
+    slider,
+    words,
+)
 
 LIMIT = 300_000  # bytes of HTML in one figure
 
@@ -38,22 +62,29 @@ def explore(
     dpi: int = 144,
     **controls: Sequence | Mapping,
 ):
-    """A figure whose controls work without a kernel: `draw(**state)` is called once for each combination of values.
+    """A figure whose controls work without a kernel: `draw(**state)` is called once for each
+    combination of values.
 
-    draw: returns (picture, description). The picture is a matplotlib Figure (closed here), a uint8 array (H, W) or
-        (H, W, 3) shown enlarged, Bars, or a list of (caption, picture) shown side by side; the description is a
-        sentence of at least six words that says what this state shows.
+    draw: returns (picture, description). The picture is a matplotlib Figure (closed here), a uint8
+        array (H, W) or (H, W, 3) shown enlarged, Bars, or a list of (caption, picture) shown side
+        by side; the description is a sentence of at least six words that says what this state
+        shows.
     key: lower-case letters, digits and hyphens; the figure's own name on its page.
-    controls: a name and its values: numbers make a slider; strings, or a dict label -> value, make a menu.
-    start: the first state, such as {"gamma": 0.25}; each control left out starts at its first value.
+    controls: a name and its values: numbers make a slider; strings, or a dict label -> value, make
+        a menu.
+    start: the first state, such as {"gamma": 0.25}; each control left out starts at its first
+        value.
     dpi: of matplotlib figures, shown at 96 pixels an inch.
-    live: with True nothing is drawn beforehand: ipywidgets that need a kernel, where a tuple of two floats
-        (low, high) makes a continuous slider.
+    live: with True nothing is drawn beforehand: ipywidgets that need a kernel, where a tuple of two
+        floats (low, high) makes a continuous slider.
 
-    Raises ValueError if a description is missing, panels differ between states, or the figure exceeds 300 kB.
+    Raises ValueError if a description is missing, panels differ between states, or the figure
+    exceeds 300 kB.
     """
     if not controls:
-        raise ValueError(f"explore({key!r}): expected at least one control, such as gamma=[0, 0.5, 1]")
+        raise ValueError(
+            f"explore({key!r}): expected at least one control, such as gamma=[0, 0.5, 1]"
+        )
     check_key("explore", key)
     if live:
         return _with_kernel(draw, key, title, start or {}, dpi, controls)
@@ -67,9 +98,14 @@ class Explore(Output):
         self.key, self.title = key, title
         self.choices = {name: Choice.of(name, values) for name, values in controls.items()}
         self.first = first_places(self.choices, start)
-        states = [dict(zip(self.choices, v)) for v in itertools.product(*(c.values for c in self.choices.values()))]
+        states = [
+            dict(zip(self.choices, v))
+            for v in itertools.product(*(c.values for c in self.choices.values()))
+        ]
         self.states = [_drawn(draw, state, key, dpi) for state in _progress(states)]
-        self.place = int(np.ravel_multi_index(self.first, [len(c.values) for c in self.choices.values()]))
+        self.place = int(
+            np.ravel_multi_index(self.first, [len(c.values) for c in self.choices.values()])
+        )
         self.frames = common_frames(self.states, key)
         self.html = self._build()
         if (size := len(self.html.encode())) > LIMIT:
@@ -79,8 +115,12 @@ class Explore(Output):
             )
 
     def __repr__(self) -> str:
-        ranges = ", ".join(f"{words(n)} {c.labels[0]} to {c.labels[-1]}" for n, c in self.choices.items())
-        return f"Figure {self.key}: {len(self.states)} states ({ranges}). {self.states[self.place][1]}"
+        ranges = ", ".join(
+            f"{words(n)} {c.labels[0]} to {c.labels[-1]}" for n, c in self.choices.items()
+        )
+        return (
+            f"Figure {self.key}: {len(self.states)} states ({ranges}). {self.states[self.place][1]}"
+        )
 
     def _html(self) -> str:
         return self.html
@@ -105,13 +145,21 @@ class Explore(Output):
             row = [text.place(description)]
             for caption, picture in panels:
                 bars = isinstance(picture, Bars)
-                row += [text.place(caption), bar_row(picture, labels) if bars else png.place(base64_of(picture.png))]
+                row += [
+                    text.place(caption),
+                    bar_row(picture, labels) if bars else png.place(base64_of(picture.png)),
+                ]
             rows.append(row)
         choices = self.choices.values()
         return {
-            "counts": [len(c.values) for c in choices], "values": [c.labels for c in choices],
-            "panels": [f.spec for f in self.frames], "labels": [*labels], "text": [*text], "png": [*png], "states": rows,
-        }  # fmt: skip
+            "counts": [len(c.values) for c in choices],
+            "values": [c.labels for c in choices],
+            "panels": [f.spec for f in self.frames],
+            "labels": [*labels],
+            "text": [*text],
+            "png": [*png],
+            "states": rows,
+        }
 
 
 def _with_kernel(draw, key, title, start, dpi, controls):
@@ -120,11 +168,24 @@ def _with_kernel(draw, key, title, start, dpi, controls):
     from IPython.display import HTML, display
 
     def control(name, values):
-        look = {"description": words(name), "style": {"description_width": "initial"}, "layout": {"width": "95%"}}
-        if isinstance(values, tuple) and len(values) == 2 and all(isinstance(v, float) for v in values):
+        look = {
+            "description": words(name),
+            "style": {"description_width": "initial"},
+            "layout": {"width": "95%"},
+        }
+        if (
+            isinstance(values, tuple)
+            and len(values) == 2
+            and all(isinstance(v, float) for v in values)
+        ):
             low, high = values
             return widgets.FloatSlider(
-                value=start.get(name, low), min=low, max=high, step=(high - low) / 200, readout_format=".3g", **look
+                value=start.get(name, low),
+                min=low,
+                max=high,
+                step=(high - low) / 200,
+                readout_format=".3g",
+                **look,
             )
         choice = Choice.of(name, values)
         kind = widgets.SelectionSlider if choice.slider else widgets.Dropdown
@@ -140,40 +201,77 @@ def _with_kernel(draw, key, title, start, dpi, controls):
     return widgets.VBox([*made.values(), widgets.interactive_output(show, made)])
 
 
-# The network in the page -------------------------------------------------------------------------------------------
+# The network in the page
+# -------------------------------------------------------------------------------------------
 
 RULES = {
-    "epsilon_plus": "epsilon, z-plus", "epsilon_gamma_box": "epsilon, gamma, z-box", "gamma": "gamma everywhere",
-    "epsilon_alpha2_beta1": "epsilon, alpha 2 beta 1", "epsilon": "epsilon everywhere", "zero": "zero (LRP-0)",
-}  # fmt: skip
+    "epsilon_plus": "epsilon, z-plus",
+    "epsilon_gamma_box": "epsilon, gamma, z-box",
+    "gamma": "gamma everywhere",
+    "epsilon_alpha2_beta1": "epsilon, alpha 2 beta 1",
+    "epsilon": "epsilon everywhere",
+    "zero": "zero (LRP-0)",
+}
 
 
 class DrawDigit(Output):
-    """A small network computed in the page: the reader draws a digit and sees the scores and the relevance map at once.
+    """A small network computed in the page: the reader draws a digit and sees the scores and the
+    relevance map at once.
 
-    model: nn.Sequential (nested or not) of Conv2d, ReLU, MaxPool2d, AvgPool2d, Flatten, Dropout and Linear, reading
-        images (N, 1, S, S) in [0, 1]; any other part is refused with a TypeError. Drawings come to S = 8 as UCI made its
-        digits (counts of ink in blocks of 4 x 4 of a bitmap of 32 x 32), to any other S as MNIST made its own.
-    rules: names of composites as in lib.lrp, the first one chosen; with "gamma" in the name a slider moves gamma.
-    examples: (N, 1, S, S) images to choose from, the first one shown; without them S is 8 or 28, whichever the model reads.
+    model: nn.Sequential (nested or not) of Conv2d, ReLU, MaxPool2d, AvgPool2d, Flatten, Dropout and
+        Linear, reading images (N, 1, S, S) in [0, 1]; any other part is refused with a TypeError.
+        Drawings come to S = 8 as UCI made its digits (counts of ink in blocks of 4 x 4 of a bitmap
+        of 32 x 32), to any other S as MNIST made its own.
+    rules: names of composites as in lib.lrp, the first one chosen; with "gamma" in the name a
+        slider moves gamma.
+    examples: (N, 1, S, S) images to choose from, the first one shown; without them S is 8 or 28,
+        whichever the model reads.
     contrast: lets the reader explain one class against another: relevance of f_a - f_b.
     names: what the examples are called in the menu, "example 1" and so on if None.
-    still: relevance of the first example (S * S values), for print and for readers without JavaScript.
+    still: relevance of the first example (S * S values), for print and for readers without
+        JavaScript.
     """
 
-    def __init__(self, model, *, key, title="", rules=("epsilon_plus", "epsilon_gamma_box"), examples=None, contrast=True, still=None, names=None):
+    def __init__(
+        self,
+        model,
+        *,
+        key,
+        title="",
+        rules=("epsilon_plus", "epsilon_gamma_box"),
+        examples=None,
+        contrast=True,
+        still=None,
+        names=None,
+    ):
         check_key("DrawDigit", key)
         if unknown := [rule for rule in rules if rule not in RULES]:
             raise ValueError(f"rules: expected names from {list(RULES)}, got {unknown}")
         self.key, self.title, self.rules, self.contrast = key, title, list(rules), contrast
         net = copy.deepcopy(model).cpu().float().eval()
-        self.examples = torch.zeros(1, 1, _side(net), _side(net)) if examples is None else torch.as_tensor(examples).detach().cpu().float()
-        if self.examples.ndim != 4 or self.examples.shape[1] != 1 or self.examples.shape[2] != self.examples.shape[3]:
-            raise ValueError(f"examples: expected shape (N, 1, S, S), got {tuple(self.examples.shape)}")
+        self.examples = (
+            torch.zeros(1, 1, _side(net), _side(net))
+            if examples is None
+            else torch.as_tensor(examples).detach().cpu().float()
+        )
+        if (
+            self.examples.ndim != 4
+            or self.examples.shape[1] != 1
+            or self.examples.shape[2] != self.examples.shape[3]
+        ):
+            raise ValueError(
+                f"examples: expected shape (N, 1, S, S), got {tuple(self.examples.shape)}"
+            )
         self.blank, self.still = examples is None, still
-        self.names = [f"example {i + 1}" for i in range(len(self.examples))] if names is None else [str(name) for name in names]
+        self.names = (
+            [f"example {i + 1}" for i in range(len(self.examples))]
+            if names is None
+            else [str(name) for name in names]
+        )
         if len(self.names) != len(self.examples):
-            raise ValueError(f"names: expected {len(self.examples)}, one for each example, got {len(self.names)}")
+            raise ValueError(
+                f"names: expected {len(self.examples)}, one for each example, got {len(self.names)}"
+            )
         self.layers, self.weights, scores = _layers(net, self.examples[:1])
         self.scores = [float(f"{score:.4g}") for score in scores]
         self.panels, self.text = self._first()
@@ -186,32 +284,52 @@ class DrawDigit(Output):
             )
 
     def __repr__(self) -> str:
-        return f"Figure {self.key}: a network of {sum(w.numel() for w in self.weights)} weights in the page. {self.text}"
+        return (
+            f"Figure {self.key}: a network of {sum(w.numel() for w in self.weights)} "
+            f"weights in the page. {self.text}"
+        )
 
     def _html(self) -> str:
         return self.html
 
     def _still(self) -> bytes:
         shown_in_print = [1, 3] if self.still is None else [1, 2, 3]
-        return side_by_side([self.panels[i] for i in shown_in_print], [self.frames[i] for i in shown_in_print])
+        return side_by_side(
+            [self.panels[i] for i in shown_in_print], [self.frames[i] for i in shown_in_print]
+        )
 
     def _first(self) -> tuple[list, str]:
         image, side = self.examples[0, 0].numpy(), self.examples.shape[-1]
         predicted = int(np.argmax(self.scores))
-        example = f"The first example, seen as a {predicted} with score {self.scores[predicted]:.2f}"
+        example = (
+            f"The first example, seen as a {predicted} with score {self.scores[predicted]:.2f}"
+        )
         grey = shown(np.round(255 * (1 - image)).clip(0, 255).astype(np.uint8), 96, "examples")
-        relevance = np.zeros((side, side)) if self.still is None else np.asarray(self.still, dtype=float).reshape(side, side)
+        relevance = (
+            np.zeros((side, side))
+            if self.still is None
+            else np.asarray(self.still, dtype=float).reshape(side, side)
+        )
         panels = [
             ("Draw here", replace(grey, width=208, height=208)),
             ("What the network sees", grey),
             ("Red for, blue against", shown(diverging(relevance), 96, "still")),
             ("Scores", Bars(range(len(self.scores)), self.scores, highlight=predicted)),
         ]
-        return panels, f"{'An empty square to draw in' if self.blank else example}. In the live page you draw digits yourself."
+        return (
+            panels,
+            (
+                f"{'An empty square to draw in' if self.blank else example}. In the live page you "
+                f"draw digits yourself."
+            ),
+        )
 
     def _build(self) -> str:
         names = ("drawing", "seen", "map", "scores")
-        pictures = [panel_html(*p, self.text, f, name) for p, f, name in zip(self.panels, self.frames, names)]
+        pictures = [
+            panel_html(*p, self.text, f, name)
+            for p, f, name in zip(self.panels, self.frames, names)
+        ]
         classes = {str(k): str(k) for k in range(len(self.scores))}
         examples = {} if self.blank else {str(i): name for i, name in enumerate(self.names)}
         controls = [
@@ -219,8 +337,13 @@ class DrawDigit(Output):
             menu("explain", "explain", {"": "predicted class", **classes}),
             menu("against", "against", {"": "no other class", **classes}) if self.contrast else "",
             menu("rules", "rules", {rule: RULES[rule] for rule in self.rules}),
-            slider("gamma", "gamma", 'min="0" max="1" step="0.05" value="0.25"', "0.25") if any("gamma" in r for r in self.rules) else "",
-            f'<label><span>fit to box</span><input {CONTROL} data-control="fit" type="checkbox" checked></label>\n',
+            slider("gamma", "gamma", 'min="0" max="1" step="0.05" value="0.25"', "0.25")
+            if any("gamma" in r for r in self.rules)
+            else "",
+            (
+                f'<label><span>fit to box</span><input {CONTROL} data-control="fit" '
+                f'type="checkbox" checked></label>\n'
+            ),
             f'<button type="button" {CONTROL}>Clear the drawing</button>\n',
         ]
         body = (
@@ -229,14 +352,25 @@ class DrawDigit(Output):
             f'<div class="live-text live-three"><output aria-live="polite">{escape(self.text)}</output></div>'
         )
         data = {
-            "side": [self.examples.shape[-1]], "layers": self.layers, "weights": [floats(w) for w in self.weights],
+            "side": [self.examples.shape[-1]],
+            "layers": self.layers,
+            "weights": [floats(w) for w in self.weights],
             "examples": [] if self.blank else [floats(x) for x in self.examples],
-        }  # fmt: skip
-        return card("digit", self.key, self.title, body, data, ["bars.js", "lrpnet.js", "strokes.js", "digit.js"])
+        }
+        return card(
+            "digit",
+            self.key,
+            self.title,
+            body,
+            data,
+            ["bars.js", "lrpnet.js", "strokes.js", "digit.js"],
+        )
 
 
 def uci_counts(bitmap) -> np.ndarray:
-    """(32, 32) of 0 and 1 -> (8, 8) in [0, 1]: the ink in each block of 4 x 4, divided by 16, as UCI made its digits."""
+    """(32, 32) of 0 and 1 -> (8, 8) in [0, 1]: the ink in each block of 4 x 4, divided by 16, as
+    UCI made its digits.
+    """
     bitmap = np.asarray(bitmap)
     if bitmap.shape != (32, 32) or not np.isin(bitmap, (0, 1)).all():
         raise ValueError(f"bitmap: expected shape (32, 32) of 0 and 1, got shape {bitmap.shape}")
@@ -249,7 +383,9 @@ def _side(model: nn.Module) -> int:
         with contextlib.suppress(RuntimeError), torch.no_grad():
             model(torch.zeros(1, 1, side, side))
             return side
-    raise ValueError("examples: expected some, as the model reads images of neither 8 x 8 nor 28 x 28")
+    raise ValueError(
+        "examples: expected some, as the model reads images of neither 8 x 8 nor 28 x 28"
+    )
 
 
 @torch.no_grad()
@@ -265,50 +401,100 @@ def _layers(model: nn.Module, x: Tensor) -> tuple[list[dict], list[Tensor], list
         layers.append(_geometry(module, before, x))
         if isinstance(module, nn.Linear | nn.Conv2d):
             layers[-1] |= {"w": len(weights), "b": len(weights) + 1}
-            weights += [module.weight, torch.zeros(len(module.weight)) if module.bias is None else module.bias]
+            weights += [
+                module.weight,
+                torch.zeros(len(module.weight)) if module.bias is None else module.bias,
+            ]
     if x.ndim != 2:
         raise ValueError(f"model: expected scores of shape (N, classes), got {tuple(x.shape)}")
     return layers, weights, x[0].tolist()
 
 
 def _parts(model: nn.Module):
-    """The layers of nested nn.Sequential in order. Raises TypeError at a layer that the page cannot compute."""
+    """The layers of nested nn.Sequential in order. Raises TypeError at a layer that the page cannot
+    compute.
+    """
     if isinstance(model, nn.Sequential):
         for module in model:
             yield from _parts(module)
     elif not isinstance(model, _PLAIN):
-        raise TypeError(f"model: expected nn.Sequential of {', '.join(part.__name__ for part in _PLAIN)}, got {model}")
+        raise TypeError(
+            (
+                f"model: expected nn.Sequential of {', '.join(part.__name__ for part in _PLAIN)}, "
+                f"got {model}"
+            )
+        )
     elif _has_options(model):
-        raise TypeError(f"model: expected a layer without groups, dilation, ceil_mode or another padding than zeros, got {model}")
+        raise TypeError(
+            (
+                f"model: expected a layer without groups, dilation, ceil_mode or another padding "
+                f"than zeros, got {model}"
+            )
+        )
     else:
         yield model
 
 
-_PLAIN = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.Linear)
+_PLAIN = (
+    nn.Conv2d,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.Flatten,
+    nn.Dropout,
+    nn.Identity,
+    nn.Linear,
+)
 
 
 def _has_options(module: nn.Module) -> bool:
     """Whether a layer does more than js/lrpnet.js can."""
     if isinstance(module, nn.Conv2d):
-        return module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros" or module.padding == "same"
+        return (
+            module.groups != 1
+            or module.dilation != (1, 1)
+            or module.padding_mode != "zeros"
+            or module.padding == "same"
+        )
     if isinstance(module, nn.MaxPool2d):
         return module.ceil_mode or module.dilation not in (1, (1, 1))
-    return isinstance(module, nn.AvgPool2d) and bool(module.ceil_mode or module.divisor_override or module.padding not in (0, (0, 0)))
+    return isinstance(module, nn.AvgPool2d) and bool(
+        module.ceil_mode or module.divisor_override or module.padding not in (0, (0, 0))
+    )
 
 
 def _geometry(module: nn.Module, before: Tensor, after: Tensor) -> dict:
     """Shapes, kernel, stride and padding; a dense layer is a convolution over one pixel."""
     if isinstance(module, nn.Linear):
         one = {"kernel": [1, 1], "stride": [1, 1], "padding": [0, 0]}
-        return {"kind": "linear", "dense": True, "in": [before.numel(), 1, 1], "out": [after.numel(), 1, 1], **one}
-    kind = "linear" if isinstance(module, nn.Conv2d) else "max" if isinstance(module, nn.MaxPool2d) else "average"
+        return {
+            "kind": "linear",
+            "dense": True,
+            "in": [before.numel(), 1, 1],
+            "out": [after.numel(), 1, 1],
+            **one,
+        }
+    kind = (
+        "linear"
+        if isinstance(module, nn.Conv2d)
+        else "max"
+        if isinstance(module, nn.MaxPool2d)
+        else "average"
+    )
     padding = (0, 0) if module.padding == "valid" else module.padding
     pairs = {"kernel": module.kernel_size, "stride": module.stride, "padding": padding}
     pairs = {name: [v, v] if isinstance(v, int) else list(v) for name, v in pairs.items()}
-    return {"kind": kind, "dense": False, "in": list(before.shape[1:]), "out": list(after.shape[1:]), **pairs}
+    return {
+        "kind": kind,
+        "dense": False,
+        "in": list(before.shape[1:]),
+        "out": list(after.shape[1:]),
+        **pairs,
+    }
 
 
-# The self-test -----------------------------------------------------------------------------------------------------
+# The self-test ------------------------------------------------------------------------------------
+# -----------------
 
 Question = tuple[str, Sequence[tuple[str, bool, str]]]
 
@@ -320,14 +506,27 @@ class Quiz(Output):
         check_key("quiz", key)
         for question, options in questions:
             if sum(bool(correct) for _, correct, _ in options) != 1:
-                raise ValueError(f"quiz({key!r}): expected exactly one right option, got {options} for {question!r}")
+                raise ValueError(
+                    (
+                        f"quiz({key!r}): expected exactly one right option, got {options} for "
+                        f"{question!r}"
+                    )
+                )
             if missing := [option for option, _, explanation in options if not explanation.strip()]:
-                raise ValueError(f"quiz({key!r}): expected an explanation of every option, got none for {missing} of {question!r}")
+                raise ValueError(
+                    (
+                        f"quiz({key!r}): expected an explanation of every option, got none for "
+                        f"{missing} of {question!r}"
+                    )
+                )
         self.key, self.title, self.questions = key, title, list(questions)
 
     def __repr__(self) -> str:
         return "\n".join(
-            f"{n}. {question}\n" + "\n".join(f"   ({letter}) {option}" for letter, (option, _, _) in zip("abcdefgh", options))
+            f"{n}. {question}\n"
+            + "\n".join(
+                f"   ({letter}) {option}" for letter, (option, _, _) in zip("abcdefgh", options)
+            )
             for n, (question, options) in enumerate(self.questions, 1)
         )
 
@@ -335,19 +534,35 @@ class Quiz(Output):
         return None
 
     def _html(self) -> str:
-        fields = "\n".join(self._field(n, question, options) for n, (question, options) in enumerate(self.questions, 1))
-        body = f'{fields}\n<p class="live-score" role="status">Choose an option of each question: every option explains itself.</p>'
-        data = {"questions": [[[bool(c), _inline(e)] for _, c, e in options] for _, options in self.questions]}
+        fields = "\n".join(
+            self._field(n, question, options)
+            for n, (question, options) in enumerate(self.questions, 1)
+        )
+        body = (
+            f'{fields}\n<p class="live-score" role="status">Choose an option of each '
+            f"question: every option explains itself.</p>"
+        )
+        data = {
+            "questions": [
+                [[bool(c), _inline(e)] for _, c, e in options] for _, options in self.questions
+            ]
+        }
         return card("quiz", self.key, self.title, body, data, ["quiz.js"])
 
     def _field(self, number: int, question: str, options) -> str:
         radio = f'<input type="radio" name="{self.key}-{number}" {CONTROL}>'
-        labels = "\n".join(f"<label>{radio}<span>{_inline(option)}</span></label>" for option, _, _ in options)
-        return f'<fieldset>\n<legend>{number}. {_inline(question)}</legend>\n{labels}\n<output aria-live="polite"></output>\n</fieldset>'
+        labels = "\n".join(
+            f"<label>{radio}<span>{_inline(option)}</span></label>" for option, _, _ in options
+        )
+        return (
+            f"<fieldset>\n<legend>{number}. "
+            f'{_inline(question)}</legend>\n{labels}\n<output aria-live="polite"></output>\n</fieldset>'
+        )
 
 
 def quiz(questions: Sequence[Question], key: str, title: str = "Test yourself") -> Quiz:
-    """A self-test in the page. questions: [(question, [(option, correct, explanation), ...]), ...]; `code` in backticks.
+    """A self-test in the page. questions: [(question, [(option, correct, explanation), ...]), ...];
+    `code` in backticks.
 
     Raises ValueError where an option has no explanation or a question not exactly one right option.
     """
@@ -358,7 +573,8 @@ def _inline(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-# One state: draw, check, and turn into frames ---------------------------------------------------------------------
+# One state: draw, check, and turn into frames
+# ---------------------------------------------------------------------
 
 
 def _progress(states: list) -> Sequence:
@@ -372,12 +588,21 @@ def _drawn(draw, state: dict, key: str, dpi: int) -> tuple[list, str]:
     where = f"explore({key!r}) at {', '.join(f'{k}={compact(v)}' for k, v in state.items())}"
     result = draw(**state)
     if not (isinstance(result, tuple) and len(result) == 2):
-        raise TypeError(f"{where}: draw must return (picture, description), got {type(result).__name__}")
+        raise TypeError(
+            f"{where}: draw must return (picture, description), got {type(result).__name__}"
+        )
     picture, description = result
     if not isinstance(description, str) or len(description.split()) < 6:
-        raise ValueError(f"{where}: the description must be a sentence of at least six words, got {description!r}")
+        raise ValueError(
+            (
+                f"{where}: the description must be a sentence of at least six words, got "
+                f"{description!r}"
+            )
+        )
     panels = picture if isinstance(picture, list | tuple) else [("", picture)]
-    return [(str(caption), shown(p, dpi, where)) for caption, p in panels], " ".join(description.split())
+    return [(str(caption), shown(p, dpi, where)) for caption, p in panels], " ".join(
+        description.split()
+    )
 
 
 def _control_html(name: str, choice: Choice, place: int) -> str:
@@ -385,6 +610,6 @@ def _control_html(name: str, choice: Choice, place: int) -> str:
     if choice.slider:
         span = f'min="0" max="{len(choice.values) - 1}" step="1" value="{place}"'
         return slider(words(name), name, span, label)
-    return menu(words(name), name, {str(i): option for i, option in enumerate(choice.labels)}, place)
-
-
+    return menu(
+        words(name), name, {str(i): option for i, option in enumerate(choice.labels)}, place
+    )

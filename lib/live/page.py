@@ -1,4 +1,6 @@
-"""What lib.live stands on: pictures as small PNG files, bar charts, and the card of HTML that holds a figure."""
+"""What lib.live stands on: pictures as small PNG files, bar charts, and the card of HTML that holds
+a figure.
+"""
 
 import base64
 import io
@@ -18,7 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 RED, BLUE, GREY, INK = "#b2182b", "#2166ac", "#8b95a1", "#14181e"
-CONTROL = 'data-lm-suppress-shortcuts="true" autocomplete="off" disabled'  # without it JupyterLab takes the arrow keys
+# without it JupyterLab takes the arrow keys
+CONTROL = 'data-lm-suppress-shortcuts="true" autocomplete="off" disabled'
 _JS = pathlib.Path(__file__).parent / "js"
 
 
@@ -26,8 +29,9 @@ _JS = pathlib.Path(__file__).parent / "js"
 class Bars:
     """A small horizontal bar chart about zero, one row a label; red is positive, blue is negative.
 
-    `highlight`, a row or None, draws that row in colour and all others in grey. All bars of one figure that have the
-    same `unit` share one scale over all its states, so that they can be compared.
+    `highlight`, a row or None, draws that row in colour and all others in grey. All bars of one
+    figure that have the same `unit` share one scale over all its states, so that they can be
+    compared.
     """
 
     labels: Sequence[str]
@@ -40,7 +44,9 @@ class Bars:
         object.__setattr__(self, "labels", [str(label) for label in self.labels])
         object.__setattr__(self, "values", values)
         if len(values) != len(self.labels) or not values:
-            raise ValueError(f"Bars: expected as many values as labels, got {len(values)} and {len(self.labels)}")
+            raise ValueError(
+                f"Bars: expected as many values as labels, got {len(values)} and {len(self.labels)}"
+            )
         if not np.isfinite(values).all():
             raise ValueError(f"Bars: expected finite values, got {values}")
 
@@ -51,7 +57,9 @@ Drawing = tuple[Picture | Sequence[tuple[str, Picture]], str]
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as PNG, shown width x height CSS pixels large; `pixels` where its pixels are to be seen as squares."""
+    """A picture as PNG, shown width x height CSS pixels large; `pixels` where its pixels are to be
+    seen as squares.
+    """
 
     png: bytes
     width: int
@@ -61,7 +69,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a panel keeps over all states: the room it takes, whether it has captions, the scale of its bars."""
+    """What a panel keeps over all states: the room it takes, whether it has captions, the scale of
+    its bars.
+    """
 
     width: int
     height: int
@@ -75,10 +85,23 @@ def shown(picture: Picture, dpi: int, where: str) -> Shown | Bars:
         return picture
     if isinstance(picture, Figure):
         return _figure_image(picture, dpi)
-    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and (picture.ndim == 2 or picture.shape[2:] == (3,)):
+    if (
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and (picture.ndim == 2 or picture.shape[2:] == (3,))
+    ):
         return _array_image(picture)
-    what = f"{picture.dtype} array {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-    raise TypeError(f"{where}: a picture must be a Figure, a uint8 array (H, W) or (H, W, 3), or Bars, got {what}")
+    what = (
+        f"{picture.dtype} array {picture.shape}"
+        if isinstance(picture, np.ndarray)
+        else type(picture).__name__
+    )
+    raise TypeError(
+        (
+            f"{where}: a picture must be a Figure, a uint8 array (H, W) or (H, W, 3), or Bars, "
+            f"got {what}"
+        )
+    )
 
 
 def _figure_image(figure: Figure, dpi: int) -> Shown:
@@ -92,11 +115,18 @@ def _figure_image(figure: Figure, dpi: int) -> Shown:
     plt.close(figure)
     paper = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Shown(to_png(paper.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)), width, height, False)
+    return Shown(
+        to_png(paper.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)),
+        width,
+        height,
+        False,
+    )
 
 
 def _array_image(array: np.ndarray) -> Shown:
-    """Exact where the array has at most 256 colours or 4096 pixels, else the nearest of 256; shown about 180 pixels large."""
+    """Exact where the array has at most 256 colours or 4096 pixels, else the nearest of 256; shown
+    about 180 pixels large.
+    """
     height, width = array.shape[:2]
     zoom = max(1, min(round(180 / (height * width) ** 0.5), 640 // width, 360 // height))
     rgb = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
@@ -117,18 +147,29 @@ def to_png(image: Image.Image, **options) -> bytes:
 
 
 def diverging(relevance: np.ndarray) -> np.ndarray:
-    """White at zero, red for positive, blue for negative; symmetric about zero; (H, W) -> (H, W, 3) uint8."""
+    """White at zero, red for positive, blue for negative; symmetric about zero; (H, W) -> (H, W, 3)
+    uint8.
+    """
     v = (relevance / (np.abs(relevance).max() or 1))[..., None]
     end = np.where(v < 0, [0x21, 0x66, 0xAC], [0xB2, 0x18, 0x2B])
     return np.round(255 + np.abs(v) * (end - 255)).astype(np.uint8)
 
 
 def common_frames(states: list, key: str) -> list[Frame]:
-    """The common frame of each panel. Raises ValueError where states differ in the number or kind of their panels."""
+    """The common frame of each panel. Raises ValueError where states differ in the number or kind
+    of their panels.
+    """
     kinds = [[isinstance(p, Bars) for _, p in panels] for panels, _ in states]
     if any(kind != kinds[0] for kind in kinds):
-        raise ValueError(f"explore({key!r}): expected the same panels in every state, got {sorted(set(map(len, kinds)))} panels")
-    return [_common_frame([panels[i] for panels, _ in states], states) for i in range(len(kinds[0]))]
+        raise ValueError(
+            (
+                f"explore({key!r}): expected the same panels in every state, got "
+                f"{sorted(set(map(len, kinds)))} panels"
+            )
+        )
+    return [
+        _common_frame([panels[i] for panels, _ in states], states) for i in range(len(kinds[0]))
+    ]
 
 
 def _common_frame(panels: list, states: list) -> Frame:
@@ -138,23 +179,40 @@ def _common_frame(panels: list, states: list) -> Frame:
         room = (max(p.width for p in pictures), max(p.height for p in pictures))
         return Frame(*room, pictures[0].pixels, caption, None)
     unit = pictures[0].unit
-    values = [v for shown, _ in states for _, p in shown if isinstance(p, Bars) and p.unit == unit for v in p.values]
+    values = [
+        v
+        for shown, _ in states
+        for _, p in shown
+        if isinstance(p, Bars) and p.unit == unit
+        for v in p.values
+    ]
     spec = {
-        "lo": float(f"{min(0, *values):.4g}"), "hi": float(f"{max(0, *values):.4g}"),
+        "lo": float(f"{min(0, *values):.4g}"),
+        "hi": float(f"{max(0, *values):.4g}"),
         "chars": max(len(label) for p in pictures for label in p.labels),
-        "rows": max(len(p.labels) for p in pictures), "unit": unit,
-    }  # fmt: skip
+        "rows": max(len(p.labels) for p in pictures),
+        "unit": unit,
+    }
     return Frame(*bar_geometry(spec)[:2], False, caption, spec)
 
 
-# Bars ----------------------------------------------------------------------------------------------------------------
+# Bars ---------------------------------------------------------------------------------------------
+# -------------------
 
 
 def bar_geometry(spec: dict) -> tuple[int, int, int, float, float]:
-    """(width, height, left, zero, scale) in pixels, as in js/bars.js: row 20 high, bars 130 long."""
+    """(width, height, left, zero, scale) in pixels, as in js/bars.js: row 20 high, bars 130
+    long.
+    """
     left, room = min(130, 10 + 7 * spec["chars"]), 50 + 7 * len(spec["unit"])
     before, span = (room if spec["lo"] < 0 else 4), max(spec["hi"] - spec["lo"], 1e-12)
-    return left + before + 130 + room, 20 * spec["rows"], left, left + before - spec["lo"] / span * 130, 130 / span
+    return (
+        left + before + 130 + room,
+        20 * spec["rows"],
+        left,
+        left + before - spec["lo"] / span * 130,
+        130 / span,
+    )
 
 
 def bar_row(bars: Bars, labels: "Table") -> list:
@@ -170,12 +228,20 @@ def bar_image(bars: Bars, spec: dict) -> Shown:
     for i, (label, value) in enumerate(zip(bars.labels, bars.values)):
         y, end, bright = 40 * i, 2 * (zero + value * scale), bars.highlight in (None, i)
         x = sorted([2 * zero, end])
-        pen.rectangle([x[0], y + 6, x[1], y + 34], fill=(BLUE if value < 0 else RED) if bright else GREY)
+        pen.rectangle(
+            [x[0], y + 6, x[1], y + 34], fill=(BLUE if value < 0 else RED) if bright else GREY
+        )
         label = label if len(label) <= most else label[: most - 1] + "…"
         font = _font(24, bold=bright and bars.highlight is not None)
         pen.text((2 * left - 12, y + 20), label, INK, font, anchor="rm")
         shift, anchor = (-8, "rm") if value < 0 else (8, "lm")
-        pen.text((end + shift, y + 20), compact(value, 3).replace("-", "−") + bars.unit, INK, font, anchor=anchor)
+        pen.text(
+            (end + shift, y + 20),
+            compact(value, 3).replace("-", "−") + bars.unit,
+            INK,
+            font,
+            anchor=anchor,
+        )
     pen.line([2 * zero, 0, 2 * zero, 2 * height], fill=INK, width=2)
     return Shown(to_png(image.quantize(32, dither=Image.Dither.NONE)), width, height, False)
 
@@ -188,7 +254,9 @@ def _font(size: int, bold: bool = False):
 def side_by_side(panels: list, frames: list[Frame]) -> bytes:
     """All panels side by side on white, at twice their size on the screen."""
     pictures = [bar_image(p, f.spec) if f.spec else p for (_, p), f in zip(panels, frames)]
-    captions = [textwrap.wrap(caption, max(12, f.width // 7)) for (caption, _), f in zip(panels, frames)]
+    captions = [
+        textwrap.wrap(caption, max(12, f.width // 7)) for (caption, _), f in zip(panels, frames)
+    ]
     head = 34 * max(map(len, captions))
     width = sum(2 * f.width + 40 for f in frames) - 40
     paper = Image.new("RGB", (width, head + 2 * max(f.height for f in frames)), "white")
@@ -201,10 +269,13 @@ def side_by_side(panels: list, frames: list[Frame]) -> bytes:
         if picture.pixels:
             pen.rectangle([x, head, x + size[0] - 1, head + size[1] - 1], outline=GREY)
         x += 2 * frame.width + 40
-    return to_png(paper.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE), dpi=(192, 192))
+    return to_png(
+        paper.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE), dpi=(192, 192)
+    )
 
 
-# Controls ------------------------------------------------------------------------------------------------------------
+# Controls -----------------------------------------------------------------------------------------
+# -------------------
 
 
 @dataclass(frozen=True)
@@ -220,9 +291,13 @@ class Choice:
         raw = values.values() if isinstance(values, Mapping) else values
         plain = [v.item() if isinstance(v, np.generic | Tensor) else v for v in raw]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in plain)
-        labels = [str(k) for k in values] if isinstance(values, Mapping) else [compact(v) for v in plain]
+        labels = (
+            [str(k) for k in values] if isinstance(values, Mapping) else [compact(v) for v in plain]
+        )
         if not plain or len(set(labels)) < len(labels):
-            raise ValueError(f"{name}: expected values with different labels, at least one, got {labels}")
+            raise ValueError(
+                f"{name}: expected values with different labels, at least one, got {labels}"
+            )
         return cls(labels, plain, numbers and not isinstance(values, Mapping))
 
     def find(self, name: str, value) -> int:
@@ -234,21 +309,36 @@ class Choice:
 
 def first_places(choices: dict[str, Choice], start: Mapping) -> tuple[int, ...]:
     if unknown := set(start) - set(choices):
-        raise ValueError(f"start: expected names of controls {list(choices)}, got {sorted(unknown)}")
+        raise ValueError(
+            f"start: expected names of controls {list(choices)}, got {sorted(unknown)}"
+        )
     return tuple(c.find(name, start[name]) if name in start else 0 for name, c in choices.items())
 
 
 def slider(word: str, name: str, span: str, label: str) -> str:
-    field = f'<input {CONTROL} data-control="{escape(name)}" type="range" {span} aria-valuetext="{escape(label)}">'
-    return f'<label><span>{escape(word)}</span>{field}<span class="live-value" aria-hidden="true">{escape(label)}</span></label>\n'
+    field = (
+        f'<input {CONTROL} data-control="{escape(name)}" type="range" {span} '
+        f'aria-valuetext="{escape(label)}">'
+    )
+    return (
+        f'<label><span>{escape(word)}</span>{field}<span class="live-value" '
+        f'aria-hidden="true">{escape(label)}</span></label>\n'
+    )
 
 
 def menu(word: str, name: str, options: dict[str, str], place: int = 0) -> str:
-    choices = (f'<option value="{escape(v)}"{" selected" * (i == place)}>{escape(o)}</option>' for i, (v, o) in enumerate(options.items()))
-    return f'<label><span>{escape(word)}</span><select {CONTROL} data-control="{escape(name)}">{"".join(choices)}</select></label>\n'
+    choices = (
+        f'<option value="{escape(v)}"{" selected" * (i == place)}>{escape(o)}</option>'
+        for i, (v, o) in enumerate(options.items())
+    )
+    return (
+        f"<label><span>{escape(word)}</span><select {CONTROL} "
+        f'data-control="{escape(name)}">{"".join(choices)}</select></label>\n'
+    )
 
 
-# The card -------------------------------------------------------------------------------------------------------
+# The card -----------------------------------------------------------------------------------------
+# --------------
 
 
 class Output:
@@ -267,8 +357,17 @@ class Table(dict):
         return self.setdefault(item, len(self))
 
 
-def card(kind: str, key: str, title: str, body: str, data: dict | None = None, scripts: Sequence[str] = ()) -> str:
-    """One figure: style, content, and with data its script, which starts every figure of this kind and key once."""
+def card(
+    kind: str,
+    key: str,
+    title: str,
+    body: str,
+    data: dict | None = None,
+    scripts: Sequence[str] = (),
+) -> str:
+    """One figure: style, content, and with data its script, which starts every figure of this kind
+    and key once.
+    """
     head = f'<p class="live-title">{escape(title)}</p>\n' if title else ""
     tail = ""
     if data is not None:
@@ -291,25 +390,40 @@ def _lean(path: pathlib.Path) -> str:
 
 
 def _json(data: dict[str, list]) -> str:
-    """JSON with each item of a list on its own line, so that a changed state is a changed line; safe inside <script>."""
+    """JSON with each item of a list on its own line, so that a changed state is a changed line;
+    safe inside <script>.
+    """
 
     def block(value) -> str:
         compact = [json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in value]
         return "[\n" + ",\n".join(compact) + "\n]"
 
-    return ("{\n" + ",\n".join(f'"{k}":{block(v)}' for k, v in data.items()) + "\n}").replace("<", "\\u003c")
+    return ("{\n" + ",\n".join(f'"{k}":{block(v)}' for k, v in data.items()) + "\n}").replace(
+        "<", "\\u003c"
+    )
 
 
 def panels_html(panels: list, text: str, frames: list[Frame]) -> str:
-    parts = [panel_html(caption, picture, text, frame) for (caption, picture), frame in zip(panels, frames)]
+    parts = [
+        panel_html(caption, picture, text, frame)
+        for (caption, picture), frame in zip(panels, frames)
+    ]
     return '<div class="live-panels">\n' + "".join(parts) + "</div>"
 
 
 def panel_html(caption: str, picture: Shown | Bars, text: str, frame: Frame, name: str = "") -> str:
     image = bar_image(picture, frame.spec) if frame.spec else picture
-    kind = "live-panel" + " live-pix" * frame.pixels + " live-wide" * (frame.pixels and frame.width > 260)
+    kind = (
+        "live-panel"
+        + " live-pix" * frame.pixels
+        + " live-wide" * (frame.pixels and frame.width > 260)
+    )
     tag = f'data-panel="{name}" ' if name else ""
-    head = f'<p class="live-caption live-hold"><span>{escape(caption)}</span></p>\n' if frame.caption else ""
+    head = (
+        f'<p class="live-caption live-hold"><span>{escape(caption)}</span></p>\n'
+        if frame.caption
+        else ""
+    )
     return (
         f'<div class="{kind}" {tag}style="width:{frame.width}px">\n{head}'
         f'<img width="{frame.width}" height="{frame.height}" style="aspect-ratio:{frame.width}/{frame.height}" '
@@ -337,4 +451,6 @@ def floats(values: Tensor) -> str:
 
 def check_key(name: str, key: str) -> None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
-        raise ValueError(f"{name}: expected a key of lower-case letters, digits and hyphens, got {key!r}")
+        raise ValueError(
+            f"{name}: expected a key of lower-case letters, digits and hyphens, got {key!r}"
+        )

@@ -1,4 +1,6 @@
-"""Named things by family and year, each a link to the place where it is explained: HTML that needs no kernel."""
+"""Named things by family and year, each a link to the place where it is explained: HTML that needs
+no kernel.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -17,32 +19,57 @@ STYLE = """<style>
 
 
 class Timeline(Output):
-    """The entries as links, a row for each family, in the order of their years. Made by `timeline`."""
+    """The entries as links, a row for each family, in the order of their years. Made by
+    `timeline`.
+    """
 
     def __init__(self, entries: Sequence[Mapping[str, str | int]], key: str, title: str) -> None:
         check_key("timeline", key)
         self.entries, self.key, self.title = list(entries), key, title
 
     def __repr__(self) -> str:
-        return "\n".join(f"{e['family']}: {e['name']} ({e['by']}, {e['year']}). {e['idea']}" for e in self.entries)
+        return "\n".join(
+            f"{e['family']}: {e['name']} ({e['by']}, {e['year']}). {e['idea']}"
+            for e in self.entries
+        )
 
     def _still(self) -> None:
         return None
 
     def _html(self) -> str:
         families = dict.fromkeys(e["family"] for e in self.entries)
-        rows = "\n".join(f"<dt>{escape(family)}</dt>\n<dd>{self._links(family)}</dd>" for family in families)
-        hint = '<output aria-live="polite">Point at a method, or reach it by the tab key, to read its idea; follow it to its section.</output>'
-        return card("timeline", self.key, self.title, f'{STYLE}\n<dl class="live-time">\n{rows}\n</dl>\n{hint}', {}, ["timeline.js"])
+        rows = "\n".join(
+            f"<dt>{escape(family)}</dt>\n<dd>{self._links(family)}</dd>" for family in families
+        )
+        hint = (
+            '<output aria-live="polite">Point at a method, or reach it by the tab key, to '
+            "read its idea; follow it to its section.</output>"
+        )
+        return card(
+            "timeline",
+            self.key,
+            self.title,
+            f'{STYLE}\n<dl class="live-time">\n{rows}\n</dl>\n{hint}',
+            {},
+            ["timeline.js"],
+        )
 
     def _links(self, family: str) -> str:
-        members = sorted((e for e in self.entries if e["family"] == family), key=lambda e: e["year"])
-        return "\n".join(f'<a href="{escape(e["where"])}" title="{escape(e["idea"])}">{escape(e["name"])}<span>{escape(e["by"])} {e["year"]}</span></a>'
-                         for e in members)
+        members = sorted(
+            (e for e in self.entries if e["family"] == family), key=lambda e: e["year"]
+        )
+        return "\n".join(
+            (
+                f'<a href="{escape(e["where"])}" '
+                f'title="{escape(e["idea"])}">{escape(e["name"])}<span>{escape(e["by"])} {e["year"]}</span></a>'
+            )
+            for e in members
+        )
 
 
 def timeline(entries: Sequence[Mapping[str, str | int]], key: str, title: str) -> Timeline:
-    """A list in the page, by family and year. entries: dicts with by, year, name, family, idea, and where (a relative link).
+    """A list in the page, by family and year. entries: dicts with by, year, name, family, idea, and
+    where (a relative link).
 
     >>> timeline([{"by": "Bach", "year": 2015, "name": "LRP", "family": "decomposition", "idea": "Shares.", "where": "lrp.html"}], "map", "A map")
     decomposition: LRP (Bach, 2015). Shares.

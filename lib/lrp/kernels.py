@@ -1,11 +1,14 @@
-"""Explanations of scikit-learn's support vector machines: linear ones term by term, kernel machines as small networks.
+"""Explanations of scikit-learn's support vector machines: linear ones term by term, kernel machines
+as small networks.
 
-Neuralisation (Kauffmann et al., 2020): a Gaussian kernel machine is rewritten, without retraining, as a layer of
-squared distances d_j = |x - u_j|^2 to its support vectors u_j and a soft minimum over them,
+Neuralisation (Kauffmann et al., 2020): a Gaussian kernel machine is rewritten, without retraining,
+as a layer of squared distances d_j = |x - u_j|^2 to its support vectors u_j and a soft minimum over
+them,
 
     smin_j d_j = -1/gamma log sum_j alpha_j exp(-gamma d_j),
 
-and relevance is sent back through these two layers. With the weights p_j = alpha_j exp(-gamma d_j) / sum_j (the same),
+and relevance is sent back through these two layers. With the weights p_j = alpha_j exp(-gamma d_j)
+/ sum_j (the same),
     smin_j d_j = sum_j p_j d_j + 1/gamma sum_j p_j log(p_j / alpha_j):
 a part that lies in the distances and a part that lies in the coefficients alpha.
 """
@@ -20,20 +23,25 @@ from ..engine.contract import class_index
 
 
 def linear_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> Any:
-    """R_i = x_i w_ic, the terms of a linear score f_c(x) = sum_i x_i w_ic + b_c: LRP-0 for a linear model (Bach et al., 2015).
+    """R_i = x_i w_ic, the terms of a linear score f_c(x) = sum_i x_i w_ic + b_c: LRP-0 for a linear
+    model (Bach et al., 2015).
 
     Parameters
     ----------
-    estimator : fitted linear classifier of scikit-learn with K classes: `LinearSVC`, `LogisticRegression`, a
-        `SVC(kernel="linear")` of two classes. Of two classes, class 1 has the decision function as its score, class 0 its negative.
+    estimator : fitted linear classifier of scikit-learn with K classes: `LinearSVC`,
+        `LogisticRegression`, a `SVC(kernel="linear")` of two classes. Of two classes, class 1 has
+        the decision function as its score, class 0 its negative.
     x : array, tensor or sparse matrix (N, D), rows of a bag of words for example.
-    target : None (the class with the highest score), an int, or N ints, as positions in `estimator.classes_`.
+    target : None (the class with the highest score), an int, or N ints, as positions in
+        `estimator.classes_`.
 
     Returns
     -------
-    Relevance like x (sparse if x is). For every sample relevance.sum() = f_c(x) - b_c: the intercept b_c keeps its share.
+    Relevance like x (sparse if x is). For every sample relevance.sum() = f_c(x) - b_c: the
+    intercept b_c keeps its share.
 
-    Raises TypeError, ValueError or scikit-learn's NotFittedError: a bad argument, another kind of estimator, one not fitted.
+    Raises TypeError, ValueError or scikit-learn's NotFittedError: a bad argument, another kind of
+    estimator, one not fitted.
 
     Example
     -------
@@ -45,9 +53,16 @@ def linear_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
     """
     _check_fitted(estimator)
     if not (hasattr(estimator, "coef_") and hasattr(estimator, "classes_")):
-        raise TypeError(f"estimator: expected a linear classifier such as LinearSVC, got {estimator!r}")
+        raise TypeError(
+            f"estimator: expected a linear classifier such as LinearSVC, got {estimator!r}"
+        )
     if hasattr(estimator, "support_vectors_") and len(estimator.classes_) > 2:
-        raise ValueError(f"estimator: expected two classes or LinearSVC, got {len(estimator.classes_)} classes; {type(estimator).__name__} decides between pairs of classes")
+        raise ValueError(
+            (
+                f"estimator: expected two classes or LinearSVC, got {len(estimator.classes_)} "
+                f"classes; {type(estimator).__name__} decides between pairs of classes"
+            )
+        )
     values = _values(estimator, x, sparse=True)
     scores, w = torch.as_tensor(estimator.decision_function(values)), _dense(estimator.coef_)
     if scores.dim() == 1:
@@ -57,10 +72,12 @@ def linear_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
 
 
 def one_class_svm(estimator: Any, x: Any) -> Any:
-    """The outlier score of a Gaussian one-class SVM shared out by two-layer deep Taylor decomposition (Kauffmann et al., 2020).
+    """The outlier score of a Gaussian one-class SVM shared out by two-layer deep Taylor
+    decomposition (Kauffmann et al., 2020).
 
-    With alpha_j summing to 1, o(x) = smin_j d_j >= 0 grows where the decision function falls. First each support vector
-    gets R_j = p_j o(x), then each input R_i = sum_j (x_i - u_ij)^2 / d_j R_j: large where x departs from its neighbours.
+    With alpha_j summing to 1, o(x) = smin_j d_j >= 0 grows where the decision function falls. First
+    each support vector gets R_j = p_j o(x), then each input R_i = sum_j (x_i - u_ij)^2 / d_j R_j:
+    large where x departs from its neighbours.
 
     Parameters
     ----------
@@ -69,11 +86,13 @@ def one_class_svm(estimator: Any, x: Any) -> Any:
 
     Returns
     -------
-    Relevance >= 0 like x. For every sample relevance.sum() = o(x) = `neuralized_score(estimator, x)`, the part of the
-    alphas, 1/gamma KL(p, alpha) >= 0, included: it is shared out with the distances'. Only where x is itself a support
-    vector, d_j = 0, that vector keeps its R_j: a training point that was an outlier is explained by the others alone.
+    Relevance >= 0 like x. For every sample relevance.sum() = o(x) = `neuralized_score(estimator,
+    x)`, the part of the alphas, 1/gamma KL(p, alpha) >= 0, included: it is shared out with the
+    distances'. Only where x is itself a support vector, d_j = 0, that vector keeps its R_j: a
+    training point that was an outlier is explained by the others alone.
 
-    Raises TypeError, ValueError or NotFittedError: a bad argument, another kernel or estimator, one not fitted.
+    Raises TypeError, ValueError or NotFittedError: a bad argument, another kernel or estimator, one
+        not fitted.
 
     Example
     -------
@@ -91,11 +110,13 @@ def one_class_svm(estimator: Any, x: Any) -> Any:
 
 
 def kernel_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> Any:
-    """A Gaussian SVM of two classes as a network of distances, explained by the midpoint rule (Bley et al., 2025).
+    """A Gaussian SVM of two classes as a network of distances, explained by the midpoint rule (Bley
+    et al., 2025).
 
-    The score of class 1 is g(x) = smin_- d_k - smin_+ d_j over the support vectors of either class, that of class 0 its
-    negative. It has the sign of the decision function: the intercept b counts as a vector at x with alpha = |b|. Then
-    R_i = sum_k q_k (x_i - u_ik)^2 - sum_j p_j (x_i - u_ij)^2: for the class where x differs from the other class's neighbours.
+    The score of class 1 is g(x) = smin_- d_k - smin_+ d_j over the support vectors of either class,
+    that of class 0 its negative. It has the sign of the decision function: the intercept b counts
+    as a vector at x with alpha = |b|. Then R_i = sum_k q_k (x_i - u_ik)^2 - sum_j p_j (x_i -
+    u_ij)^2: for the class where x differs from the other class's neighbours.
 
     Parameters
     ----------
@@ -105,10 +126,12 @@ def kernel_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
 
     Returns
     -------
-    Relevance like x. For every sample relevance.sum() + 1/gamma (sum_k q_k log(q_k / alpha_k) - sum_j p_j log(p_j / alpha_j))
-    = g(x) = `neuralized_score(estimator, x)` for class 1: what the coefficients say stays with them.
+    Relevance like x. For every sample relevance.sum() + 1/gamma (sum_k q_k log(q_k / alpha_k) -
+    sum_j p_j log(p_j / alpha_j)) = g(x) = `neuralized_score(estimator, x)` for class 1: what the
+    coefficients say stays with them.
 
-    Raises TypeError, ValueError or NotFittedError: a bad argument, another kernel or estimator, one not fitted.
+    Raises TypeError, ValueError or NotFittedError: a bad argument, another kernel or estimator, one
+        not fitted.
 
     Example
     -------
@@ -121,12 +144,15 @@ def kernel_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
     values = _values(estimator, x)
     score, parts = _two_classes(estimator, values, vectors, alpha)
     classes = _class_index(torch.as_tensor(np.stack([-score, score], 1)), target)
-    relevance = sum(sign * _weighted_squares(values, vectors[side], weights) for sign, side, weights in parts)
+    relevance = sum(
+        sign * _weighted_squares(values, vectors[side], weights) for sign, side, weights in parts
+    )
     return _like(np.where(classes[:, None] == 1, relevance, -relevance), x)
 
 
 def neuralized_score(estimator: Any, x: Any) -> np.ndarray:
-    """The score (N,) that `one_class_svm` and `kernel_svm` (for class 1) explain, in units of squared distance.
+    """The score (N,) that `one_class_svm` and `kernel_svm` (for class 1) explain, in units of
+    squared distance.
 
     >>> from sklearn.svm import OneClassSVM
     >>> neuralized_score(OneClassSVM(gamma=1.0).fit([[0.0, 0.0]]), np.array([[2.0, -1.0]]))
@@ -139,22 +165,33 @@ def neuralized_score(estimator: Any, x: Any) -> np.ndarray:
     return _soft_minimum(_distances(values, vectors), alpha / alpha.sum(), estimator._gamma)[0]
 
 
-def _two_classes(estimator: Any, values: np.ndarray, vectors: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, list[tuple]]:
-    """g(x) (N,) and, for either class, its sign in the relevance, which vectors are its own and their weights (N, M)."""
+def _two_classes(
+    estimator: Any, values: np.ndarray, vectors: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, list[tuple]]:
+    """g(x) (N,) and, for either class, its sign in the relevance, which vectors are its own and
+    their weights (N, M).
+    """
     score, parts = 0, []
     for sign in (-1, 1):
         side, intercept = sign * alpha > 0, max(sign * estimator.intercept_[0], 0)
         distances, coefficients = _distances(values, vectors[side]), abs(alpha[side])
         if intercept:
-            distances, coefficients = np.pad(distances, ((0, 0), (0, 1))), np.append(coefficients, intercept)
+            distances, coefficients = (
+                np.pad(distances, ((0, 0), (0, 1))),
+                np.append(coefficients, intercept),
+            )
         smin, weights = _soft_minimum(distances, coefficients, estimator._gamma)
         score = score - sign * smin
-        parts.append((-sign, side, weights[:, :side.sum()]))
+        parts.append((-sign, side, weights[:, : side.sum()]))
     return score, parts
 
 
-def _soft_minimum(distances: np.ndarray, alpha: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-    """-1/gamma log sum_j alpha_j exp(-gamma d_j) for every row of distances (N, M), and the weights p_j (N, M)."""
+def _soft_minimum(
+    distances: np.ndarray, alpha: np.ndarray, gamma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """-1/gamma log sum_j alpha_j exp(-gamma d_j) for every row of distances (N, M), and the weights
+    p_j (N, M).
+    """
     exponent = np.log(alpha) - gamma * distances
     total = np.logaddexp.reduce(exponent, 1, keepdims=True)
     return -total[:, 0] / gamma + 0.0, np.exp(exponent - total)
@@ -171,14 +208,21 @@ def _weighted_squares(values: np.ndarray, vectors: np.ndarray, weights: np.ndarr
 
 
 def _machine(estimator: Any, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
-    """Support vectors (M, D) and signed coefficients (M,) of a Gaussian kernel machine of one of these kinds, those with 0 left out."""
+    """Support vectors (M, D) and signed coefficients (M,) of a Gaussian kernel machine of one of
+    these kinds, those with 0 left out.
+    """
     _check_fitted(estimator)
     if type(estimator).__name__ not in kinds:
         raise TypeError(f"estimator: expected {' or '.join(kinds)}, got {estimator!r}")
     if estimator.kernel != "rbf":
         raise ValueError(f"estimator: expected the kernel 'rbf', got {estimator.kernel!r}")
     if len(getattr(estimator, "classes_", ())) > 2:
-        raise ValueError(f"estimator: expected two classes, got {len(estimator.classes_)}; SVC decides between pairs of classes")
+        raise ValueError(
+            (
+                f"estimator: expected two classes, got {len(estimator.classes_)}; SVC decides "
+                f"between pairs of classes"
+            )
+        )
     vectors, alpha = _dense(estimator.support_vectors_), _dense(estimator.dual_coef_)[0]
     return vectors[alpha != 0], alpha[alpha != 0]
 
@@ -186,8 +230,14 @@ def _machine(estimator: Any, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
 def _check_fitted(estimator: Any) -> None:
     from sklearn.base import BaseEstimator
     from sklearn.utils.validation import check_is_fitted
+
     if not isinstance(estimator, BaseEstimator):
-        raise TypeError(f"estimator: expected a scikit-learn estimator, got {'the class itself' if isinstance(estimator, type) else type(estimator).__name__}")
+        raise TypeError(
+            (
+                f"estimator: expected a scikit-learn estimator, got "
+                f"{'the class itself' if isinstance(estimator, type) else type(estimator).__name__}"
+            )
+        )
     check_is_fitted(estimator)
 
 
@@ -196,25 +246,41 @@ def _values(estimator: Any, x: Any, sparse: bool = False) -> Any:
     if hasattr(x, "tocsr") and sparse:
         values, finite = x.tocsr().astype(np.float64), x.tocsr().data
     elif isinstance(x, (np.ndarray, Tensor)):
-        values = finite = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x).astype(np.float64)
+        values = finite = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x).astype(
+            np.float64
+        )
     else:
-        raise TypeError(f"x: expected an array or a tensor{' or a sparse matrix' * sparse}, got {type(x).__name__}")
+        raise TypeError(
+            (
+                f"x: expected an array or a tensor{' or a sparse matrix' * sparse}, got "
+                f"{type(x).__name__}"
+            )
+        )
     count = estimator.n_features_in_
     if values.ndim != 2 or values.shape[1] != count or values.shape[0] == 0:
-        raise ValueError(f"x: expected shape (N, {count}) with N >= 1, as the estimator was fitted, got {tuple(x.shape)}")
+        raise ValueError(
+            (
+                f"x: expected shape (N, {count}) with N >= 1, as the estimator was fitted, got "
+                f"{tuple(x.shape)}"
+            )
+        )
     if not np.isfinite(finite).all():
         raise ValueError("x: expected finite values, got NaN or infinity")
     return values
 
 
 def _class_index(scores: Tensor, target: Any) -> np.ndarray:
-    return class_index(scores, torch.as_tensor(target) if isinstance(target, np.ndarray) else target).numpy()
+    return class_index(
+        scores, torch.as_tensor(target) if isinstance(target, np.ndarray) else target
+    ).numpy()
 
 
 def _like(relevance: Any, x: Any) -> Any:
     """Of x's kind, dtype and device; whole numbers, counts of words say, get float64."""
     if isinstance(x, Tensor):
-        return torch.as_tensor(relevance, dtype=x.dtype if x.is_floating_point() else torch.float64, device=x.device)
+        return torch.as_tensor(
+            relevance, dtype=x.dtype if x.is_floating_point() else torch.float64, device=x.device
+        )
     relevance = relevance.astype(x.dtype if np.issubdtype(x.dtype, np.floating) else np.float64)
     return relevance.asformat(x.format) if hasattr(x, "tocsr") else relevance
 

@@ -1,7 +1,9 @@
-"""Layer-wise relevance propagation: the score of a network shared out among its inputs, layer by layer.
+"""Layer-wise relevance propagation: the score of a network shared out among its inputs, layer by
+layer.
 
-The rules for linear maps are in `lib.lrp.rules`, what happens at all other operations in `lib.engine.tracing` and `lib.engine.recurrent`;
-relatives of LRP (DeepLIFT and others) in `lib.lrp.relatives`, kernel machines in `lib.lrp.kernels`.
+The rules for linear maps are in `lib.lrp.rules`, what happens at all other operations in
+`lib.engine.tracing` and `lib.engine.recurrent`; relatives of LRP (DeepLIFT and others) in
+`lib.lrp.relatives`, kernel machines in `lib.lrp.kernels`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,17 +14,55 @@ from torch import Tensor, nn
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
-from .relatives import contribution_propagation, deep_lift, estimate_patterns, excitation_backprop, pattern_attribution, pattern_net
-from .rules import COMPOSITES, AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, divide
-from ..sensitivity.gradients import gradient_x_input
 from ..engine.steps import LinearMap, Step
 from ..engine.tracing import trace
-
+from ..sensitivity.gradients import gradient_x_input
+from .relatives import (
+    contribution_propagation,
+    deep_lift,
+    estimate_patterns,
+    excitation_backprop,
+    pattern_attribution,
+    pattern_net,
+)
+from .rules import (
+    COMPOSITES,
+    AlphaBeta,
+    Composite,
+    Epsilon,
+    Flat,
+    Gamma,
+    Rule,
+    WSquare,
+    ZBox,
+    Zero,
+    ZPlus,
+    divide,
+)
 
 __all__ = [
-    "lrp", "simple_taylor", "deep_taylor", "Layer", "COMPOSITES", "Composite", "Rule", "Zero", "Epsilon", "Gamma", "AlphaBeta", "ZPlus", "ZBox",
-    "Flat", "WSquare", "deep_lift", "excitation_backprop", "contribution_propagation", "estimate_patterns", "pattern_net", "pattern_attribution",
-]  # fmt: skip
+    "lrp",
+    "simple_taylor",
+    "deep_taylor",
+    "Layer",
+    "COMPOSITES",
+    "Composite",
+    "Rule",
+    "Zero",
+    "Epsilon",
+    "Gamma",
+    "AlphaBeta",
+    "ZPlus",
+    "ZBox",
+    "Flat",
+    "WSquare",
+    "deep_lift",
+    "excitation_backprop",
+    "contribution_propagation",
+    "estimate_patterns",
+    "pattern_net",
+    "pattern_attribution",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +70,8 @@ class Layer:
     """One line of the account: an operation, the relevance at its output and what it kept.
 
     name: the module that owns the weight, else the operation; rule: None where no rule is needed;
-    relevance: of the output's shape; absorbed (N,): relevance that came in from above and was not handed on below.
+    relevance: of the output's shape; absorbed (N,): relevance that came in from above and was not
+        handed on below.
     """
 
     name: str
@@ -51,20 +92,24 @@ def lrp(
 
     Parameters
     ----------
-    model : maps (N, ...) to scores (N, K), the logits; any mix of modules and functional calls of `lib.engine.tracing`.
+    model : maps (N, ...) to scores (N, K), the logits; any mix of modules and functional calls of
+        `lib.engine.tracing`.
     x : float tensor (N, ...).
     target : None (the class with the highest score), an int, or a LongTensor (N,).
-    rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"), one rule for all
-        linear maps, a list with one rule for each in the order in which they run, or a function of a `LinearMap`
-        that returns its rule (a `Composite` is one).
-    return_layers : also return the account, one `Layer` for each operation in the order of the forward pass.
+    rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"),
+        one rule for all linear maps, a list with one rule for each in the order in which they run,
+        or a function of a `LinearMap` that returns its rule (a `Composite` is one).
+    return_layers : also return the account, one `Layer` for each operation in the order of the
+        forward pass.
 
     Returns
     -------
     Relevance like x, detached; with `return_layers` also the list, and then for every sample
-    relevance.sum() + sum of absorbed = f_c(x). The biases stay in every denominator: they absorb relevance.
+    relevance.sum() + sum of absorbed = f_c(x). The biases stay in every denominator: they absorb
+    relevance.
 
-    Raises TypeError or ValueError: a bad argument, or an operation of the model that has no relevance rule, by name.
+    Raises TypeError or ValueError: a bad argument, or an operation of the model that has no
+        relevance rule, by name.
 
     Example
     -------
@@ -79,22 +124,43 @@ def lrp(
         x = x.clone() if x.is_inference() else x.detach()
         scores, steps = trace(model, x, rule_of)
         check_scores(scores, x)
-        if isinstance(rules, (list, tuple)) and len(rules) != (count := len({step.linear.index for step in steps if step.linear})):
-            raise ValueError(f"rules: expected {count} rules, one for each linear map of the model, got {len(rules)}")
+        if isinstance(rules, (list, tuple)) and len(rules) != (
+            count := len({step.linear.index for step in steps if step.linear})
+        ):
+            raise ValueError(
+                (
+                    f"rules: expected {count} rules, one for each linear map of the model, got "
+                    f"{len(rules)}"
+                )
+            )
         chosen = class_index(scores, target)[:, None]
-        if len(x) > 1 and (return_layers or _boxes_of_many(steps, len(x))) and any(_moves_samples(step, len(x)) for step in steps):
-            result = _one_by_one([lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))])
+        if (
+            len(x) > 1
+            and (return_layers or _boxes_of_many(steps, len(x)))
+            and any(_moves_samples(step, len(x)) for step in steps)
+        ):
+            result = _one_by_one(
+                [lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))]
+            )
             return result if return_layers else result[0]
         start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
         if not return_layers:
             return send_back(steps, x, scores, start, _propagate)
         layers: list[Layer] = []
-        relevance = send_back(steps, x, scores, start, _propagate, lambda *passed: layers.append(_line(*passed, len(x))))
+        relevance = send_back(
+            steps,
+            x,
+            scores,
+            start,
+            _propagate,
+            lambda *passed: layers.append(_line(*passed, len(x))),
+        )
         return relevance, layers[::-1]
 
 
 def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient × input (Montavon et al., 2018).
+    """Simple Taylor decomposition: R_i = x_i df_c/dx_i, also called gradient × input (Montavon et
+    al., 2018).
 
     Arguments, result and errors as those of `lrp`.
 
@@ -111,11 +177,14 @@ def deep_taylor(
     low: float | Tensor | None = None,
     high: float | Tensor | None = None,
 ) -> Tensor:
-    """Deep Taylor decomposition: z+ at every hidden layer, z^B at the pixels low <= x <= high (Montavon et al., 2017).
+    """Deep Taylor decomposition: z+ at every hidden layer, z^B at the pixels low <= x <= high
+    (Montavon et al., 2017).
 
     Arguments, result and errors as those of `lrp` and `ZBox`.
     """
-    return lrp(model, x, target, Composite(dense=ZPlus(), convolution=ZPlus(), first=ZBox(low, high)))
+    return lrp(
+        model, x, target, Composite(dense=ZPlus(), convolution=ZPlus(), first=ZBox(low, high))
+    )
 
 
 def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
@@ -126,22 +195,34 @@ def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
     if isinstance(rules, Rule):
         return lambda layer: rules
     if isinstance(rules, (list, tuple)) and rules and all(isinstance(rule, Rule) for rule in rules):
-        return lambda layer: rules[min(layer.index, len(rules) - 1)]  # the number is compared when the model has run
+        return lambda layer: rules[
+            min(layer.index, len(rules) - 1)
+        ]  # the number is compared when the model has run
     if callable(rules) and not isinstance(rules, type):
         return rules
-    raise TypeError(f"rules: expected a composite's name, a rule, a list of rules or a function, got {rules!r}")
+    raise TypeError(
+        f"rules: expected a composite's name, a rule, a list of rules or a function, got {rules!r}"
+    )
 
 
 def _line(step: Step, above: list[Tensor | None], below: list[Tensor | None], count: int) -> Layer:
     """The step's line of the account."""
     arrived = [relevance for relevance in above if relevance is not None]
     absorbed = _per_sample(arrived, count) - _per_sample([r for r in below if r is not None], count)
-    return Layer(step.linear.name if step.linear else step.operation, step.operation, step.rule, arrived[0], absorbed)
+    return Layer(
+        step.linear.name if step.linear else step.operation,
+        step.operation,
+        step.rule,
+        arrived[0],
+        absorbed,
+    )
 
 
 def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     if step.family == "pass":
-        same = above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point  # the relevance of word numbers
+        same = (
+            above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point
+        )  # the relevance of word numbers
         return above if same else [above[0].to(dtype)]
     if step.family == "linear":
         return [step.rule.propagate(step.linear, above[0])]
@@ -154,13 +235,19 @@ def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     if step.family == "refused":
         hint = ": explain the logits" if "softmax" in step.operation else ""
         raise ValueError(f"model: the operation {step.operation!r} has no relevance rule{hint}")
-    whole = step.outputs if step.family == "share" else [_directional(z, a) for z, a in zip(step.results, step.leaves)]
+    whole = (
+        step.outputs
+        if step.family == "share"
+        else [_directional(z, a) for z, a in zip(step.results, step.leaves)]
+    )
     messages = [None if r is None else divide(r, z) for r, z in zip(above, whole)]
     return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(messages))]
 
 
 def _route_words(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
-    """Word numbers move in double precision, which holds them exactly; their relevance keeps its own."""
+    """Word numbers move in double precision, which holds them exactly; their relevance keeps its
+    own.
+    """
     dtype = next(r.dtype for r in above if r is not None)
     below = step.pull([None if r is None else r.double() for r in above])
     return [None if r is None else r.to(dtype) for r in below]
@@ -175,25 +262,58 @@ def _directional(z: Tensor, a: Tensor) -> Tensor:
 
 
 def _moves_samples(step: Step, count: int) -> bool:
-    """Whether the samples are no longer in order along the first dimension, so that a batch's account cannot be read off."""
-    moved = step.operation in ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "adjoint") and (
-        (step.leaves[0].shape[0], step.leaves[0].stride(0)) != (step.results[0].shape[0], step.results[0].stride(0)))
-    return moved or step.family == "recurrent" or any(output.numel() % count for output in step.outputs)
+    """Whether the samples are no longer in order along the first dimension, so that a batch's
+    account cannot be read off.
+    """
+    moved = step.operation in (
+        "permute",
+        "transpose",
+        "swapaxes",
+        "swapdims",
+        "movedim",
+        "moveaxis",
+        "t",
+        "T",
+        "adjoint",
+    ) and (
+        (step.leaves[0].shape[0], step.leaves[0].stride(0))
+        != (step.results[0].shape[0], step.results[0].stride(0))
+    )
+    return (
+        moved
+        or step.family == "recurrent"
+        or any(output.numel() % count for output in step.outputs)
+    )
 
 
 def _boxes_of_many(steps: list[Step], count: int) -> bool:
-    """Whether a `ZBox` would take its own bounds from several samples, because they were moved before."""
-    boxes = [k for k, step in enumerate(steps) if isinstance(step.rule, ZBox) and (step.rule.low is None or step.rule.high is None)]
-    return bool(boxes) and any(_moves_samples(step, count) for step in steps[:boxes[-1]])
+    """Whether a `ZBox` would take its own bounds from several samples, because they were moved
+    before.
+    """
+    boxes = [
+        k
+        for k, step in enumerate(steps)
+        if isinstance(step.rule, ZBox) and (step.rule.low is None or step.rule.high is None)
+    ]
+    return bool(boxes) and any(_moves_samples(step, count) for step in steps[: boxes[-1]])
 
 
 def _one_by_one(results: list[tuple[Tensor, list[Layer]]]) -> tuple[Tensor, list[Layer]]:
-    """The results of single samples put together; the relevance of each layer gets the samples as a new first dimension."""
-    layers = [Layer(same[0].name, same[0].operation, same[0].rule, torch.stack([s.relevance for s in same]), torch.cat([s.absorbed for s in same]))
-              for same in zip(*(account for _, account in results))]
+    """The results of single samples put together; the relevance of each layer gets the samples as a
+    new first dimension.
+    """
+    layers = [
+        Layer(
+            same[0].name,
+            same[0].operation,
+            same[0].rule,
+            torch.stack([s.relevance for s in same]),
+            torch.cat([s.absorbed for s in same]),
+        )
+        for same in zip(*(account for _, account in results))
+    ]
     return torch.cat([relevance for relevance, _ in results]), layers
 
 
 def _per_sample(relevances: list[Tensor], count: int) -> Tensor:
     return sum(relevance.reshape(count, -1).sum(1) for relevance in relevances)
-

@@ -1,8 +1,9 @@
 """Relatives of relevance propagation, over the same traced forward pass.
 
-`deep_lift` shares out a difference of scores; `contribution_propagation` and `excitation_backprop` share out a score and
-a probability; `pattern_net` and `pattern_attribution` ask the data which part of a layer's input is signal.
-Residual sums, concatenation, in-place calls and modules used twice are followed as in `lib.engine.tracing`.
+`deep_lift` shares out a difference of scores; `contribution_propagation` and `excitation_backprop`
+share out a score and a probability; `pattern_net` and `pattern_attribution` ask the data which part
+of a layer's input is signal. Residual sums, concatenation, in-place calls and modules used twice
+are followed as in `lib.engine.tracing`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,26 +16,34 @@ from torch.overrides import TorchFunctionMode
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
-from .rules import ZPlus
 from ..engine.operations import pull
 from ..engine.steps import LinearMap, Step
 from ..engine.tracing import trace
+from .rules import ZPlus
 
-LARGEST = {"max", "amax", "maximum"} | {f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)}
+LARGEST = {"max", "amax", "maximum"} | {
+    f"{kind}max_pool{d}d" for kind in ("", "adaptive_") for d in (1, 2, 3)
+}
 SMALLEST = {"min", "amin", "minimum"}
 SUMS = {"add", "sub", "sum", "mean"}
 
 
-def deep_lift(model: nn.Module, x: Tensor, target: int | Tensor | None = None, baseline: Tensor | None = None) -> Tensor:
-    """DeepLIFT with the rescale rule (Shrikumar et al., 2017): R_i = m_i (x_i - x0_i), the multiplier m sent back like a
-    gradient in which the slope of each nonlinearity is (f(a) - f(a0)) / (a - a0), or f'(a) where a is about a0.
+def deep_lift(
+    model: nn.Module, x: Tensor, target: int | Tensor | None = None, baseline: Tensor | None = None
+) -> Tensor:
+    """DeepLIFT with the rescale rule (Shrikumar et al., 2017): R_i = m_i (x_i - x0_i), the
+    multiplier m sent back like a gradient in which the slope of each nonlinearity is (f(a) - f(a0))
+    / (a - a0), or f'(a) where a is about a0.
 
-    `baseline`: x0, a tensor that broadcasts to x; None is zero everywhere. Other arguments as those of `lib.lrp.lrp`.
+    `baseline`: x0, a tensor that broadcasts to x; None is zero everywhere. Other arguments as those
+    of `lib.lrp.lrp`.
 
-    The result, like x and detached, is complete: for every sample relevance.sum() = f_c(x) - f_c(x0).
+    The result, like x and detached, is complete: for every sample relevance.sum() = f_c(x) -
+        f_c(x0).
     Maximum pooling gives f(a) - f(a0) to the place where the larger of the two maxima lies.
 
-    Raises TypeError or ValueError: a bad argument, an operation that is not followed, by name, or a model that
+    Raises TypeError or ValueError: a bad argument, an operation that is not followed, by name, or a
+        model that
     takes another path for the baseline than for x.
 
     >>> model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
@@ -51,18 +60,23 @@ def deep_lift(model: nn.Module, x: Tensor, target: int | Tensor | None = None, b
         _check_same_path(steps, steps0)
         start = _start(scores, target, torch.ones_like)
         twin = dict(zip(map(id, steps), steps0))
-        relevance = _backward(steps, x, scores, start, lambda step, m: _rescale(step, twin[id(step)], m, calls)) * (x - baseline)
+        relevance = _backward(
+            steps, x, scores, start, lambda step, m: _rescale(step, twin[id(step)], m, calls)
+        ) * (x - baseline)
         _check_complete(relevance, ((scores - scores0) * start).sum(1))
         return relevance
 
 
-def excitation_backprop(model: nn.Module, x: Tensor, target: int | Tensor | None = None, contrastive: bool = False) -> Tensor:
-    """Excitation backpropagation (Zhang et al., 2016): the probability that input i wins, from 1 at the class down by
-    P_i = a_i sum_j w_ij^+ / (sum_i a_i w_ij^+) P_j.
+def excitation_backprop(
+    model: nn.Module, x: Tensor, target: int | Tensor | None = None, contrastive: bool = False
+) -> Tensor:
+    """Excitation backpropagation (Zhang et al., 2016): the probability that input i wins, from 1 at
+    the class down by P_i = a_i sum_j w_ij^+ / (sum_i a_i w_ij^+) P_j.
 
-    Biases have no part in it, so the result sums to 1, unless a winner has no positive evidence but its bias.
-    Where an a_i is negative, a_i w_ij^+ becomes (a_i w_ij)^+, and a probability remains one.
-    `contrastive`: minus the same for a class of the opposite weights in the last linear map; sums to 0.
+    Biases have no part in it, so the result sums to 1, unless a winner has no positive evidence but
+    its bias. Where an a_i is negative, a_i w_ij^+ becomes (a_i w_ij)^+, and a probability remains
+    one. `contrastive`: minus the same for a class of the opposite weights in the last linear map;
+    sums to 0.
 
     Arguments, result (like x, detached) and errors as those of `lib.lrp.lrp`.
 
@@ -71,22 +85,34 @@ def excitation_backprop(model: nn.Module, x: Tensor, target: int | Tensor | None
     >>> excitation_backprop(model, torch.ones(1, 3))
     tensor([[0.2500, 0.0000, 0.7500]])
     """
+
     def send(step: Step, p: list[Tensor | None], last: int) -> list[Tensor | None]:
         if step.family == "share":
             signs = _gradient(step, torch.ones_like(step.outputs[0]))
-            return _proportional(step, p, [torch.where(a * c > 0, a, 0) for a, c in zip(step.inputs, signs)])
+            return _proportional(
+                step, p, [torch.where(a * c > 0, a, 0) for a, c in zip(step.inputs, signs)]
+            )
         layer = step.linear
         won = _positive_share(layer, layer.weight, p[0])
-        return [won - _positive_share(layer, -layer.weight, p[0]) if contrastive and layer.index == last else won]
+        return [
+            won - _positive_share(layer, -layer.weight, p[0])
+            if contrastive and layer.index == last
+            else won
+        ]
 
     return _share_out(model, x, target, send, torch.ones_like)
 
 
-def contribution_propagation(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """Contribution propagation (Landecker et al., 2013): c_i = sum_j a_i w_ij / (sum_i a_i w_ij) c_j, from c = f_c(x).
+def contribution_propagation(
+    model: nn.Module, x: Tensor, target: int | Tensor | None = None
+) -> Tensor:
+    """Contribution propagation (Landecker et al., 2013): c_i = sum_j a_i w_ij / (sum_i a_i w_ij)
+    c_j, from c = f_c(x).
 
-    Unlike LRP-0, whose denominator z_j = sum_i a_i w_ij + b_j lets the bias keep its share, the inputs share all of
-    c_j here: relevance.sum() = f_c(x) exactly, with biases too. The price: a neuron that lives on its bias hands out
+    Unlike LRP-0, whose denominator z_j = sum_i a_i w_ij + b_j lets the bias keep its share, the
+    inputs share all of
+    c_j here: relevance.sum() = f_c(x) exactly, with biases too. The price: a neuron that lives on
+        its bias hands out
     large contributions of both signs, and one whose inputs sum to 0 (0 / 0) keeps what it has.
 
     Arguments, result (like x, detached) and errors as those of `lib.lrp.lrp`.
@@ -96,6 +122,7 @@ def contribution_propagation(model: nn.Module, x: Tensor, target: int | Tensor |
     >>> contribution_propagation(model, torch.ones(1, 2))
     tensor([[2., 6.]])
     """
+
     def send(step: Step, c: list[Tensor | None], last: int) -> list[Tensor | None]:
         if step.family == "share":
             return _proportional(step, c, step.inputs)
@@ -107,18 +134,24 @@ def contribution_propagation(model: nn.Module, x: Tensor, target: int | Tensor |
     return _share_out(model, x, target, send, lambda score: score)
 
 
-def estimate_patterns(model: nn.Module, x: Tensor, estimator: str = "two_component") -> list[Tensor]:
-    """The signal direction a of every neuron y = w.x of every linear map, in the order in which the maps run.
+def estimate_patterns(
+    model: nn.Module, x: Tensor, estimator: str = "two_component"
+) -> list[Tensor]:
+    """The signal direction a of every neuron y = w.x of every linear map, in the order in which the
+    maps run.
 
     Parameters
     ----------
-    model, x : as for `lib.lrp.lrp`; many samples (N, ...), and every position of a convolution counts as one.
-    estimator : "linear", a = cov(x, y) / var(y) (Haufe et al., 2014), or "two_component" (Kindermans et al., 2018),
-        a = (E+[x y] - E+[x] E[y]) / (E+[y y] - E+[y] E[y]) with E+ over the samples that activate the neuron, for maps
-        that a ReLU reads (the others get the linear one).
+    model, x : as for `lib.lrp.lrp`; many samples (N, ...), and every position of a convolution
+        counts as one.
+    estimator : "linear", a = cov(x, y) / var(y) (Haufe et al., 2014), or "two_component"
+        (Kindermans et al., 2018), a = (E+[x y] - E+[x] E[y]) / (E+[y y] - E+[y] E[y]) with E+ over
+        the samples that activate the neuron, for maps that a ReLU reads (the others get the linear
+        one).
 
-    Returns one pattern of the weight's shape for each map; w.a = 1 for every neuron, or a = 0 where it never varies.
-    A batch normalisation after a map is part of it. Raises as `lib.lrp.lrp`, ValueError for an unknown estimator.
+    Returns one pattern of the weight's shape for each map; w.a = 1 for every neuron, or a = 0 where
+    it never varies. A batch normalisation after a map is part of it. Raises as `lib.lrp.lrp`,
+    ValueError for an unknown estimator.
 
     >>> signal, noise = torch.randn(2, 10_000, 1, generator=torch.Generator().manual_seed(0))
     >>> x = signal * torch.tensor([1.0, 0.0]) + noise * torch.tensor([1.0, 1.0])
@@ -132,16 +165,28 @@ def estimate_patterns(model: nn.Module, x: Tensor, estimator: str = "two_compone
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
         _, _, steps, _ = _traced(model, x)
-        rectified = {id(step.inputs[0]) for step in steps if step.operation == "relu"} if estimator == "two_component" else ()
-        active = {id(step.linear): step.outputs[0] > 0 for step in steps if step.family == "linear" and id(step.outputs[0]) in rectified}
+        rectified = (
+            {id(step.inputs[0]) for step in steps if step.operation == "relu"}
+            if estimator == "two_component"
+            else ()
+        )
+        active = {
+            id(step.linear): step.outputs[0] > 0
+            for step in steps
+            if step.family == "linear" and id(step.outputs[0]) in rectified
+        }
         return [_pattern(layer, active.get(id(layer))) for layer in _maps(steps).values()]
 
 
-def pattern_net(model: nn.Module, x: Tensor, target: int | Tensor | None = None, *, patterns: Sequence[Tensor]) -> Tensor:
-    """PatternNet (Kindermans et al., 2018): the score sent back like a gradient with patterns in the place of weights.
+def pattern_net(
+    model: nn.Module, x: Tensor, target: int | Tensor | None = None, *, patterns: Sequence[Tensor]
+) -> Tensor:
+    """PatternNet (Kindermans et al., 2018): the score sent back like a gradient with patterns in
+    the place of weights.
 
-    The result is the estimated signal in x that the score answers to; for one linear map it is a f_c(x).
-    `patterns`: what `estimate_patterns` returns for this model. Other arguments, result and errors as `lib.lrp.lrp`.
+    The result is the estimated signal in x that the score answers to; for one linear map it is a
+    f_c(x). `patterns`: what `estimate_patterns` returns for this model. Other arguments, result and
+    errors as `lib.lrp.lrp`.
 
     >>> model, data = nn.Linear(2, 1, bias=False), torch.eye(2)
     >>> _ = model.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
@@ -151,11 +196,15 @@ def pattern_net(model: nn.Module, x: Tensor, target: int | Tensor | None = None,
     return _with_patterns(model, x, target, patterns, lambda weight, pattern: pattern)
 
 
-def pattern_attribution(model: nn.Module, x: Tensor, target: int | Tensor | None = None, *, patterns: Sequence[Tensor]) -> Tensor:
-    """PatternAttribution (Kindermans et al., 2018): as `pattern_net`, with w_ij a_ij in the place of w_ij.
+def pattern_attribution(
+    model: nn.Module, x: Tensor, target: int | Tensor | None = None, *, patterns: Sequence[Tensor]
+) -> Tensor:
+    """PatternAttribution (Kindermans et al., 2018): as `pattern_net`, with w_ij a_ij in the place
+    of w_ij.
 
-    This is a deep Taylor decomposition whose root point is the distractor x - a y of every neuron. As w.a = 1, a linear
-    map hands on all that it has; what reaches a unit that its ReLU has switched off is lost.
+    This is a deep Taylor decomposition whose root point is the distractor x - a y of every neuron.
+    As w.a = 1, a linear map hands on all that it has; what reaches a unit that its ReLU has
+    switched off is lost.
 
     >>> model, data = nn.Linear(2, 1, bias=False), torch.eye(2)
     >>> _ = model.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
@@ -168,8 +217,12 @@ def pattern_attribution(model: nn.Module, x: Tensor, target: int | Tensor | None
 # ---------------------------------------------------------------- one step back
 
 
-def _rescale(step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls") -> list[Tensor | None]:
-    """The multipliers m at the outputs of a step brought to its inputs; `twin` is the same step for the baseline."""
+def _rescale(
+    step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls"
+) -> list[Tensor | None]:
+    """The multipliers m at the outputs of a step brought to its inputs; `twin` is the same step for
+    the baseline.
+    """
     if step.family == "linear":
         return [step.linear.pull(m[0])]
     if step.family == "pass":
@@ -178,7 +231,9 @@ def _rescale(step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls") ->
         if step.operation == "relu":
             near = delta == 0
         else:  # where rounding would be divided by next to nothing
-            near = delta.abs_() <= 100 * torch.finfo(delta.dtype).eps * torch.maximum(step.inputs[0].abs(), step.outputs[0].abs())
+            near = delta.abs_() <= 100 * torch.finfo(delta.dtype).eps * torch.maximum(
+                step.inputs[0].abs(), step.outputs[0].abs()
+            )
         if near.any():
             slope = torch.where(near, calls.slope(step), slope)
         return [slope.mul_(m[0])]
@@ -187,28 +242,46 @@ def _rescale(step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls") ->
     below = step.pull(m)
     if step.family == "share" and step.operation not in SUMS:
         if not all(c is None or torch.equal(c, c0) for c, c0 in zip(below, twin.pull(m))):
-            raise ValueError(f"model: the operation {step.operation!r} weighs its input by x; it has no multiplier")
+            raise ValueError(
+                (
+                    f"model: the operation {step.operation!r} weighs its input by x; it has no "
+                    f"multiplier"
+                )
+            )
     return below
 
 
 def _pick(step: Step, twin: Step, m: Tensor) -> list[Tensor]:
-    """Of f(a) - f(a0), everything for the place of the larger maximum: there |a - a0| is no smaller, and both have one sign."""
+    """Of f(a) - f(a0), everything for the place of the larger maximum: there |a - a0| is no
+    smaller, and both have one sign.
+    """
     change = step.outputs[0] - twin.outputs[0]
     rises = change >= 0
     by_x = rises if step.operation in LARGEST else ~rises
-    message = change.masked_fill_(change == 0, 1e-20).mul_(m)  # 0 / 0 becomes 1, nothing else is changed
+    message = change.masked_fill_(change == 0, 1e-20).mul_(
+        m
+    )  # 0 / 0 becomes 1, nothing else is changed
     shares = zip(_gradient(step, message * by_x), _gradient(twin, message.mul_(~by_x)))
     deltas = [a - a0 for a, a0 in zip(step.inputs, twin.inputs)]
-    return [share.add_(share0).div_(delta.masked_fill_(delta == 0, 1e-20)) for (share, share0), delta in zip(shares, deltas)]
+    return [
+        share.add_(share0).div_(delta.masked_fill_(delta == 0, 1e-20))
+        for (share, share0), delta in zip(shares, deltas)
+    ]
 
 
 def _gradient(step: Step, message: Tensor) -> list[Tensor]:
-    """sum_j dz_j/da_i m_j for each input of a route or a weighted sum; its graph is kept for further calls."""
+    """sum_j dz_j/da_i m_j for each input of a route or a weighted sum; its graph is kept for
+    further calls.
+    """
     return list(torch.autograd.grad(step.results[0], step.leaves, message, retain_graph=True))
 
 
-def _proportional(step: Step, message: list[Tensor | None], parts: list[Tensor]) -> list[Tensor | None]:
-    """R_i = u_i sum_j c_ij R_j / (sum_i c_ij u_i) for the inputs' parts u in a weighted sum with coefficients c."""
+def _proportional(
+    step: Step, message: list[Tensor | None], parts: list[Tensor]
+) -> list[Tensor | None]:
+    """R_i = u_i sum_j c_ij R_j / (sum_i c_ij u_i) for the inputs' parts u in a weighted sum with
+    coefficients c.
+    """
     with torch.enable_grad():  # z = sum_i c_ij u_i is the derivative of u.(c v) for v
         v = torch.zeros_like(step.results[0], requires_grad=True)
         back = torch.autograd.grad(step.results[0], step.leaves, v, create_graph=True)
@@ -222,20 +295,30 @@ def _positive_share(layer: LinearMap, weight: Tensor, p: Tensor) -> Tensor:
 
 
 def _pattern(layer: LinearMap, active: Tensor | None) -> Tensor:
-    """sum x (y - mean y) / sum y (y - mean y) over the active samples and positions; None counts all."""
+    """sum x (y - mean y) / sum y (y - mean y) over the active samples and positions; None counts
+    all.
+    """
     weight = layer.weight.clone().requires_grad_()
     with torch.enable_grad():
         y = layer.apply(layer.a.detach(), weight)
-    each = tuple(d for d in range(y.dim()) if d != (1 if layer.kind == "convolution" else y.dim() - 1))
+    each = tuple(
+        d for d in range(y.dim()) if d != (1 if layer.kind == "convolution" else y.dim() - 1)
+    )
     message = (y.detach() - y.detach().mean(each, keepdim=True)) * (1 if active is None else active)
     variance = (y.detach() * message).sum(each, keepdim=True)
-    return torch.autograd.grad(y, weight, _divide(message, variance))[0]  # the gradient of a weight sums x over samples and positions
+    return torch.autograd.grad(y, weight, _divide(message, variance))[
+        0
+    ]  # the gradient of a weight sums x over samples and positions
 
 
 def _divide(relevance: Tensor, z: Tensor) -> Tensor:
     """R / z, and 0 where z is 0 or, next to the layer's largest, no more than a rounding error."""
     size = z.abs()
-    return torch.where(size <= 100 * torch.finfo(z.dtype).eps * size.amax(tuple(range(1, z.dim())), keepdim=True), 0, relevance / z)
+    return torch.where(
+        size <= 100 * torch.finfo(z.dtype).eps * size.amax(tuple(range(1, z.dim())), keepdim=True),
+        0,
+        relevance / z,
+    )
 
 
 # ---------------------------------------------------------------- all steps back
@@ -254,7 +337,9 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self._made: dict[int, tuple] = {}
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         result = function(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             self._made[id(result)] = function, args, kwargs or {}
@@ -266,11 +351,20 @@ class _Calls(TorchFunctionMode):
         if step.operation == "relu":
             return (output > 0).to(a.dtype)
         if id(output) not in self._made:
-            raise ValueError(f"model: the operation {step.operation!r} is not seen from outside; its slope is not known")
+            raise ValueError(
+                (
+                    f"model: the operation {step.operation!r} is not seen from outside; its slope "
+                    f"is not known"
+                )
+            )
         function, args, kwargs = self._made[id(output)]
         with torch.enable_grad():
             written = a * 1  # an in-place call writes here
-            z = function(written, *args[1:], **kwargs) if args else function(**kwargs | {"input": written})
+            z = (
+                function(written, *args[1:], **kwargs)
+                if args
+                else function(**kwargs | {"input": written})
+            )
         return torch.autograd.grad(z, a, torch.ones_like(z))[0]
 
 
@@ -294,16 +388,29 @@ def _traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, list[Step], _C
 
 
 def _maps(steps: list[Step]) -> dict[int, LinearMap]:
-    """The linear maps by their index: a batch normalisation replaces the map that it follows, so the later one counts."""
+    """The linear maps by their index: a batch normalisation replaces the map that it follows, so
+    the later one counts.
+    """
     return {step.linear.index: step.linear for step in steps if step.family == "linear"}
 
 
-def _backward(steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, send: Callable) -> Tensor:
-    """The message `start` (N, K) at the scores sent back to x by `send`, through the families that these methods know."""
+def _backward(
+    steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, send: Callable
+) -> Tensor:
+    """The message `start` (N, K) at the scores sent back to x by `send`, through the families that
+    these methods know.
+    """
+
     def send_known(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
         if step.family not in ("pass", "route", "share", "linear"):
-            raise ValueError(f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and none here")
+            raise ValueError(
+                (
+                    f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and "
+                    f"none here"
+                )
+            )
         return send(step, above)
+
     return send_back(steps, x, scores, start, send_known)
 
 
@@ -313,8 +420,12 @@ def _start(scores: Tensor, target: int | Tensor | None, begin: Callable) -> Tens
     return torch.zeros_like(scores).scatter_(1, chosen, begin(scores.gather(1, chosen)))
 
 
-def _share_out(model: nn.Module, x: Tensor, target: int | Tensor | None, send: Callable, begin: Callable) -> Tensor:
-    """Send `begin(score)` back: what neurons hold passes nonlinearities and routes unchanged; `send` has the rest."""
+def _share_out(
+    model: nn.Module, x: Tensor, target: int | Tensor | None, send: Callable, begin: Callable
+) -> Tensor:
+    """Send `begin(score)` back: what neurons hold passes nonlinearities and routes unchanged;
+    `send` has the rest.
+    """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
         x, scores, steps, _ = _traced(model, x)
@@ -325,11 +436,20 @@ def _share_out(model: nn.Module, x: Tensor, target: int | Tensor | None, send: C
             if step.family == "pass":
                 return [above[0].to(step.inputs[0].dtype)]
             return step.pull(above) if step.family == "route" else send(step, above, last)
+
         return _backward(steps, x, scores, start, one_back)
 
 
-def _with_patterns(model: nn.Module, x: Tensor, target: int | Tensor | None, patterns: Sequence[Tensor], combine: Callable) -> Tensor:
-    """The score sent back like a gradient, with `combine(weight, pattern)` in the place of every weight."""
+def _with_patterns(
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None,
+    patterns: Sequence[Tensor],
+    combine: Callable,
+) -> Tensor:
+    """The score sent back like a gradient, with `combine(weight, pattern)` in the place of every
+    weight.
+    """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
         x, scores, steps, calls = _traced(model, x)
@@ -345,6 +465,7 @@ def _with_patterns(model: nn.Module, x: Tensor, target: int | Tensor | None, pat
             with torch.enable_grad():
                 z = layer.apply(layer.a, combine(layer.weight, of[layer.index]))
             return [pull(z, layer.a, above[0])]
+
         return _backward(steps, x, scores, start, one_back)
 
 
@@ -357,35 +478,71 @@ def _check_baseline(baseline: Tensor | None, x: Tensor) -> Tensor:
     if not isinstance(baseline, Tensor):
         raise TypeError(f"baseline: expected None or a torch.Tensor, got {type(baseline).__name__}")
     if (baseline.dtype, baseline.device) != (x.dtype, x.device):
-        raise TypeError(f"baseline: expected {x.dtype} on {x.device} as x, got {baseline.dtype} on {baseline.device}")
+        raise TypeError(
+            (
+                f"baseline: expected {x.dtype} on {x.device} as x, got {baseline.dtype} on "
+                f"{baseline.device}"
+            )
+        )
     if not torch.isfinite(baseline).all():
         raise ValueError("baseline: expected finite values, got NaN or infinity")
     try:
         return baseline.detach().expand_as(x).clone()
     except RuntimeError:
-        raise ValueError(f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got {tuple(baseline.shape)}") from None
+        raise ValueError(
+            (
+                f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got "
+                f"{tuple(baseline.shape)}"
+            )
+        ) from None
 
 
 def _check_same_path(steps: list[Step], steps0: list[Step]) -> None:
     def path(steps: list[Step]) -> list[tuple]:
         return [(step.operation, [t.shape for t in step.inputs + step.outputs]) for step in steps]
+
     if path(steps) != path(steps0):
-        raise ValueError("model: expected the same operations for the baseline as for x; this one decides by what it sees")
+        raise ValueError(
+            (
+                "model: expected the same operations for the baseline as for x; this one decides "
+                "by what it sees"
+            )
+        )
 
 
 def _check_complete(relevance: Tensor, difference: Tensor) -> None:
-    """An operation that picks by what it sees (a sort, a mask) may pick otherwise for the baseline: then no multiplier is right."""
+    """An operation that picks by what it sees (a sort, a mask) may pick otherwise for the baseline:
+    then no multiplier is right.
+    """
     parts = relevance.flatten(1)
     scale = parts.abs().sum(1) + difference.abs() + 1
-    if not ((parts.sum(1) - difference).abs() <= 1e4 * torch.finfo(relevance.dtype).eps * scale).all():
-        raise ValueError("model: the multipliers do not add up to the difference of the scores; a part of it picks or weighs its values by x")
+    if not (
+        (parts.sum(1) - difference).abs() <= 1e4 * torch.finfo(relevance.dtype).eps * scale
+    ).all():
+        raise ValueError(
+            (
+                "model: the multipliers do not add up to the difference of the scores; a part of "
+                "it picks or weighs its values by x"
+            )
+        )
 
 
 def _check_patterns(patterns: Sequence[Tensor], maps: dict[int, LinearMap]) -> dict[int, Tensor]:
     """The patterns by the index of their map."""
-    if not (isinstance(patterns, (list, tuple)) and all(isinstance(pattern, Tensor) for pattern in patterns)):
-        raise TypeError(f"patterns: expected the list of tensors of `estimate_patterns`, got {type(patterns).__name__}")
-    shapes, expected = [tuple(p.shape) for p in patterns], [tuple(layer.weight.shape) for layer in maps.values()]
+    if not (
+        isinstance(patterns, (list, tuple))
+        and all(isinstance(pattern, Tensor) for pattern in patterns)
+    ):
+        raise TypeError(
+            (
+                f"patterns: expected the list of tensors of `estimate_patterns`, got "
+                f"{type(patterns).__name__}"
+            )
+        )
+    shapes, expected = (
+        [tuple(p.shape) for p in patterns],
+        [tuple(layer.weight.shape) for layer in maps.values()],
+    )
     if shapes != expected:
         raise ValueError(f"patterns: expected one of each weight's shape, {expected}, got {shapes}")
     return dict(zip(maps, patterns))

@@ -1,8 +1,11 @@
 """The rules of layer-wise relevance propagation, and the composites that say which rule goes where.
 
-Every rule answers one question: neuron j of a linear map z_j = sum_i a_i w_ij + b_j holds relevance R_j; how much of it
-comes from each input i? The four steps of each rule (Montavon et al., 2019) are visible in its code:
-1. z, a forward pass with changed inputs or weights; 2. s = R / z; 3. c, a backward pass of s; 4. R_i = a_i c_i.
+Every rule answers one question: neuron j of a linear map z_j = sum_i a_i w_ij + b_j holds relevance
+    R_j; how much of it
+comes from each input i? The four steps of each rule (Montavon et al., 2019) are visible in its
+code:
+1. z, a forward pass with changed inputs or weights; 2. s = R / z; 3. c, a backward pass of s; 4.
+    R_i = a_i c_i.
 """
 
 from dataclasses import dataclass
@@ -17,7 +20,9 @@ from ..engine.steps import LinearMap
 
 @dataclass(frozen=True)
 class Zero:
-    """LRP-0: R_i = sum_j a_i w_ij / z_j R_j (Bach et al., 2015, eq. 56). Equal to gradient × input on ReLU networks."""
+    """LRP-0: R_i = sum_j a_i w_ij / z_j R_j (Bach et al., 2015, eq. 56). Equal to gradient × input
+    on ReLU networks.
+    """
 
     eps: ClassVar[float] = 0.0
 
@@ -27,7 +32,8 @@ class Zero:
 
 @dataclass(frozen=True)
 class Epsilon:
-    """LRP-epsilon: R_i = sum_j a_i w_ij / (z_j + eps s(z_j)) R_j, s(z) = 1 if z >= 0 else -1 (Bach et al., 2015, eq. 58).
+    """LRP-epsilon: R_i = sum_j a_i w_ij / (z_j + eps s(z_j)) R_j, s(z) = 1 if z >= 0 else -1 (Bach
+    et al., 2015, eq. 58).
 
     eps >= 0 absorbs relevance where a neuron's evidence is weak or contradictory.
     """
@@ -73,7 +79,8 @@ class AlphaBeta:
     """LRP-alpha-beta, alpha - beta = 1 (Bach et al., 2015, eq. 60), with z_ij = a_i w_ij:
     R_i = sum_j (alpha z_ij^+ / (sum_i z_ij^+ + b_j^+) - beta z_ij^- / (sum_i z_ij^- + b_j^-)) R_j.
 
-    A side that a neuron does not have (0 / 0) counts as 0: there alpha R_j or -beta R_j is all that is passed on.
+    A side that a neuron does not have (0 / 0) counts as 0: there alpha R_j or -beta R_j is all that
+    is passed on.
     """
 
     alpha: float = 2.0
@@ -81,7 +88,12 @@ class AlphaBeta:
 
     def __post_init__(self) -> None:
         if not (self.beta >= 0 and abs(self.alpha - self.beta - 1) < 1e-9):
-            raise ValueError(f"alpha, beta: expected alpha - beta = 1 and beta >= 0, got {self.alpha} and {self.beta}")
+            raise ValueError(
+                (
+                    f"alpha, beta: expected alpha - beta = 1 and beta >= 0, got {self.alpha} and "
+                    f"{self.beta}"
+                )
+            )
 
     def forward(self, layer: LinearMap) -> Tensor:
         layer.parts = _part(layer, positive=True), _part(layer, positive=False)
@@ -96,13 +108,17 @@ class AlphaBeta:
 
 @dataclass(frozen=True)
 class ZPlus:
-    """The z+ rule, R_i = sum_j z_ij^+ / (sum_i z_ij^+ + b_j^+) R_j with z_ij = a_i w_ij (Montavon et al., 2017).
+    """The z+ rule, R_i = sum_j z_ij^+ / (sum_i z_ij^+ + b_j^+) R_j with z_ij = a_i w_ij (Montavon
+    et al., 2017).
 
-    Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes R_i >= 0.
+    Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes R_i
+    >= 0.
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
-        return layer.apply(layer.a, layer.weight, layer.bias)  # no graph: the way back goes through the positive part alone
+        return layer.apply(
+            layer.a, layer.weight, layer.bias
+        )  # no graph: the way back goes through the positive part alone
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share(_part(layer, positive=True), layer.a, relevance)
@@ -113,8 +129,9 @@ class ZBox:
     """The z^B rule for a layer that reads pixels low <= x_i <= high (Montavon et al., 2017):
     R_i = sum_j (x_i w_ij - low w_ij^+ - high w_ij^-) / sum_i (the same) R_j.
 
-    low and high are numbers or tensors that broadcast to x (one value a channel, say). Left at None they are 0 and 1,
-    widened for each image to its own range where that leaves [0, 1]. Raises ValueError if x leaves the given box.
+    low and high are numbers or tensors that broadcast to x (one value a channel, say). Left at None
+    they are 0 and 1, widened for each image to its own range where that leaves [0, 1]. Raises
+    ValueError if x leaves the given box.
     """
 
     low: float | Tensor | None = None
@@ -124,23 +141,42 @@ class ZBox:
         x, w = layer.a, layer.weight
         low, high = (bound.detach().clone().requires_grad_() for bound in self._box(x.detach()))
         with torch.enable_grad():
-            z = layer.apply(x, w) - layer.apply(low, w.clamp(min=0)) - layer.apply(high, w.clamp(max=0))
+            z = (
+                layer.apply(x, w)
+                - layer.apply(low, w.clamp(min=0))
+                - layer.apply(high, w.clamp(max=0))
+            )
         s = divide(relevance, z)
         c = torch.autograd.grad(z, (x, low, high), s)
         return x * c[0] + low * c[1] + high * c[2]
 
     def _box(self, x: Tensor) -> tuple[Tensor, Tensor]:
         each = tuple(range(1, x.dim()))
-        low = x.amin(each, keepdim=True).clamp(max=0) if self.low is None else torch.as_tensor(self.low, dtype=x.dtype, device=x.device)
-        high = x.amax(each, keepdim=True).clamp(min=1) if self.high is None else torch.as_tensor(self.high, dtype=x.dtype, device=x.device)
+        low = (
+            x.amin(each, keepdim=True).clamp(max=0)
+            if self.low is None
+            else torch.as_tensor(self.low, dtype=x.dtype, device=x.device)
+        )
+        high = (
+            x.amax(each, keepdim=True).clamp(min=1)
+            if self.high is None
+            else torch.as_tensor(self.high, dtype=x.dtype, device=x.device)
+        )
         if (x < low).any() or (x > high).any():
-            raise ValueError(f"x: expected values between low and high of ZBox, got a range of {x.min():.3g} to {x.max():.3g}")
+            raise ValueError(
+                (
+                    f"x: expected values between low and high of ZBox, got a range of "
+                    f"{x.min():.3g} to {x.max():.3g}"
+                )
+            )
         return low.expand_as(x), high.expand_as(x)
 
 
 @dataclass(frozen=True)
 class WSquare:
-    """The w^2 rule, R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j: for inputs without bounds (Montavon et al., 2017)."""
+    """The w^2 rule, R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j: for inputs without bounds (Montavon et
+    al., 2017).
+    """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share_of_weights(layer, layer.weight**2, relevance)
@@ -148,7 +184,9 @@ class WSquare:
 
 @dataclass(frozen=True)
 class Flat:
-    """The flat rule: neuron j gives the same share to each input it reads, whatever its weight (Lapuschkin et al., 2019)."""
+    """The flat rule: neuron j gives the same share to each input it reads, whatever its weight
+    (Lapuschkin et al., 2019).
+    """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share_of_weights(layer, torch.ones_like(layer.weight), relevance)
@@ -159,7 +197,9 @@ Rule = Zero | Epsilon | Gamma | AlphaBeta | ZPlus | ZBox | WSquare | Flat
 
 @dataclass(frozen=True)
 class Composite:
-    """Which rule on which layer: one for dense layers, one for convolutions, and one (or none) for what reads x itself."""
+    """Which rule on which layer: one for dense layers, one for convolutions, and one (or none) for
+    what reads x itself.
+    """
 
     dense: Rule
     convolution: Rule
@@ -179,7 +219,9 @@ COMPOSITES = {
 
 
 def divide(relevance: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
-    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out. `out` is the memory for it."""
+    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out. `out` is
+    the memory for it.
+    """
     return torch.div(relevance, z, out=out).nan_to_num_(0, 0, 0)
 
 
@@ -190,7 +232,10 @@ def _share(z: Tensor, a: Tensor, relevance: Tensor) -> Tensor:
 
 
 def _part(layer: LinearMap, positive: bool) -> Tensor:
-    """sum_i z_ij^+ + b_j^+ for every j, or the same of the negative parts, with its graph to the input."""
+    """sum_i z_ij^+ + b_j^+ for every j, or the same of the negative parts, with its graph to the
+    input.
+    """
+
     def plus(p: Tensor | None) -> Tensor | None:
         return None if p is None else p.relu()
 

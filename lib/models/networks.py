@@ -13,79 +13,150 @@ from ..data.generated import VOCABULARY
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-def mlp(inputs: int = 64, hidden: Sequence[int] = (64, 32), classes: int = 10, bias: bool = True, seed: int = 0, dropout: float = 0.0) -> nn.Sequential:
-    """Flatten, then dense layers with ReLU, and dropout if there is any, between them: images (N, ...) of `inputs` values to logits (N, classes)."""
+def mlp(
+    inputs: int = 64,
+    hidden: Sequence[int] = (64, 32),
+    classes: int = 10,
+    bias: bool = True,
+    seed: int = 0,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Flatten, then dense layers with ReLU, and dropout if there is any, between them: images (N,
+    ...) of `inputs` values to logits (N, classes).
+    """
     sizes = [inputs, *hidden, classes]
     with seeded(seed):
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in zip(sizes, sizes[1:]):
-            layers += [nn.Linear(before, after, bias=bias), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
-    return nn.Sequential(*layers[:-2 if dropout else -1])
+            layers += [
+                nn.Linear(before, after, bias=bias),
+                nn.ReLU(),
+                *([nn.Dropout(dropout)] if dropout else []),
+            ]
+    return nn.Sequential(*layers[: -2 if dropout else -1])
 
 
-def cnn(channels: int = 1, size: int = 8, classes: int = 10, width: int = 16, bias: bool = True, seed: int = 0) -> nn.Sequential:
-    """Three 3 x 3 convolutions with ReLU and two poolings: images (N, channels, size, size) to logits (N, classes)."""
+def cnn(
+    channels: int = 1,
+    size: int = 8,
+    classes: int = 10,
+    width: int = 16,
+    bias: bool = True,
+    seed: int = 0,
+) -> nn.Sequential:
+    """Three 3 x 3 convolutions with ReLU and two poolings: images (N, channels, size, size) to
+    logits (N, classes).
+    """
     with seeded(seed):
         return nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1, bias=bias), nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(2 * width * (size // 4) ** 2, classes, bias=bias),
+            nn.Conv2d(channels, width, 3, padding=1, bias=bias),
+            nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, padding=1, bias=bias),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1, bias=bias),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (size // 4) ** 2, classes, bias=bias),
         )
 
 
 def lenet(hidden: int = 64, seed: int = 0) -> nn.Sequential:
-    """Two 5 x 5 convolutions and two dense layers, after LeCun et al. (1998): images (N, 1, 28, 28) to logits (N, 10)."""
+    """Two 5 x 5 convolutions and two dense layers, after LeCun et al. (1998): images (N, 1, 28, 28)
+    to logits (N, 10).
+    """
     with seeded(seed):
         return nn.Sequential(
-            nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(32 * 49, hidden), nn.ReLU(), nn.Linear(hidden, 10),
+            nn.Conv2d(1, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 49, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 10),
         )
 
 
 def gap_cnn(channels: int = 3, classes: int = 4, width: int = 16, seed: int = 0) -> nn.Sequential:
-    """Four 3 x 3 convolutions, global average pooling and one dense layer: images (N, channels, H, W) to logits (N, classes)."""
+    """Four 3 x 3 convolutions, global average pooling and one dense layer: images (N, channels, H,
+    W) to logits (N, classes).
+    """
     with seeded(seed):
         return nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2 * width, classes),
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(2 * width, classes),
         )
 
 
 def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
-    """A network of VGG16's shape (Simonyan and Zisserman, 2014) with random weights: (N, 3, 224, 224) to (N, classes)."""
+    """A network of VGG16's shape (Simonyan and Zisserman, 2014) with random weights: (N, 3, 224,
+    224) to (N, classes).
+    """
     with seeded(seed):
         layers: list[nn.Module] = []
         channels = 3
         for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()] if width else [nn.MaxPool2d(2)]
+            layers += (
+                [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                if width
+                else [nn.MaxPool2d(2)]
+            )
             channels = width or channels
-        layers += [nn.Flatten(), nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
+        layers += [
+            nn.Flatten(),
+            nn.Linear(512 * 7 * 7, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+        ]
         return nn.Sequential(*layers, nn.Linear(4096, classes))
 
 
-VGG16 = "https://download.pytorch.org/models/vgg16-397923af.pth"  # 528 MB; the end of the name is the start of its sha256
+# 528 MB; the end of the name is the start of its sha256
+VGG16 = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 
 def published_vgg16(download: bool = False) -> nn.Sequential:
-    """`vgg16()` with the weights that torchvision publishes, trained on ImageNet: (N, 3, 224, 224) to 1,000 logits.
+    """`vgg16()` with the weights that torchvision publishes, trained on ImageNet: (N, 3, 224, 224)
+    to 1,000 logits.
 
-    x: an image in [0, 1] less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225), channel by channel. The file is taken from
-    torch's cache; only with `download` it is fetched, with a progress bar, and verified by the part of its hash in its name.
-    Raises OSError that says where the file is expected.
+    x: an image in [0, 1] less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225), channel by
+        channel. The file is taken from
+    torch's cache; only with `download` it is fetched, with a progress bar, and verified by the part
+    of its hash in its name. Raises OSError that says where the file is expected.
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     place = folder / VGG16.rpartition("/")[2]
     if download and not place.exists():
         torch.hub.load_state_dict_from_url(VGG16, str(folder), map_location="cpu", check_hash=True)
     if not place.exists():
-        raise OSError(f"download: the weights of VGG16 are not at {place}; call published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there")
+        raise OSError(
+            (
+                f"download: the weights of VGG16 are not at {place}; call "
+                f"published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there"
+            )
+        )
     model, published = vgg16(), torch.load(place, map_location="cpu", weights_only=True)
-    model.load_state_dict(dict(zip(model.state_dict(), published.values(), strict=True)))  # the same layers in the same order
+    model.load_state_dict(
+        dict(zip(model.state_dict(), published.values(), strict=True))
+    )  # the same layers in the same order
     return model.eval()
 
 
@@ -103,7 +174,9 @@ class ReviewLSTM(nn.Module):
 
 
 class ReviewCNN(nn.Module):
-    """Word numbers (N, T) to two logits: windows of three words, the strongest place of each filter, a dense layer."""
+    """Word numbers (N, T) to two logits: windows of three words, the strongest place of each
+    filter, a dense layer.
+    """
 
     def __init__(self, vocabulary: int, width: int = 16, filters: int = 32) -> None:
         super().__init__()
@@ -116,16 +189,20 @@ class ReviewCNN(nn.Module):
 
 
 class ReviewAttention(nn.Module):
-    """Word numbers (N, T) to two logits: a state for each word, and attention that says how much of each is read.
+    """Word numbers (N, T) to two logits: a state for each word, and attention that says how much of
+    each is read.
 
-    With `context` the states come from a GRU that reads in both directions, so that each knows of its neighbours; without
-    it a state is its word alone. `attention(words)` gives the weights (N, T), and `forward` can be given others.
+    With `context` the states come from a GRU that reads in both directions, so that each knows of
+    its neighbours; without it a state is its word alone. `attention(words)` gives the weights (N,
+    T), and `forward` can be given others.
     """
 
     def __init__(self, vocabulary: int, width: int = 16, context: bool = True) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, width, padding_idx=0)
-        self.context = nn.GRU(width, width // 2, batch_first=True, bidirectional=True) if context else None
+        self.context = (
+            nn.GRU(width, width // 2, batch_first=True, bidirectional=True) if context else None
+        )
         self.look = nn.Linear(width, 1)
         self.head = nn.Linear(width, 2)
 
@@ -134,7 +211,9 @@ class ReviewAttention(nn.Module):
         return h if self.context is None else self.context(h)[0]
 
     def attention(self, words: Tensor) -> Tensor:
-        return self.look(self.states(words))[:, :, 0].masked_fill(words == 0, float("-inf")).softmax(1)
+        return (
+            self.look(self.states(words))[:, :, 0].masked_fill(words == 0, float("-inf")).softmax(1)
+        )
 
     def forward(self, words: Tensor, attention: Tensor | None = None) -> Tensor:
         attention = self.attention(words) if attention is None else attention
@@ -142,7 +221,8 @@ class ReviewAttention(nn.Module):
 
 
 class SceneWords(nn.Module):
-    """Images (N, 3, 32, 32) to two words, the object and the ground: logits (N, 4, 2), four words to choose from for each.
+    """Images (N, 3, 32, 32) to two words, the object and the ground: logits (N, 4, 2), four words
+    to choose from for each.
 
     Each word asks one question of 8 x 8 places; `attention(x)` gives the weights (N, 2, 8, 8).
     """
@@ -150,9 +230,14 @@ class SceneWords(nn.Module):
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         self.places = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
         )
         self.questions = nn.Linear(width, 2, bias=False)
         self.answers = nn.Linear(width, 8)
@@ -162,7 +247,7 @@ class SceneWords(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         seen = self.places(x).flatten(2)  # (N, width, 64)
-        read = (self._weights(seen) @ seen.transpose(1, 2))  # (N, 2, width)
+        read = self._weights(seen) @ seen.transpose(1, 2)  # (N, 2, width)
         answers = self.answers(read).unflatten(2, (2, 4))
         return torch.stack([answers[:, word, word] for word in (0, 1)], 2)
 
@@ -171,12 +256,20 @@ class SceneWords(nn.Module):
 
 
 def scene_cnn(depth: int, width: int = 16, classes: int = 4, seed: int = 0) -> nn.Sequential:
-    """`depth` 3 x 3 convolutions, an even number: images (N, 3, 32, 32) to logits (N, classes). Only the depth differs, not the rest."""
+    """`depth` 3 x 3 convolutions, an even number: images (N, 3, 32, 32) to logits (N, classes).
+    Only the depth differs, not the rest.
+    """
     with seeded(seed):
         layers: list[nn.Module] = []
         for k in range(depth):
-            layers += [nn.Conv2d(width if k else 3, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if k + 1 in (depth // 2, depth) else [])]
-        for layer in layers:  # so that what passes through many layers neither dies out nor grows (He et al., 2015)
+            layers += [
+                nn.Conv2d(width if k else 3, width, 3, padding=1),
+                nn.ReLU(),
+                *([nn.MaxPool2d(2)] if k + 1 in (depth // 2, depth) else []),
+            ]
+        for layer in (
+            layers
+        ):  # so that what passes through many layers neither dies out nor grows (He et al., 2015)
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         return nn.Sequential(*layers, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))
@@ -194,49 +287,71 @@ class BagOfWords(nn.Module):
 
 
 def signal_cnn(channels: int, classes: int, width: int = 16, seed: int = 0) -> nn.Sequential:
-    """Three convolutions over time and their mean: signals (N, channels, T) to logits (N, classes)."""
+    """Three convolutions over time and their mean: signals (N, channels, T) to logits (N,
+    classes).
+    """
     with seeded(seed):
         return nn.Sequential(
-            nn.Conv1d(channels, width, 9, padding=4), nn.ReLU(), nn.AvgPool1d(2),
-            nn.Conv1d(width, width, 9, padding=4), nn.ReLU(), nn.AvgPool1d(2),
-            nn.Conv1d(width, 2 * width, 9, padding=4), nn.ReLU(),
-            nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(2 * width, classes),
+            nn.Conv1d(channels, width, 9, padding=4),
+            nn.ReLU(),
+            nn.AvgPool1d(2),
+            nn.Conv1d(width, width, 9, padding=4),
+            nn.ReLU(),
+            nn.AvgPool1d(2),
+            nn.Conv1d(width, 2 * width, 9, padding=4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool1d(1),
+            nn.Flatten(),
+            nn.Linear(2 * width, classes),
         )
 
 
 class MoleculeNetwork(nn.Module):
     """Graphs (N, A, kinds + A), atoms and bonds as in `lib.applications.molecules`, to two logits.
 
-    Twice each atom adds to what it knows what its neighbours know; the atoms are added. The bonds are what relevance flows along:
-    they are compared with 0, so that they are fixed and get none.
+    Twice each atom adds to what it knows what its neighbours know; the atoms are added. The bonds
+    are what relevance flows along: they are compared with 0, so that they are fixed and get none.
     """
 
     def __init__(self, kinds: int = 4, width: int = 24) -> None:
         super().__init__()
         self.kinds = kinds
         self.own = nn.ModuleList([nn.Linear(kinds, width), nn.Linear(width, width)])
-        self.near = nn.ModuleList([nn.Linear(kinds, width, bias=False), nn.Linear(width, width, bias=False)])
+        self.near = nn.ModuleList(
+            [nn.Linear(kinds, width, bias=False), nn.Linear(width, width, bias=False)]
+        )
         self.head = nn.Linear(width, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        h, bonds = x[..., :self.kinds], (x[..., self.kinds:] > 0).to(x.dtype)
+        h, bonds = x[..., : self.kinds], (x[..., self.kinds :] > 0).to(x.dtype)
         for own, near in zip(self.own, self.near):
             h = (own(h) + bonds @ near(h)).relu()
         return self.head(h.sum(1))
 
 
 class QuestionNetwork(nn.Module):
-    """A picture and a question in one row (N, 768 + 5 V) as in `lib.applications.questions`, to six logits.
+    """A picture and a question in one row (N, 768 + 5 V) as in `lib.applications.questions`, to six
+    logits.
 
-    The question is put beside what is seen at each place; what the places answer is added (as in Santoro et al., 2017, for single places).
+    The question is put beside what is seen at each place; what the places answer is added (as in
+    Santoro et al., 2017, for single places).
     """
 
     def __init__(self, vocabulary: int = 14, width: int = 24, answers: int = 6) -> None:
         super().__init__()
-        self.see = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                                 nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.see = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+        )
         self.read = nn.Sequential(nn.Linear(5 * vocabulary, width), nn.ReLU())
-        self.compare = nn.Sequential(nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, width, 1), nn.ReLU())
+        self.compare = nn.Sequential(
+            nn.Conv2d(2 * width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, width, 1), nn.ReLU()
+        )
         self.answer = nn.Linear(width, answers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -246,11 +361,19 @@ class QuestionNetwork(nn.Module):
 
 
 def game_network(seed: int = 0) -> nn.Sequential:
-    """Boards (N, 2, 12, 12) to a score for each of three actions, as `lib.applications.game` plays."""
+    """Boards (N, 2, 12, 12) to a score for each of three actions, as `lib.applications.game`
+    plays.
+    """
     with seeded(seed):
         return nn.Sequential(
-            nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(288, 32), nn.ReLU(), nn.Linear(32, 3),
+            nn.Conv2d(2, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(288, 32),
+            nn.ReLU(),
+            nn.Linear(32, 3),
         )
 
 
@@ -271,7 +394,9 @@ ARCHITECTURES = {
     "reviews_lstm": lambda: _seeded(ReviewLSTM),
     "reviews_cnn": lambda: _seeded(ReviewCNN),
     "reviews_attention": lambda: _seeded(ReviewAttention),
-    "reviews_attention_plain": lambda: _seeded(lambda vocabulary: ReviewAttention(vocabulary, context=False)),
+    "reviews_attention_plain": lambda: _seeded(
+        lambda vocabulary: ReviewAttention(vocabulary, context=False)
+    ),
     "scenes_shallow": lambda: scene_cnn(2),
     "scenes_deep": lambda: scene_cnn(8),
     "scenes_early": lambda: scene_cnn(8),
@@ -287,7 +412,8 @@ ARCHITECTURES = {
 def pretrained(name: str) -> nn.Module:
     """A network of `ARCHITECTURES` with its committed weights, in evaluation mode.
 
-    Each `lib/weights/NAME.md` says how the weights were made and what they score. Raises ValueError for another name.
+    Each `lib/weights/NAME.md` says how the weights were made and what they score. Raises ValueError
+    for another name.
 
     >>> pretrained("digits_mlp")(torch.zeros(1, 1, 8, 8)).shape
     torch.Size([1, 10])
@@ -304,12 +430,16 @@ def with_weights(model: nn.Module, name: str) -> Any:
 
 
 def mnist_cnn() -> nn.Sequential:
-    """`lenet()` with the committed weights of real 28 x 28 digits; lib/weights/mnist_cnn.md says what it scores."""
+    """`lenet()` with the committed weights of real 28 x 28 digits; lib/weights/mnist_cnn.md says
+    what it scores.
+    """
     return with_weights(lenet(), "mnist_cnn")
 
 
 class seeded:
-    """Within the block torch's CPU random state starts at `seed`; afterwards it is as it was before."""
+    """Within the block torch's CPU random state starts at `seed`; afterwards it is as it was
+    before.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -1,4 +1,6 @@
-"""The same everyday sentences in ten languages and five scripts, put together from parts, so that all say the same thing."""
+"""The same everyday sentences in ten languages and five scripts, put together from parts, so that
+all say the same thing.
+"""
 
 import itertools
 from collections import Counter
@@ -56,15 +58,21 @@ _TEST = 5  # every fifth of the 1,000 sentences is kept from training
 
 
 def parallel_sentences(n: int, seed: int, test: bool = False) -> dict[str, list[str]]:
-    """`n` different sentences drawn from `seed`, by language; those for testing and those for training never overlap.
+    """`n` different sentences drawn from `seed`, by language; those for testing and those for
+    training never overlap.
 
-    Sentence k says the same thing in every language. Raises ValueError if n is not in 1..800 (1..200 for testing).
+    Sentence k says the same thing in every language. Raises ValueError if n is not in 1..800
+    (1..200 for testing).
 
     >>> sentences = parallel_sentences(1, seed=1, test=True)
     >>> sentences["English"], sentences["Portuguese"]
     (['My brother buys bread after work.'], ['O meu irmão compra pão depois do trabalho.'])
     """
-    places = [p for k, p in enumerate(itertools.product(range(10), repeat=3)) if ((p[0] + p[1] + p[2]) % _TEST == 0) == test]
+    places = [
+        p
+        for k, p in enumerate(itertools.product(range(10), repeat=3))
+        if ((p[0] + p[1] + p[2]) % _TEST == 0) == test
+    ]
     if not 1 <= n <= len(places):
         raise ValueError(f"n: expected 1 to {len(places)} sentences, got {n}")
     chosen = np.random.default_rng(seed).permutation(len(places))[:n]
@@ -72,9 +80,11 @@ def parallel_sentences(n: int, seed: int, test: bool = False) -> dict[str, list[
 
 
 def mixture(share: float, size: float = 1e4) -> Counter[str]:
-    """Words of `size` bytes of training text: `share` of them in the nine other languages, alike, and the rest in English.
+    """Words of `size` bytes of training text: `share` of them in the nine other languages, alike,
+    and the rest in English.
 
-    The English is richer: besides the sentences for training it has 600 generated reviews. Raises ValueError if share is not in [0, 1].
+    The English is richer: besides the sentences for training it has 600 generated reviews. Raises
+        ValueError if share is not in [0, 1].
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share: expected a number in [0, 1], got {share}")

@@ -10,19 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from ..uncertainty.calibration import auroc
 from ..engine.contract import check_arguments, check_scores, undisturbed
+from ..uncertainty.calibration import auroc
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-_MIXING = (nn.modules.batchnorm._BatchNorm, nn.SyncBatchNorm)  # one sample's gradient depends on the others
+_MIXING = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.SyncBatchNorm,
+)  # one sample's gradient depends on the others
 ORDERS = tuple(range(2, 65)) + (80, 96, 128, 192, 256, 512)
 
 
 @dataclass(frozen=True, eq=False)
 class Membership:
-    """An attack on N people who were trained on and M who were not: losses (N,), (M,), and how well a threshold tells them apart.
+    """An attack on N people who were trained on and M who were not: losses (N,), (M,), and how well
+    a threshold tells them apart.
 
-    advantage: true minus false positive rate of Yeom's threshold, the mean loss of the members; auc: over all thresholds.
+    advantage: true minus false positive rate of Yeom's threshold, the mean loss of the members;
+        auc: over all thresholds.
     fpr, tpr: the ROC curve, from (0, 0) to (1, 1).
     """
 
@@ -46,7 +51,9 @@ def losses(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(scores.double(), y, reduction="none")
 
 
-def membership_inference(model: nn.Module, x_in: Tensor, y_in: Tensor, x_out: Tensor, y_out: Tensor) -> Membership:
+def membership_inference(
+    model: nn.Module, x_in: Tensor, y_in: Tensor, x_out: Tensor, y_out: Tensor
+) -> Membership:
     """Was this person in the training set? Say yes if the loss is small (Yeom et al., 2018).
 
     x_in (N, ...), y_in (N,): trained on. x_out (M, ...), y_out (M,): not trained on.
@@ -61,18 +68,36 @@ def membership_inference(model: nn.Module, x_in: Tensor, y_in: Tensor, x_out: Te
     threshold = inside.mean()
     advantage = (inside <= threshold).double().mean() - (outside <= threshold).double().mean()
     steps = torch.cat([inside, outside]).unique()
-    tpr, fpr = (torch.searchsorted(part.sort().values, steps, right=True) / len(part) for part in (inside, outside))
+    tpr, fpr = (
+        torch.searchsorted(part.sort().values, steps, right=True) / len(part)
+        for part in (inside, outside)
+    )
     start = torch.zeros(1, device=steps.device)
-    return Membership(inside, outside, advantage.item(), auroc(outside, inside), torch.cat([start, fpr]), torch.cat([start, tpr]))
+    return Membership(
+        inside,
+        outside,
+        advantage.item(),
+        auroc(outside, inside),
+        torch.cat([start, fpr]),
+        torch.cat([start, tpr]),
+    )
 
 
-def per_sample_gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = F.cross_entropy) -> list[Tensor]:
-    """The gradient of each sample's own loss: for every trained parameter of shape (...) a tensor (N, ...), all at once.
+def per_sample_gradients(
+    model: nn.Module, x: Tensor, y: Tensor, loss: Loss = F.cross_entropy
+) -> list[Tensor]:
+    """The gradient of each sample's own loss: for every trained parameter of shape (...) a tensor
+    (N, ...), all at once.
 
     Raises ValueError if the model has batch normalisation, which mixes the samples.
     """
     if mixing := [name for name, part in model.named_modules() if isinstance(part, _MIXING)]:
-        raise ValueError(f"model: expected no batch normalisation, which mixes the samples of a batch, got it at {mixing}")
+        raise ValueError(
+            (
+                f"model: expected no batch normalisation, which mixes the samples of a batch, got "
+                f"it at {mixing}"
+            )
+        )
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if len(x) == 0:
         return [p.new_zeros(0, *p.shape) for p in trained.values()]
@@ -80,11 +105,14 @@ def per_sample_gradients(model: nn.Module, x: Tensor, y: Tensor, loss: Loss = F.
     def of_one(parameters: dict[str, Tensor], x_n: Tensor, y_n: Tensor) -> Tensor:
         return loss(functional_call(model, parameters, (x_n[None],)), y_n[None])
 
-    return list(vmap(grad(of_one), in_dims=(None, 0, 0), randomness="different")(trained, x, y).values())
+    return list(
+        vmap(grad(of_one), in_dims=(None, 0, 0), randomness="different")(trained, x, y).values()
+    )
 
 
 def clipped_sum(gradients: list[Tensor], clip: float) -> tuple[list[Tensor], Tensor]:
-    """sum_n g_n min(1, C / |g_n|), where |g_n| is taken over all parameters together, and the norms (N,) before clipping.
+    """sum_n g_n min(1, C / |g_n|), where |g_n| is taken over all parameters together, and the norms
+    (N,) before clipping.
 
     Leaving out one sample changes the sum by C at most.
     """
@@ -93,35 +121,72 @@ def clipped_sum(gradients: list[Tensor], clip: float) -> tuple[list[Tensor], Ten
     return [torch.tensordot(scale, g, 1) for g in gradients], norms
 
 
-def dp_sgd_step(model: nn.Module, x: Tensor, y: Tensor, clip: float, noise: float, learning_rate: float, seed: int, batch: float | None = None,
-                loss: Loss = F.cross_entropy) -> Tensor:
-    """One private step, in place: w <- w - eta / B (sum_n clip(g_n) + noise C z), z ~ N(0, I) (Abadi et al., 2016, algorithm 1).
+def dp_sgd_step(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    clip: float,
+    noise: float,
+    learning_rate: float,
+    seed: int,
+    batch: float | None = None,
+    loss: Loss = F.cross_entropy,
+) -> Tensor:
+    """One private step, in place: w <- w - eta / B (sum_n clip(g_n) + noise C z), z ~ N(0, I)
+    (Abadi et al., 2016, algorithm 1).
 
-    x (n, ...), y (n,): the people drawn for this step, n = 0 included. clip C > 0: the largest norm of one person's gradient.
-    noise: the standard deviation in units of C. batch B: how many people are drawn on average; their actual number if None.
-    Returns the norms (n,) before clipping. The model's `.grad`, its mode and the global random state stay as they were.
-    Raises ValueError if a number is out of range, or if the model has batch normalisation.
+    x (n, ...), y (n,): the people drawn for this step, n = 0 included. clip C > 0: the largest norm
+    of one person's gradient.
+    noise: the standard deviation in units of C. batch B: how many people are drawn on average;
+        their actual number if None.
+    Returns the norms (n,) before clipping. The model's `.grad`, its mode and the global random
+    state stay as they were. Raises ValueError if a number is out of range, or if the model has
+    batch normalisation.
     """
     batch = len(x) if batch is None else batch
     if not (clip > 0 and noise >= 0 and learning_rate > 0 and batch > 0):
-        raise ValueError(f"clip, noise, learning_rate, batch: expected clip, rate and batch above 0 and noise >= 0, got {clip}, {noise}, {learning_rate}, {batch}")
+        raise ValueError(
+            (
+                f"clip, noise, learning_rate, batch: expected clip, rate and batch above 0 and "
+                f"noise >= 0, got {clip}, {noise}, {learning_rate}, {batch}"
+            )
+        )
     with torch.random.fork_rng([x.device] if x.is_cuda else []):  # for dropout
         torch.manual_seed(seed)
         total, norms = clipped_sum(per_sample_gradients(model, x, y, loss), clip)
         with torch.no_grad():
             for parameter, change in zip((p for p in model.parameters() if p.requires_grad), total):
-                parameter -= learning_rate / batch * (change + noise * clip * torch.randn_like(change))
+                parameter -= (
+                    learning_rate / batch * (change + noise * clip * torch.randn_like(change))
+                )
     return norms
 
 
-def dp_fit(model: nn.Module, x: Tensor, y: Tensor, steps: int, batch: float, clip: float, noise: float, learning_rate: float, seed: int = 0,
-           stops: tuple[int, ...] = ()) -> list[nn.Module]:
-    """`steps` private steps, in place, each on people drawn independently with probability batch / N, as the accountant assumes.
+def dp_fit(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    steps: int,
+    batch: float,
+    clip: float,
+    noise: float,
+    learning_rate: float,
+    seed: int = 0,
+    stops: tuple[int, ...] = (),
+) -> list[nn.Module]:
+    """`steps` private steps, in place, each on people drawn independently with probability batch /
+    N, as the accountant assumes.
 
-    Returns a copy of the model after each number of steps in `stops`. Afterwards the model is in evaluation mode.
+    Returns a copy of the model after each number of steps in `stops`. Afterwards the model is in
+    evaluation mode.
     """
     if not 0 < batch <= len(x) or len(x) != len(y):
-        raise ValueError(f"x, y, batch: expected as many labels as samples and 0 < batch <= {len(x)}, got {len(y)} labels and batch {batch}")
+        raise ValueError(
+            (
+                f"x, y, batch: expected as many labels as samples and 0 < batch <= {len(x)}, got "
+                f"{len(y)} labels and batch {batch}"
+            )
+        )
     draw = torch.Generator().manual_seed(seed)
     copies = []
     for step in range(1, steps + 1):
@@ -135,31 +200,55 @@ def dp_fit(model: nn.Module, x: Tensor, y: Tensor, steps: int, batch: float, cli
 
 
 def renyi_divergence(order: int, rate: float, noise: float) -> float:
-    """Of one step of the Gaussian mechanism on people drawn with probability q = rate (Mironov, Talwar and Zhang, 2019, section 3.3):
+    """Of one step of the Gaussian mechanism on people drawn with probability q = rate (Mironov,
+    Talwar and Zhang, 2019, section 3.3):
 
-    1 / (a - 1) log sum_k binom(a, k) (1 - q)^(a - k) q^k exp((k^2 - k) / (2 sigma^2)), for whole orders a >= 2; in nats.
+    1 / (a - 1) log sum_k binom(a, k) (1 - q)^(a - k) q^k exp((k^2 - k) / (2 sigma^2)), for whole
+    orders a >= 2; in nats.
     """
     if rate == 1:
         return order / (2 * noise**2)
-    terms = [math.lgamma(order + 1) - math.lgamma(k + 1) - math.lgamma(order - k + 1) + (order - k) * math.log1p(-rate) + k * math.log(rate)
-             + (k * k - k) / (2 * noise**2) for k in range(order + 1)]
+    terms = [
+        math.lgamma(order + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(order - k + 1)
+        + (order - k) * math.log1p(-rate)
+        + k * math.log(rate)
+        + (k * k - k) / (2 * noise**2)
+        for k in range(order + 1)
+    ]
     return torch.tensor(terms, dtype=torch.float64).logsumexp(0).item() / (order - 1)
 
 
 def epsilon(noise: float, rate: float, steps: int, delta: float = 1e-5) -> float:
-    """The epsilon of `steps` private steps, (epsilon, delta)-differentially private: the best over the orders of
+    """The epsilon of `steps` private steps, (epsilon, delta)-differentially private: the best over
+    the orders of
 
-    steps D_a + log((a - 1) / a) - (log delta + log a) / (a - 1) (Canonne, Kamath and Steinke, 2020, proposition 12).
-    Raises ValueError if an argument is out of range. Without noise there is no bound: infinity.
+    steps D_a + log((a - 1) / a) - (log delta + log a) / (a - 1) (Canonne, Kamath and Steinke, 2020,
+    proposition 12). Raises ValueError if an argument is out of range. Without noise there is no
+    bound: infinity.
 
     >>> round(epsilon(noise=1.0, rate=256 / 20000, steps=600), 2)
     2.19
     """
     if not (noise >= 0 and 0 < rate <= 1 and steps >= 1 and 0 < delta < 1):
-        raise ValueError(f"noise, rate, steps, delta: expected noise >= 0, rate in (0, 1], steps >= 1, delta in (0, 1), got {noise}, {rate}, {steps}, {delta}")
+        raise ValueError(
+            (
+                f"noise, rate, steps, delta: expected noise >= 0, rate in (0, 1], steps >= 1, "
+                f"delta in (0, 1), got {noise}, {rate}, {steps}, {delta}"
+            )
+        )
     if noise == 0:
         return math.inf
-    return max(0.0, min(steps * renyi_divergence(a, rate, noise) + math.log1p(-1 / a) - math.log(delta * a) / (a - 1) for a in ORDERS))
+    return max(
+        0.0,
+        min(
+            steps * renyi_divergence(a, rate, noise)
+            + math.log1p(-1 / a)
+            - math.log(delta * a) / (a - 1)
+            for a in ORDERS
+        ),
+    )
 
 
 def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> float:
@@ -175,16 +264,21 @@ def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> fl
         low, high = high, 2 * high
     while high > 1.0005 * low:
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if epsilon(middle, rate, steps, delta) > target else (low, middle)
+        low, high = (
+            (middle, high) if epsilon(middle, rate, steps, delta) > target else (low, middle)
+        )
     return high
 
 
 def advantage_bound(epsilon: float, delta: float = 1e-5) -> float:
-    """The largest advantage of any attack on one person: (e^eps - 1 + 2 delta) / (e^eps + 1) (Kairouz, Oh and Viswanath, 2015).
+    """The largest advantage of any attack on one person: (e^eps - 1 + 2 delta) / (e^eps + 1)
+    (Kairouz, Oh and Viswanath, 2015).
 
     >>> round(advantage_bound(1.0), 2), advantage_bound(math.inf)
     (0.46, 1.0)
     """
     if not (epsilon >= 0 and 0 <= delta <= 1):
-        raise ValueError(f"epsilon, delta: expected epsilon >= 0 and delta in [0, 1], got {epsilon} and {delta}")
+        raise ValueError(
+            f"epsilon, delta: expected epsilon >= 0 and delta in [0, 1], got {epsilon} and {delta}"
+        )
     return math.tanh(epsilon / 2) + 2 * delta / (math.exp(min(epsilon, 700)) + 1)

@@ -1,22 +1,32 @@
-"""What a committed notebook shows of the promises of this book: energy stated, pictures described, nothing asked of a server."""
+"""What a committed notebook shows of the promises of this book: energy stated, pictures described,
+nothing asked of a server.
+"""
 
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"  # not there where only lib was installed, as in Colab
-_ENERGY = re.compile(r"runs in about (\d+) (second|minute)s?\b.*? at ([\d.]+) W this is ([\d.]+) Wh", re.DOTALL)
+CHAPTERS = (
+    Path(__file__).resolve().parents[2] / "chapters"
+)  # not there where only lib was installed, as in Colab
+_ENERGY = re.compile(
+    r"runs in about (\d+) (second|minute)s?\b.*? at ([\d.]+) W this is ([\d.]+) Wh", re.DOTALL
+)
 _ADDRESS = r"""["'(]?\s*(?:https?:)?//"""
-_ASKS = re.compile(rf"<(?!a\b)\w+\b[^>]*\b(?:src|srcset|href|action|data)\s*=\s*{_ADDRESS}|@import|\burl\(\s*{_ADDRESS}"
-                   r"|\b(?:fetch|importScripts|sendBeacon)\s*\(|\bXMLHttpRequest\b|\bWebSocket\b|\bEventSource\b", re.IGNORECASE)  # fmt: skip
+_ASKS = re.compile(
+    rf"<(?!a\b)\w+\b[^>]*\b(?:src|srcset|href|action|data)\s*=\s*{_ADDRESS}|@import|\burl\(\s*{_ADDRESS}"
+    r"|\b(?:fetch|importScripts|sendBeacon)\s*\(|\bXMLHttpRequest\b|\bWebSocket\b|\bEventSource\b",
+    re.IGNORECASE,
+)
 _KEEPS = re.compile(r"\bdocument\.cookie\b|\blocalStorage\b|\bsessionStorage\b|\bindexedDB\b")
 
 
 @dataclass(frozen=True)
 class Promises:
-    """seconds, watts, watt_hours: what the head of the notebook states (None if nothing). pictures, described: how many, and how many of
-    them in at least six words. requests: places where an output would ask a server. kept: places where it would store something of the reader.
+    """seconds, watts, watt_hours: what the head of the notebook states (None if nothing). pictures,
+    described: how many, and how many of them in at least six words. requests: places where an
+    output would ask a server. kept: places where it would store something of the reader.
     """
 
     seconds: float | None
@@ -29,20 +39,35 @@ class Promises:
 
 
 def promises(path: Path | str) -> Promises:
-    """Count in a committed notebook; links to follow are no requests. Raises OSError if there is no such file."""
+    """Count in a committed notebook; links to follow are no requests. Raises OSError if there is no
+    such file.
+    """
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     stated = _ENERGY.search("".join(cells[0]["source"]))
     count, unit, watts, energy = stated.groups() if stated else (None,) * 4
-    energies = (int(count) * {"second": 1.0, "minute": 60.0}[unit], float(watts), float(energy)) if stated else (None,) * 3
+    energies = (
+        (int(count) * {"second": 1.0, "minute": 60.0}[unit], float(watts), float(energy))
+        if stated
+        else (None,) * 3
+    )
     descriptions, requests, kept = [], 0, 0
     for cell in cells:
         for output in cell.get("outputs", []):
             data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
-            active = data.get("text/html", "") + data.get("image/svg+xml", "") + data.get("application/javascript", "")
-            requests, kept = requests + len(_ASKS.findall(active)), kept + len(_KEEPS.findall(active))
+            active = (
+                data.get("text/html", "")
+                + data.get("image/svg+xml", "")
+                + data.get("application/javascript", "")
+            )
+            requests, kept = (
+                requests + len(_ASKS.findall(active)),
+                kept + len(_KEEPS.findall(active)),
+            )
             descriptions += [_alt(tag) for tag in re.findall(r"<(?:img|canvas)\b[^>]*>", active)]
             if "image/png" in data and not active:
-                descriptions.append(cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""))
+                descriptions.append(
+                    cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+                )
     described = sum(len(re.findall(r"\w+", words)) >= 6 for words in descriptions)
     return Promises(*energies, len(descriptions), described, requests, kept)
 

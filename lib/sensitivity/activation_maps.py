@@ -1,7 +1,9 @@
-"""Where a convolutional network looks: maps of its last convolution, weighted for one class (CAM and Grad-CAM).
+"""Where a convolutional network looks: maps of its last convolution, weighted for one class (CAM
+and Grad-CAM).
 
-A map has the few positions (h, w) of that layer. It is enlarged to the positions of x by (bi-, tri-)linear interpolation, and each
-channel of x gets an equal part of it, so that the sum over channels, which heatmaps show, is the map.
+A map has the few positions (h, w) of that layer. It is enlarged to the positions of x by (bi-,
+tri-)linear interpolation, and each channel of x gets an equal part of it, so that the sum over
+channels, which heatmaps show, is the map.
 """
 
 from collections.abc import Callable
@@ -18,13 +20,41 @@ from torch.overrides import TorchFunctionMode
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
 from ..engine.operations import CONVOLUTION, name_of
 
-LINEAR_HEAD = ("Addmm", "Mm", "T", "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "Permute", "Convolution", "Clone", "Alias")
-AFTER_CONVOLUTION = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "clamp", "clamp_min", "batch_norm", "group_norm", "instance_norm"}
+LINEAR_HEAD = (
+    "Addmm",
+    "Mm",
+    "T",
+    "View",
+    "UnsafeView",
+    "ReshapeAlias",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Permute",
+    "Convolution",
+    "Clone",
+    "Alias",
+)
+AFTER_CONVOLUTION = {
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "clamp",
+    "clamp_min",
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A tensor as it was when it was seen, and its place in autograd's graph, which a later change in place does not move."""
+    """A tensor as it was when it was seen, and its place in autograd's graph, which a later change
+    in place does not move.
+    """
 
     value: Tensor
     edge: GradientEdge
@@ -35,11 +65,13 @@ class _Seen:
 
 
 def cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
-    """Class activation map: M = sum_k w_kc A_k, for networks that end in global average pooling and one linear map (Zhou et al., 2016, eq. 2).
+    """Class activation map: M = sum_k w_kc A_k, for networks that end in global average pooling and
+    one linear map (Zhou et al., 2016, eq. 2).
 
-    A_k (h, w) are the maps that are averaged, w_kc the weight of their mean in f_c: the mean of M over its positions is f_c(x)
-    less the bias of class c. Parameters, state and errors as those of `lib.sensitivity.gradient`; x (N, C, positions...). Returns M
-    enlarged, like x (this module says how), in logits. Raises ValueError if the network does not end so.
+    A_k (h, w) are the maps that are averaged, w_kc the weight of their mean in f_c: the mean of M
+    over its positions is f_c(x) less the bias of class c. Parameters, state and errors as those of
+    `lib.sensitivity.gradient`; x (N, C, positions...). Returns M enlarged, like x (this module says
+    how), in logits. Raises ValueError if the network does not end so.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     >>> cam(net, torch.zeros(5, 1, 8, 6)).shape
@@ -48,18 +80,31 @@ def cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tens
     with ExitStack() as stack:
         score, watch = _run(model, x, target, _Pooling(), stack)
         if watch.pooled is None or not _is_linear(score.grad_fn, watch.pooled.edge.node):
-            raise ValueError("model: expected global average pooling (mean over all positions) and then one linear map to the scores, as CAM needs; use grad_cam")
+            raise ValueError(
+                (
+                    "model: expected global average pooling (mean over all positions) and then "
+                    "one linear map to the scores, as CAM needs; use grad_cam"
+                )
+            )
         (w,) = torch.autograd.grad(score.sum(), watch.pooled.edge)
     w = w.reshape(*w.shape[:2], *[1] * (x.dim() - 2))
     return _enlarge((w * watch.maps.value).sum(1, keepdim=True), x)
 
 
-def grad_cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None, layer: str | nn.Module | None = None) -> Tensor:
-    """Grad-CAM: max(0, sum_k alpha_k A_k), alpha_k the mean over positions of df_c/dA_k (Selvaraju et al., 2017, eqs. 1 and 2).
+def grad_cam(
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None = None,
+    layer: str | nn.Module | None = None,
+) -> Tensor:
+    """Grad-CAM: max(0, sum_k alpha_k A_k), alpha_k the mean over positions of df_c/dA_k (Selvaraju
+    et al., 2017, eqs. 1 and 2).
 
-    layer : the module whose output (N, K, positions...) is A, or its name as in `model.named_modules()`; where it runs twice, its last
-    run counts. None: the last convolution, after the normalisation and the activation function that follow it at once. Other arguments, state and errors as those of
-    `lib.sensitivity.gradient`; x (N, C, positions...). Returns the map enlarged, like x (this module says how), in logits. Raises
+    layer : the module whose output (N, K, positions...) is A, or its name as in
+        `model.named_modules()`; where it runs twice, its last
+    run counts. None: the last convolution, after the normalisation and the activation function that
+    follow it at once. Other arguments, state and errors as those of `lib.sensitivity.gradient`; x
+    (N, C, positions...). Returns the map enlarged, like x (this module says how), in logits. Raises
     ValueError if there is no such layer or no convolution.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))
@@ -72,7 +117,11 @@ def grad_cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None, la
         maps = watch.maps
         if maps is None or maps.value.dim() != x.dim():
             came = "none" if maps is None else f"an output of shape {tuple(maps.value.shape)}"
-            what = "a convolution in the model" if layer is None else f"maps (N, K, {x.dim() - 2} dimensions of positions) as the output"
+            what = (
+                "a convolution in the model"
+                if layer is None
+                else f"maps (N, K, {x.dim() - 2} dimensions of positions) as the output"
+            )
             raise ValueError(f"layer: expected {what}, got {came}")
         (gradient,) = torch.autograd.grad(score.sum(), maps.edge, allow_unused=True)
     if gradient is None:
@@ -86,23 +135,37 @@ class _Pooling(TorchFunctionMode):
 
     maps = pooled = None
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         name, _ = name_of(function)
         averages = name == "mean" or "avg_pool" in name
         maps = (args or tuple((kwargs or {}).values()))[0] if averages else None
-        seen = _Seen.of(maps) if averages and isinstance(maps, Tensor) and maps.dim() > 2 and maps.requires_grad else None
+        seen = (
+            _Seen.of(maps)
+            if averages and isinstance(maps, Tensor) and maps.dim() > 2 and maps.requires_grad
+            else None
+        )
         result = function(*args, **(kwargs or {}))
-        if seen is not None and result.shape[:2] == maps.shape[:2] and result.numel() == maps.shape[:2].numel():
+        if (
+            seen is not None
+            and result.shape[:2] == maps.shape[:2]
+            and result.numel() == maps.shape[:2].numel()
+        ):
             self.maps, self.pooled = seen, _Seen.of(result)
         return result
 
 
 class _Convolution(TorchFunctionMode):
-    """Notes `maps`, what the last convolution gives after the normalisation and the activation function that follow it."""
+    """Notes `maps`, what the last convolution gives after the normalisation and the activation
+    function that follow it.
+    """
 
     maps = _last = None
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         name, _ = name_of(function)
         follows = name in AFTER_CONVOLUTION and args and args[0] is self._last
         result = function(*args, **(kwargs or {}))
@@ -136,12 +199,23 @@ def _module(model: nn.Module, layer: str | nn.Module) -> nn.Module:
     if isinstance(layer, nn.Module) and any(layer is module for module in named.values()):
         return layer
     if not isinstance(layer, (str, nn.Module)):
-        raise TypeError(f"layer: expected None, a module of the model or its name, got {type(layer).__name__}")
-    raise ValueError(f"layer: expected a module of the model or one of the names {list(named)[1:]}, got {layer!r}")
+        raise TypeError(
+            f"layer: expected None, a module of the model or its name, got {type(layer).__name__}"
+        )
+    raise ValueError(
+        (
+            f"layer: expected a module of the model or one of the names {list(named)[1:]}, got "
+            f"{layer!r}"
+        )
+    )
 
 
-def _run(model: nn.Module, x: Tensor, target: int | Tensor | None, watch: Any, stack: ExitStack) -> tuple[Tensor, Any]:
-    """The explained scores (N,) with their graph, and the watch that saw the run; the stack keeps the model undisturbed until it ends."""
+def _run(
+    model: nn.Module, x: Tensor, target: int | Tensor | None, watch: Any, stack: ExitStack
+) -> tuple[Tensor, Any]:
+    """The explained scores (N,) with their graph, and the watch that saw the run; the stack keeps
+    the model undisturbed until it ends.
+    """
     check_arguments(model, x)
     if x.dim() < 3:
         raise ValueError(f"x: expected (N, C, positions...), got shape {tuple(x.shape)}")
@@ -156,8 +230,12 @@ def _run(model: nn.Module, x: Tensor, target: int | Tensor | None, watch: Any, s
 
 
 def _is_linear(node: Node, end: Node) -> bool:
-    """Whether autograd's graph leads from this node (the chosen scores) through linear maps to the end, and nowhere else but to parameters."""
-    waiting = [source for source, _ in node.next_functions if source is not None]  # below the choice of a class
+    """Whether autograd's graph leads from this node (the chosen scores) through linear maps to the
+    end, and nowhere else but to parameters.
+    """
+    waiting = [
+        source for source, _ in node.next_functions if source is not None
+    ]  # below the choice of a class
     while waiting:
         node = waiting.pop()
         if node is end or node is not None and node.name().endswith("AccumulateGrad"):
@@ -173,6 +251,8 @@ def _enlarge(maps: Tensor, x: Tensor) -> Tensor:
     """Maps (N, 1, h, w) to the shape of x (N, C, H, W), each channel with an equal part."""
     mode = {3: "linear", 4: "bilinear", 5: "trilinear"}.get(x.dim())
     if mode is None:
-        raise ValueError(f"x: expected one to three dimensions of positions, got shape {tuple(x.shape)}")
+        raise ValueError(
+            f"x: expected one to three dimensions of positions, got shape {tuple(x.shape)}"
+        )
     enlarged = F.interpolate(maps.detach(), x.shape[2:], mode=mode, align_corners=False)
     return (enlarged / x.shape[1]).expand_as(x).contiguous()

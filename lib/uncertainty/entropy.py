@@ -1,4 +1,6 @@
-"""How far to trust a prediction: what is uncertain in the data, what in the model, and what to do about it."""
+"""How far to trust a prediction: what is uncertain in the data, what in the model, and what to do
+about it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,28 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .annotators import Annotators
-from .annotators import dawid_skene
-from .annotators import vote_entropy
-from .calibration import Reliability
-from .calibration import RejectionCurve
-from .calibration import auroc
-from .calibration import calibration_error
-from .calibration import check_probabilities
-from .calibration import fit_temperature
-from .calibration import rejection_curve
-from .calibration import reliability
-from .conformal import conformal_quantile
-from .conformal import conformal_sets
 from ..engine.contract import check_arguments, check_scores, undisturbed
-from .ensembles import Ensemble
-from .laplace import Laplace
-from .laplace import laplace
+from .calibration import (
+    check_probabilities,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """The uncertainty of each sample and its two parts, (N,) each: total = aleatoric + epistemic."""
+    """The uncertainty of each sample and its two parts, (N,) each: total = aleatoric +
+    epistemic.
+    """
 
     total: Tensor
     aleatoric: Tensor
@@ -48,10 +39,11 @@ def entropy(P: Tensor) -> Tensor:
 
 
 def decompose(P: Tensor) -> Uncertainty:
-    """H[mean_s p_s] = mean_s H[p_s] + mutual information, in nats, of S predictions (S, N, C) (Depeweg et al., 2018, eq. 4).
+    """H[mean_s p_s] = mean_s H[p_s] + mutual information, in nats, of S predictions (S, N, C)
+    (Depeweg et al., 2018, eq. 4).
 
-    The first part is aleatoric; the second, epistemic, is 0 where all predictions agree and at most log S.
-    Raises TypeError or ValueError if P is not (S, N, C) with rows of probabilities.
+    The first part is aleatoric; the second, epistemic, is 0 where all predictions agree and at most
+    log S. Raises TypeError or ValueError if P is not (S, N, C) with rows of probabilities.
 
     >>> parts = decompose(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))  # two sure models that disagree
     >>> parts.total, parts.aleatoric, parts.epistemic
@@ -59,13 +51,18 @@ def decompose(P: Tensor) -> Uncertainty:
     """
     check_probabilities(P)
     if P.dim() != 3:
-        raise ValueError(f"P: expected (S, N, C), S predictions for each sample, got shape {tuple(P.shape)}")
+        raise ValueError(
+            f"P: expected (S, N, C), S predictions for each sample, got shape {tuple(P.shape)}"
+        )
     total, aleatoric = entropy(P.mean(0)), entropy(P).mean(0)
-    return Uncertainty(total, aleatoric, (total - aleatoric).clamp(min=0))  # below 0 by rounding only
+    return Uncertainty(
+        total, aleatoric, (total - aleatoric).clamp(min=0)
+    )  # below 0 by rounding only
 
 
 def decompose_variance(mean: Tensor, variance: Tensor) -> Uncertainty:
-    """Var[y] = mean_m sigma_m^2 + Var_m[mu_m] of an even mixture of M Gaussians, (M, N) each (Lakshminarayanan et al., 2017, section 2.4).
+    """Var[y] = mean_m sigma_m^2 + Var_m[mu_m] of an even mixture of M Gaussians, (M, N) each
+    (Lakshminarayanan et al., 2017, section 2.4).
 
     Raises ValueError if the shapes differ or a variance is negative.
 
@@ -73,7 +70,12 @@ def decompose_variance(mean: Tensor, variance: Tensor) -> Uncertainty:
     tensor([1.5000])
     """
     if mean.shape != variance.shape or mean.dim() < 2:
-        raise ValueError(f"mean, variance: expected the same shape (M, N), got {tuple(mean.shape)} and {tuple(variance.shape)}")
+        raise ValueError(
+            (
+                f"mean, variance: expected the same shape (M, N), got {tuple(mean.shape)} and "
+                f"{tuple(variance.shape)}"
+            )
+        )
     if (variance < 0).any():
         raise ValueError("variance: expected no negative values")
     aleatoric, epistemic = variance.mean(0), mean.var(0, unbiased=False)
@@ -81,7 +83,8 @@ def decompose_variance(mean: Tensor, variance: Tensor) -> Uncertainty:
 
 
 def gaussian_nll(output: Tensor, y: Tensor) -> Tensor:
-    """The batch mean of -log N(y; mean, variance), constant dropped (Lakshminarayanan et al., 2017, eq. 1).
+    """The batch mean of -log N(y; mean, variance), constant dropped (Lakshminarayanan et al., 2017,
+    eq. 1).
 
     output (N, 2): mean and log-variance of each sample, as a network gives them; y (N,).
 
@@ -93,11 +96,16 @@ def gaussian_nll(output: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def mc_dropout(model: nn.Module, x: Tensor, samples: int = 50, seed: int = 0, at_once: int = 2**14) -> Tensor:
-    """Class probabilities (S, N, C) of S passes with dropout on and all else in evaluation mode (Gal and Ghahramani, 2016).
+def mc_dropout(
+    model: nn.Module, x: Tensor, samples: int = 50, seed: int = 0, at_once: int = 2**14
+) -> Tensor:
+    """Class probabilities (S, N, C) of S passes with dropout on and all else in evaluation mode
+    (Gal and Ghahramani, 2016).
 
-    x (N, ...); each row and each pass draws its own masks. Modes, buffers and the random state are as before afterwards.
-    at_once: rows of one pass. Raises ValueError if the model has no dropout layer (nn.Dropout and its like), TypeError or ValueError for another x.
+    x (N, ...); each row and each pass draws its own masks. Modes, buffers and the random state are
+    as before afterwards.
+    at_once: rows of one pass. Raises ValueError if the model has no dropout layer (nn.Dropout and
+        its like), TypeError or ValueError for another x.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
     >>> mc_dropout(model, torch.ones(2, 4), samples=20).shape
@@ -121,9 +129,16 @@ def mc_dropout(model: nn.Module, x: Tensor, samples: int = 50, seed: int = 0, at
 
 @contextmanager
 def _dropout_on(model: nn.Module) -> Iterator[None]:
-    layers = [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+    layers = [
+        module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)
+    ]
     if not layers:
-        raise ValueError("model: expected at least one dropout layer (nn.Dropout), got none, so that all passes would agree")
+        raise ValueError(
+            (
+                "model: expected at least one dropout layer (nn.Dropout), got none, so that all "
+                "passes would agree"
+            )
+        )
     try:
         for layer in layers:
             layer.training = True
@@ -131,4 +146,3 @@ def _dropout_on(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.training = False
-

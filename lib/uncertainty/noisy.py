@@ -1,4 +1,6 @@
-"""Generated data whose uncertainty is known: a curve with a gap, clouds that overlap, pictures that are no digits, people who err."""
+"""Generated data whose uncertainty is known: a curve with a gap, clouds that overlap, pictures that
+are no digits, people who err.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,9 @@ from ..data.generated import scenes
 
 
 def curve(n: int = 200, gap: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """y = sin(2 x) + noise of standard deviation `curve_noise(x)`, with no x between -gap and gap: x (n, 1) in -3..3, y (n,)."""
+    """y = sin(2 x) + noise of standard deviation `curve_noise(x)`, with no x between -gap and gap:
+    x (n, 1) in -3..3, y (n,).
+    """
     if not 0 <= gap < 3:
         raise ValueError(f"gap: expected a number from 0 to below 3, got {gap}")
     generator = torch.Generator().manual_seed(seed)
@@ -18,12 +22,16 @@ def curve(n: int = 200, gap: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor
 
 
 def curve_noise(x: Tensor) -> Tensor:
-    """The noise of `curve`, which no model can know away: 0.1 on the left of 0, 0.4 on the right."""
+    """The noise of `curve`, which no model can know away: 0.1 on the left of 0, 0.4 on the
+    right.
+    """
     return 0.1 + 0.3 * (x > 0)
 
 
 def clouds(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two round clouds of variance 1 about (-1, 0), class 0, and (1, 0), class 1: x (n, 2), y (n,)."""
+    """Two round clouds of variance 1 about (-1, 0), class 0, and (1, 0), class 1: x (n, 2), y
+    (n,).
+    """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % 2
     centre = torch.stack([2.0 * y - 1, torch.zeros(n)], 1)
@@ -40,15 +48,22 @@ def clouds_truth(x: Tensor) -> Tensor:
 
 
 def glyphs(n: int, seed: int = 0) -> Tensor:
-    """Knights, anchors, aeroplanes and wheels in the format of the digits: (n, 1, 8, 8), the ink in each of 8 x 8 fields."""
+    """Knights, anchors, aeroplanes and wheels in the format of the digits: (n, 1, 8, 8), the ink in
+    each of 8 x 8 fields.
+    """
     drawn = scenes(n, seed)
-    cut = [mask[top:bottom, left:right].float()[None] for mask, (left, top, right, bottom) in zip(drawn.object_masks, drawn.boxes.tolist())]
+    cut = [
+        mask[top:bottom, left:right].float()[None]
+        for mask, (left, top, right, bottom) in zip(drawn.object_masks, drawn.boxes.tolist())
+    ]
     return torch.stack([F.adaptive_avg_pool2d(picture, 8) for picture in cut])
 
 
 def people() -> Tensor:
-    """What five annotators say (columns) of each of ten digits (rows), (5, 10, 10): one careful, one hasty, one who takes 1 for 7 and
-    3 for 8, one who is right half of the time and one who clicks at random."""
+    """What five annotators say (columns) of each of ten digits (rows), (5, 10, 10): one careful,
+    one hasty, one who takes 1 for 7 and 3 for 8, one who is right half of the time and one who
+    clicks at random.
+    """
     kinds = []
     for right in (0.9, 0.6, 0.6, 0.5, 0.1):
         M = torch.full((10, 10), (1 - right) / 9)
@@ -59,6 +74,10 @@ def people() -> Tensor:
 
 
 def votes(y: Tensor, confusion: Tensor, seed: int = 0) -> Tensor:
-    """One label by each of A annotators: true classes (N,) and confusions (A, C, C) to votes (N, A)."""
+    """One label by each of A annotators: true classes (N,) and confusions (A, C, C) to votes (N,
+    A).
+    """
     generator = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.multinomial(M[y], 1, generator=generator)[:, 0] for M in confusion], 1)
+    return torch.stack(
+        [torch.multinomial(M[y], 1, generator=generator)[:, 0] for M in confusion], 1
+    )

@@ -1,4 +1,6 @@
-"""The variational autoencoder: a bound on log p(x), the networks that raise it, and what its codes hold."""
+"""The variational autoencoder: a bound on log p(x), the networks that raise it, and what its codes
+hold.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,12 +18,19 @@ from ..training import History, MovingAverage, by_hundreds, descend
 class VAE(nn.Module):
     """A variational autoencoder (Kingma and Welling, 2014).
 
-    encoder: images (N, ...) to mean and log-variance of q(z|x), side by side (N, 2 D); decoder: codes (N, D) to one number for
-    each of the P pixels of an image, (N, P). sigma: None for pixels that are 0 or 1, the decoder then gives their logits;
-    a number for real pixels, normally distributed about the decoder's output with this standard deviation.
+    encoder: images (N, ...) to mean and log-variance of q(z|x), side by side (N, 2 D); decoder:
+        codes (N, D) to one number for
+    each of the P pixels of an image, (N, P). sigma: None for pixels that are 0 or 1, the decoder
+    then gives their logits; a number for real pixels, normally distributed about the decoder's
+    output with this standard deviation.
     """
 
-    def __init__(self, encoder: Callable[[Tensor], Tensor], decoder: Callable[[Tensor], Tensor], sigma: float | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Callable[[Tensor], Tensor],
+        decoder: Callable[[Tensor], Tensor],
+        sigma: float | None = None,
+    ) -> None:
         super().__init__()
         if sigma is not None and not sigma > 0:
             raise ValueError(f"sigma: expected None or a number above 0, got {sigma}")
@@ -41,9 +50,15 @@ class VAE(nn.Module):
         return self.decode(z) if self.sigma else self.decode(z).sigmoid()
 
     def log_likelihood(self, x: Tensor, decoded: Tensor) -> Tensor:
-        """log p(x|z) for images x (N, ...) and what the decoder says of them (N, P): (N,), in nats."""
+        """log p(x|z) for images x (N, ...) and what the decoder says of them (N, P): (N,), in
+        nats.
+        """
         x = x.flatten(1)
-        return gaussian_log_likelihood(x, decoded, self.sigma) if self.sigma else bernoulli_log_likelihood(x, decoded)
+        return (
+            gaussian_log_likelihood(x, decoded, self.sigma)
+            if self.sigma
+            else bernoulli_log_likelihood(x, decoded)
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One sampled reconstruction as `decode` gives it, mean and log-variance."""
@@ -52,12 +67,17 @@ class VAE(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """Codes (N, D) to logits (N, P). With `skip` each layer reads the code again, so that it cannot be forgotten on the way (Dieng et al., 2019)."""
+    """Codes (N, D) to logits (N, P). With `skip` each layer reads the code again, so that it cannot
+    be forgotten on the way (Dieng et al., 2019).
+    """
 
     def __init__(self, sizes: Sequence[int], skip: bool = True) -> None:
         super().__init__()
         self.skip = skip
-        self.layers = nn.ModuleList(nn.Linear(a + (sizes[0] if skip and k else 0), b) for k, (a, b) in enumerate(zip(sizes, sizes[1:])))
+        self.layers = nn.ModuleList(
+            nn.Linear(a + (sizes[0] if skip and k else 0), b)
+            for k, (a, b) in enumerate(zip(sizes, sizes[1:]))
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.layers[0](z)
@@ -68,15 +88,22 @@ class DenseDecoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Codes (N, D) to logits (N, 784): two dense layers that read the code, then two convolutions that double the size."""
+    """Codes (N, D) to logits (N, 784): two dense layers that read the code, then two convolutions
+    that double the size.
+    """
 
     def __init__(self, latent: int, width: int) -> None:
         super().__init__()
         self.dense = DenseDecoder((latent, 256, 49 * width))
         self.up = nn.Sequential(
-            nn.Unflatten(1, (width, 7, 7)), nn.SiLU(),
-            nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.SiLU(),
-            nn.Conv2d(width, 4, 3, padding=1), nn.PixelShuffle(2), nn.Flatten(),
+            nn.Unflatten(1, (width, 7, 7)),
+            nn.SiLU(),
+            nn.Conv2d(width, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.SiLU(),
+            nn.Conv2d(width, 4, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.Flatten(),
         )
         self.bias = nn.Parameter(torch.zeros(784))  # one for each pixel: most of an image is paper
 
@@ -84,37 +111,63 @@ class ConvolutionalDecoder(nn.Module):
         return self.up(self.dense(z)) + self.bias
 
 
-def dense_vae(pixels: int = 64, hidden: Sequence[int] = (128,), latent: int = 8, skip: bool = True, sigma: float | None = None, seed: int = 0) -> VAE:
-    """Dense layers with SiLU on both sides: images of `pixels` values, codes of `latent` numbers. Without hidden layers both are linear."""
+def dense_vae(
+    pixels: int = 64,
+    hidden: Sequence[int] = (128,),
+    latent: int = 8,
+    skip: bool = True,
+    sigma: float | None = None,
+    seed: int = 0,
+) -> VAE:
+    """Dense layers with SiLU on both sides: images of `pixels` values, codes of `latent` numbers.
+    Without hidden layers both are linear.
+    """
     down = (pixels, *hidden, 2 * latent)
     with models.seeded(seed):
         layers = [part for a, b in zip(down, down[1:]) for part in (nn.SiLU(), nn.Linear(a, b))]
-        return VAE(nn.Sequential(nn.Flatten(), *layers[1:]), DenseDecoder((latent, *reversed(hidden), pixels), skip), sigma)
+        return VAE(
+            nn.Sequential(nn.Flatten(), *layers[1:]),
+            DenseDecoder((latent, *reversed(hidden), pixels), skip),
+            sigma,
+        )
 
 
 def convolutional_vae(latent: int = 32, width: int = 24, seed: int = 0) -> VAE:
     """Convolutions on both sides, for images (N, 1, 28, 28)."""
     with models.seeded(seed):
         encoder = nn.Sequential(
-            nn.Conv2d(1, width, 4, stride=2, padding=1), nn.SiLU(), nn.Conv2d(width, width, 4, stride=2, padding=1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(49 * width, 256), nn.SiLU(), nn.Linear(256, 2 * latent),
+            nn.Conv2d(1, width, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(49 * width, 256),
+            nn.SiLU(),
+            nn.Linear(256, 2 * latent),
         )
         return VAE(encoder, ConvolutionalDecoder(latent, width))
 
 
 def mnist_vae() -> VAE:
-    """`convolutional_vae()` with the committed weights of real 28 x 28 digits; lib/weights/vae_mnist.md says what it scores."""
+    """`convolutional_vae()` with the committed weights of real 28 x 28 digits;
+    lib/weights/vae_mnist.md says what it scores.
+    """
     return models.with_weights(convolutional_vae(), "vae_mnist")
 
 
-def reparameterize(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """z = mean + exp(log_variance / 2) eps with eps ~ N(0, I): a sample of q, differentiable in both (Kingma and Welling, 2014)."""
+def reparameterize(
+    mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """z = mean + exp(log_variance / 2) eps with eps ~ N(0, I): a sample of q, differentiable in
+    both (Kingma and Welling, 2014).
+    """
     eps = torch.empty_like(mean).normal_(generator=generator)
     return mean + torch.exp(log_variance / 2) * eps
 
 
 def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, I)) = 1/2 sum_d (mean_d^2 + exp(log_variance_d) - 1 - log_variance_d), in nats: (N, D) to (N,).
+    """KL(N(mean, exp(log_variance)) || N(0, I)) = 1/2 sum_d (mean_d^2 + exp(log_variance_d) - 1 -
+    log_variance_d), in nats: (N, D) to (N,).
 
     >>> kl_standard_normal(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
     tensor([0.5000])
@@ -123,19 +176,27 @@ def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
-    """log p(x|z) = sum_p x_p l_p - log(1 + exp(l_p)) for pixels x in [0, 1] and logits, (..., P) each or broadcast: (...,), in nats."""
+    """log p(x|z) = sum_p x_p l_p - log(1 + exp(l_p)) for pixels x in [0, 1] and logits, (..., P)
+    each or broadcast: (...,), in nats.
+    """
     x, logits = torch.broadcast_tensors(x, logits)
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
 
 
 def gaussian_log_likelihood(x: Tensor, mean: Tensor, sigma: float) -> Tensor:
-    """log N(x; mean, sigma^2 I) = -sum_p (x_p - mean_p)^2 / (2 sigma^2) - P/2 log(2 pi sigma^2): (..., P) to (...,), in nats."""
-    return -((x - mean) ** 2).sum(-1) / (2 * sigma**2) - x.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
+    """log N(x; mean, sigma^2 I) = -sum_p (x_p - mean_p)^2 / (2 sigma^2) - P/2 log(2 pi sigma^2):
+    (..., P) to (...,), in nats.
+    """
+    return -((x - mean) ** 2).sum(-1) / (2 * sigma**2) - x.shape[-1] * math.log(
+        sigma * math.sqrt(2 * math.pi)
+    )
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The evidence lower bound of each sample and its two parts, (N,) each in nats: total = reconstruction - kl."""
+    """The evidence lower bound of each sample and its two parts, (N,) each in nats: total =
+    reconstruction - kl.
+    """
 
     total: Tensor
     reconstruction: Tensor
@@ -143,10 +204,11 @@ class Bound:
 
 
 def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
-    """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)), with `samples` codes z for each image (Kingma and Welling, 2014, eq. 3 and 10).
+    """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)), with `samples` codes z for each image
+    (Kingma and Welling, 2014, eq. 3 and 10).
 
-    x (N, ...): black and white pixels, 0 or 1; any real ones if the VAE has a sigma. Differentiable in the weights.
-    Raises TypeError or ValueError for another x or fewer than one sample.
+    x (N, ...): black and white pixels, 0 or 1; any real ones if the VAE has a sigma. Differentiable
+    in the weights. Raises TypeError or ValueError for another x or fewer than one sample.
 
     >>> bound = elbo(dense_vae(), torch.zeros(3, 1, 8, 8))
     >>> torch.equal(bound.total, bound.reconstruction - bound.kl)
@@ -155,14 +217,23 @@ def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
     _check(vae, x, samples)
     mean, log_variance = vae.encode(x)
     generator = torch.Generator(x.device).manual_seed(seed)
-    reconstruction = sum(vae.log_likelihood(x, vae.decode(reparameterize(mean, log_variance, generator))) for _ in range(samples)) / samples
+    reconstruction = (
+        sum(
+            vae.log_likelihood(x, vae.decode(reparameterize(mean, log_variance, generator)))
+            for _ in range(samples)
+        )
+        / samples
+    )
     kl = kl_standard_normal(mean, log_variance)
     return Bound(reconstruction - kl, reconstruction, kl)
 
 
 @torch.no_grad()
-def importance_weighted_bound(vae: VAE, x: Tensor, samples: int = 50, seed: int = 0, at_once: int = 2**20) -> Tensor:
-    """log 1/K sum_k p(x, z_k) / q(z_k|x), K = `samples`: tends to log p(x) from below (Burda et al., 2016, eq. 8). (N, ...) to (N,), in nats.
+def importance_weighted_bound(
+    vae: VAE, x: Tensor, samples: int = 50, seed: int = 0, at_once: int = 2**20
+) -> Tensor:
+    """log 1/K sum_k p(x, z_k) / q(z_k|x), K = `samples`: tends to log p(x) from below (Burda et
+    al., 2016, eq. 8). (N, ...) to (N,), in nats.
 
     x: as for `elbo`. at_once: pixels of one pass, which bounds the memory.
     """
@@ -176,13 +247,16 @@ def importance_weighted_bound(vae: VAE, x: Tensor, samples: int = 50, seed: int 
         z = reparameterize(means, log_variances, generator)
         log_p = vae.log_likelihood(flat.repeat(count, 1), vae.decode(z)) - 0.5 * (z**2).sum(1)
         log_q = -0.5 * ((z - means) ** 2 / log_variances.exp() + log_variances).sum(1)
-        weights.append((log_p - log_q).view(count, len(x)))  # the constants of both Gaussians cancel
+        weights.append(
+            (log_p - log_q).view(count, len(x))
+        )  # the constants of both Gaussians cancel
     return torch.logsumexp(torch.cat(weights), 0) - math.log(samples)
 
 
 @torch.no_grad()
 def latent_traversal(vae: VAE, z: Tensor, unit: int, values: Sequence[float] | Tensor) -> Tensor:
-    """Mean pictures while one number of the code takes each of the T values: codes (N, D) to (N, T, P).
+    """Mean pictures while one number of the code takes each of the T values: codes (N, D) to (N, T,
+    P).
 
     Raises IndexError if the code has no such unit.
 
@@ -197,59 +271,105 @@ def latent_traversal(vae: VAE, z: Tensor, unit: int, values: Sequence[float] | T
 
 @torch.no_grad()
 def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> Tensor:
-    """Which numbers of the code say something about x: Var_x(mean of q(z_d|x)) > threshold (Burda et al., 2016). (N, ...) to (D,) bool."""
+    """Which numbers of the code say something about x: Var_x(mean of q(z_d|x)) > threshold (Burda
+    et al., 2016). (N, ...) to (D,) bool.
+    """
     return vae.encode(x)[0].var(0, unbiased=False) > threshold
 
 
 @torch.no_grad()
 def kl_parts(vae: VAE, x: Tensor, samples: int = 10, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The mean KL(q(z|x) || p(z)) as information I(x; z) and distance KL(q(z) || p(z)) of the aggregate posterior (Hoffman and Johnson, 2016).
+    """The mean KL(q(z|x) || p(z)) as information I(x; z) and distance KL(q(z) || p(z)) of the
+    aggregate posterior (Hoffman and Johnson, 2016).
 
-    q(z) = 1/N sum_n q(z|x_n). Both are numbers in nats, estimated with `samples` codes for each of the N images;
-    0 <= I <= log N up to the noise of sampling. Memory grows with N^2.
+    q(z) = 1/N sum_n q(z|x_n). Both are numbers in nats, estimated with `samples` codes for each of
+    the N images; 0 <= I <= log N up to the noise of sampling. Memory grows with N^2.
     """
     mean, log_variance = vae.encode(x)
     generator, information, distance = torch.Generator(x.device).manual_seed(seed), 0.0, 0.0
     for _ in range(samples):
         z = reparameterize(mean, log_variance, generator)
         own = _log_normal(z, mean, log_variance)
-        # log q(z_n | x_m) for all pairs, as three products of matrices instead of N x N x D differences
+        # log q(z_n | x_m) for all pairs, as three products of matrices instead of N x N x D
+        # differences
         precision = (-log_variance).exp()
-        pairs = -0.5 * (z**2 @ precision.T - 2 * z @ (mean * precision).T + (mean**2 * precision + log_variance).sum(1))
-        aggregate = torch.logsumexp(pairs, 1) - math.log(len(x)) - z.shape[1] / 2 * math.log(2 * math.pi)
+        pairs = -0.5 * (
+            z**2 @ precision.T
+            - 2 * z @ (mean * precision).T
+            + (mean**2 * precision + log_variance).sum(1)
+        )
+        aggregate = (
+            torch.logsumexp(pairs, 1) - math.log(len(x)) - z.shape[1] / 2 * math.log(2 * math.pi)
+        )
         prior = _log_normal(z, torch.zeros_like(mean), torch.zeros_like(mean))
-        information, distance = information + (own - aggregate).mean(), distance + (aggregate - prior).mean()
+        information, distance = (
+            information + (own - aggregate).mean(),
+            distance + (aggregate - prior).mean(),
+        )
     return information / samples, distance / samples
 
 
 def _log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    return -0.5 * ((z - mean) ** 2 / log_variance.exp() + log_variance + math.log(2 * math.pi)).sum(-1)
+    return -0.5 * ((z - mean) ** 2 / log_variance.exp() + log_variance + math.log(2 * math.pi)).sum(
+        -1
+    )
 
 
 def _check(vae: VAE, x: Tensor, samples: int) -> None:
     if not isinstance(vae, VAE):
         raise TypeError(f"vae: expected a VAE, got {type(vae).__name__}")
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(f"x: expected a floating-point tensor (N, ...), got {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
+        raise TypeError(
+            (
+                f"x: expected a floating-point tensor (N, ...), got "
+                f"{x.dtype if isinstance(x, Tensor) else type(x).__name__}"
+            )
+        )
     if vae.sigma is None and not ((x == 0) | (x == 1)).all():
-        raise ValueError("x: expected black and white pixels, 0 or 1; draw them from grey ones by torch.bernoulli")
+        raise ValueError(
+            (
+                "x: expected black and white pixels, 0 or 1; draw them from grey ones by "
+                "torch.bernoulli"
+            )
+        )
     if samples < 1:
         raise ValueError(f"samples: expected at least 1, got {samples}")
 
 
-def fit(vae: VAE, x: Tensor, steps: int, batch: int = 128, learning_rate: float = 3e-3, weight_decay: float = 0.0, beta: float = 1.0,
-        warm_up: int = 0, average: float = 0.0, seed: int = 0, progress: bool = True) -> History:
-    """Raise the evidence lower bound in place, with Adam and a cosine schedule; afterwards the model is in evaluation mode.
+def fit(
+    vae: VAE,
+    x: Tensor,
+    steps: int,
+    batch: int = 128,
+    learning_rate: float = 3e-3,
+    weight_decay: float = 0.0,
+    beta: float = 1.0,
+    warm_up: int = 0,
+    average: float = 0.0,
+    seed: int = 0,
+    progress: bool = True,
+) -> History:
+    """Raise the evidence lower bound in place, with Adam and a cosine schedule; afterwards the
+    model is in evaluation mode.
 
-    x (N, ...): grey images in [0, 1]; each step draws black and white pixels anew with these probabilities, unless the VAE
-    has a sigma and so reads grey ones. beta weighs the KL term, which grows from 0 in the first `warm_up` steps. average: keep a moving average of the weights with this decay.
-    The global random state is left as it was. Returns the mean loss of each hundred steps.
+    x (N, ...): grey images in [0, 1]; each step draws black and white pixels anew with these
+    probabilities, unless the VAE has a sigma and so reads grey ones. beta weighs the KL term, which
+    grows from 0 in the first `warm_up` steps. average: keep a moving average of the weights with
+    this decay. The global random state is left as it was. Returns the mean loss of each hundred
+    steps.
     """
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         vae.train()
         optimizer = torch.optim.AdamW(vae.parameters(), learning_rate, weight_decay=weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1, 50 * k / steps) * (1 + torch.cos(torch.tensor(torch.pi * k / steps)).item()) / 2)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda k: (
+                min(1, 50 * k / steps)
+                * (1 + torch.cos(torch.tensor(torch.pi * k / steps)).item())
+                / 2
+            ),
+        )
         averaged = MovingAverage(vae, average)
         losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
@@ -257,7 +377,10 @@ def fit(vae: VAE, x: Tensor, steps: int, batch: int = 128, learning_rate: float 
             pixels = chosen if vae.sigma else torch.bernoulli(chosen)
             decoded, mean, log_variance = vae(pixels)
             weight = beta * min(1, (step + 1) / warm_up) if warm_up else beta
-            loss = (weight * kl_standard_normal(mean, log_variance) - vae.log_likelihood(pixels, decoded)).mean()
+            loss = (
+                weight * kl_standard_normal(mean, log_variance)
+                - vae.log_likelihood(pixels, decoded)
+            ).mean()
             descend(optimizer, loss)
             schedule.step()
             averaged.update()

@@ -1,4 +1,6 @@
-"""Two other families of generative models of black and white images, small enough for an exact likelihood."""
+"""Two other families of generative models of black and white images, small enough for an exact
+likelihood.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -10,26 +12,35 @@ from .autoencoder import bernoulli_log_likelihood
 
 
 class Autoregressive(nn.Module):
-    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), pixel by pixel, with one masked hidden layer (Germain et al., 2015).
+    """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), pixel by pixel, with one masked hidden layer
+    (Germain et al., 2015).
 
-    A hidden neuron of degree k reads the pixels 1 to k only; pixel i is predicted from neurons of degree below i and from
-    the pixels before it. So one pass gives all P conditionals.
+    A hidden neuron of degree k reads the pixels 1 to k only; pixel i is predicted from neurons of
+    degree below i and from the pixels before it. So one pass gives all P conditionals.
     """
 
     def __init__(self, pixels: int = 64, hidden: int = 128, seed: int = 0) -> None:
         super().__init__()
         place, degree = torch.arange(1, pixels + 1), torch.arange(hidden) % max(1, pixels - 1) + 1
         with models.seeded(seed):
-            self.inner, self.outer, self.direct = nn.Linear(pixels, hidden), nn.Linear(hidden, pixels), nn.Linear(pixels, pixels, bias=False)
+            self.inner, self.outer, self.direct = (
+                nn.Linear(pixels, hidden),
+                nn.Linear(hidden, pixels),
+                nn.Linear(pixels, pixels, bias=False),
+            )
         self.register_buffer("inner_mask", (degree[:, None] >= place).float())
         self.register_buffer("outer_mask", (place[:, None] > degree).float())
         self.register_buffer("direct_mask", (place[:, None] > place).float())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pixels 0 or 1 (N, ...) to logits (N, P); that of pixel i depends on the pixels before i."""
+        """Pixels 0 or 1 (N, ...) to logits (N, P); that of pixel i depends on the pixels before
+        i.
+        """
         x = x.flatten(1)
         h = F.silu(F.linear(x, self.inner.weight * self.inner_mask, self.inner.bias))
-        return F.linear(h, self.outer.weight * self.outer_mask, self.outer.bias) + F.linear(x, self.direct.weight * self.direct_mask)
+        return F.linear(h, self.outer.weight * self.outer_mask, self.outer.bias) + F.linear(
+            x, self.direct.weight * self.direct_mask
+        )
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """log p(x), exact: (N, ...) to (N,), in nats.
@@ -43,7 +54,12 @@ class Autoregressive(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """`count` images, drawn one pixel after the other: (count, P)."""
-        x = torch.zeros(count, self.direct.in_features, dtype=self.direct.weight.dtype, device=self.direct.weight.device)
+        x = torch.zeros(
+            count,
+            self.direct.in_features,
+            dtype=self.direct.weight.dtype,
+            device=self.direct.weight.device,
+        )
         generator = torch.Generator(x.device).manual_seed(seed)
         for i in range(x.shape[1]):
             x[:, i] = torch.bernoulli(self(x)[:, i].sigmoid(), generator=generator)
@@ -51,7 +67,8 @@ class Autoregressive(nn.Module):
 
 
 class RBM(nn.Module):
-    """A restricted Boltzmann machine: p(x, h) = exp(x^T W h + a^T x + b^T h) / Z with x and h of zeros and ones (Smolensky, 1986).
+    """A restricted Boltzmann machine: p(x, h) = exp(x^T W h + a^T x + b^T h) / Z with x and h of
+    zeros and ones (Smolensky, 1986).
 
     No neuron is connected to one of its own layer, so that p(h|x) and p(x|h) are products.
     """
@@ -63,16 +80,25 @@ class RBM(nn.Module):
         self.a, self.b = nn.Parameter(torch.zeros(pixels)), nn.Parameter(torch.zeros(hidden))
 
     def log_unnormalised(self, x: Tensor) -> Tensor:
-        """log sum_h exp(x^T W h + a^T x + b^T h) = a^T x + sum_j log(1 + exp(b_j + x^T W_j)): (N, ...) to (N,)."""
+        """log sum_h exp(x^T W h + a^T x + b^T h) = a^T x + sum_j log(1 + exp(b_j + x^T W_j)): (N,
+        ...) to (N,).
+        """
         x = x.flatten(1)
         return x @ self.a + F.softplus(x @ self.W + self.b).sum(1)
 
     @torch.no_grad()
     def log_partition(self) -> Tensor:
-        """log Z, exact: a sum over all 2^H states of the hidden layer. Raises ValueError for more than 20 hidden neurons."""
+        """log Z, exact: a sum over all 2^H states of the hidden layer. Raises ValueError for more
+        than 20 hidden neurons.
+        """
         hidden = len(self.b)
         if hidden > 20:
-            raise ValueError(f"hidden: expected at most 20 neurons for an exact sum over their states, got {hidden}")
+            raise ValueError(
+                (
+                    f"hidden: expected at most 20 neurons for an exact sum over their states, got "
+                    f"{hidden}"
+                )
+            )
         sums = []
         for states in torch.arange(2**hidden, device=self.b.device).split(2**13):
             h = (states[:, None] >> torch.arange(hidden, device=self.b.device) & 1).to(self.b)
@@ -95,14 +121,26 @@ class RBM(nn.Module):
     def sample(self, count: int, steps: int = 1000, seed: int = 0) -> Tensor:
         """`count` images at the end of as many chains of Gibbs sampling from noise: (count, P)."""
         generator = torch.Generator(self.W.device).manual_seed(seed)
-        return self.gibbs(torch.bernoulli(torch.full((count, len(self.a)), 0.5).to(self.W), generator=generator), steps, generator)
+        return self.gibbs(
+            torch.bernoulli(torch.full((count, len(self.a)), 0.5).to(self.W), generator=generator),
+            steps,
+            generator,
+        )
 
 
-def fit_rbm(rbm: RBM, x: Tensor, steps: int = 3000, batch: int = 100, learning_rate: float = 0.05, seed: int = 0) -> History:
+def fit_rbm(
+    rbm: RBM,
+    x: Tensor,
+    steps: int = 3000,
+    batch: int = 100,
+    learning_rate: float = 0.05,
+    seed: int = 0,
+) -> History:
     """Raise the likelihood by persistent contrastive divergence (Tieleman, 2008), in place.
 
-    x (N, ...): pixels 0 or 1. The gradient of log Z is an expectation over the model; chains of Gibbs sampling that go on
-    from step to step stand for it. Returns for each hundred steps the mean difference of log-unnormalised probability between chains and data.
+    x (N, ...): pixels 0 or 1. The gradient of log Z is an expectation over the model; chains of
+    Gibbs sampling that go on from step to step stand for it. Returns for each hundred steps the
+    mean difference of log-unnormalised probability between chains and data.
     """
     generator = torch.Generator(x.device).manual_seed(seed)
     x = x.flatten(1)

@@ -1,11 +1,11 @@
-"""The checks of the exercises on applications: wrong answers that students give are refused with the fitting hint, right ones accepted."""
+"""The checks of the exercises on applications: wrong answers that students give are refused with
+the fitting hint, right ones accepted.
+"""
 
 import numpy as np
 import pytest
 import torch
-
 from students import check
-
 
 # ---------------------------------------------------------------- right answers
 
@@ -24,7 +24,9 @@ def topics_scatter(R, topics, K):
 
 
 def topics_one_hot(R, topics, K):
-    return torch.einsum("nt,ntk->nk", R, torch.nn.functional.one_hot(topics + 1, K + 1)[..., 1:].to(R.dtype))
+    return torch.einsum(
+        "nt,ntk->nk", R, torch.nn.functional.one_hot(topics + 1, K + 1)[..., 1:].to(R.dtype)
+    )
 
 
 def topics_columns(R, topics, K):
@@ -32,17 +34,29 @@ def topics_columns(R, topics, K):
 
 
 def topics_numpy(R, topics, K):
-    return np.stack([np.bincount(t + 1, weights=r, minlength=K + 1)[1:] for r, t in zip(R.double().numpy(), topics.numpy())])
+    return np.stack(
+        [
+            np.bincount(t + 1, weights=r, minlength=K + 1)[1:]
+            for r, t in zip(R.double().numpy(), topics.numpy())
+        ]
+    )
 
 
 def words_loop(R, words, V):
     values = R.sum(-1)
-    return torch.stack([values[words == v].mean() if v and (words == v).any() else values.new_zeros(()) for v in range(V)])
+    return torch.stack(
+        [
+            values[words == v].mean() if v and (words == v).any() else values.new_zeros(())
+            for v in range(V)
+        ]
+    )
 
 
 def words_bincount(R, words, V):
     total = torch.bincount(words.flatten(), weights=R.double().sum(2).flatten(), minlength=V)
-    return torch.where(torch.arange(V) > 0, total / torch.bincount(words.flatten(), minlength=V).clamp(min=1), 0)
+    return torch.where(
+        torch.arange(V) > 0, total / torch.bincount(words.flatten(), minlength=V).clamp(min=1), 0
+    )
 
 
 def words_one_hot(R, words, V):
@@ -110,7 +124,13 @@ def mass_nan(R, mask):
 
 
 def mass_loop(R, mask):
-    return [sum(float(r[m].abs().sum() / r.abs().sum()) if r.any() else 0.0 for r, m in zip(stage, mask)) / len(mask) for stage in R]
+    return [
+        sum(
+            float(r[m].abs().sum() / r.abs().sum()) if r.any() else 0.0 for r, m in zip(stage, mask)
+        )
+        / len(mask)
+        for stage in R
+    ]
 
 
 def mass_einsum(R, mask):
@@ -121,11 +141,18 @@ def mass_einsum(R, mask):
 def mass_numpy(R, mask):
     size = np.abs(R.double().numpy())
     whole = size.sum((2, 3))
-    return np.divide((size * mask.numpy()).sum((2, 3)), whole, out=np.zeros_like(whole), where=whole > 0).mean(1)
+    return np.divide(
+        (size * mask.numpy()).sum((2, 3)), whole, out=np.zeros_like(whole), where=whole > 0
+    ).mean(1)
 
 
 def auc_pairs(R, truth):
-    return torch.stack([((r[t][:, None] > r[~t]) + 0.5 * (r[t][:, None] == r[~t])).mean() for r, t in zip(R, truth)])
+    return torch.stack(
+        [
+            ((r[t][:, None] > r[~t]) + 0.5 * (r[t][:, None] == r[~t])).mean()
+            for r, t in zip(R, truth)
+        ]
+    )
 
 
 def auc_sign(R, truth):
@@ -145,6 +172,7 @@ def auc_ranks(R, truth):
 
 def auc_sklearn(R, truth):
     from sklearn.metrics import roc_auc_score
+
     return [roc_auc_score(t.numpy(), r.numpy()) for r, t in zip(R, truth)]
 
 
@@ -158,7 +186,11 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize(("name", "answer"), [(n, a) for n, many in RIGHT.items() for a in many], ids=lambda v: getattr(v, "__name__", v))
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [(n, a) for n, many in RIGHT.items() for a in many],
+    ids=lambda v: getattr(v, "__name__", v),
+)
 def test_right_answers_of_any_style_are_accepted(name, answer):
     assert check(name)(answer) is None
 
@@ -180,12 +212,17 @@ def in_place(R, topics, K):
 
 def without_box(x0, y0, x1, y1):
     """A wrong reading of a box, as a function of left, top, right, bottom."""
+
     def answer(R, boxes):
         R, inside, outside = R.clamp(min=0), 0.0, 0.0
         for r, (left, top, right, bottom) in zip(R, boxes.tolist()):
-            part = r[y0(left, top, right, bottom):y1(left, top, right, bottom), x0(left, top, right, bottom):x1(left, top, right, bottom)].sum()
+            part = r[
+                y0(left, top, right, bottom) : y1(left, top, right, bottom),
+                x0(left, top, right, bottom) : x1(left, top, right, bottom),
+            ].sum()
             inside, outside = inside + part, outside + r.sum() - part
         return outside / inside
+
     return answer
 
 
@@ -195,13 +232,18 @@ def mean_of_ratios(R, boxes):
 
 
 def changed(change):
-    return lambda R, boxes: (change(R) * ~masks_of(R, boxes)).sum() / (change(R) * masks_of(R, boxes)).sum()
+    return lambda R, boxes: (
+        (change(R) * ~masks_of(R, boxes)).sum() / (change(R) * masks_of(R, boxes)).sum()
+    )
 
 
 def balance(top, bottom):
     def answer(R):
         plus, minus = R.clamp(min=0).sum(1), -R.clamp(max=0).sum(1)
-        return torch.nan_to_num(top(plus, minus) / bottom(plus, minus), nan=0.0, posinf=0.0, neginf=0.0)
+        return torch.nan_to_num(
+            top(plus, minus) / bottom(plus, minus), nan=0.0, posinf=0.0, neginf=0.0
+        )
+
     return answer
 
 
@@ -209,41 +251,132 @@ def mass(change=torch.abs, mean=lambda share: share.mean(1), flip=False):
     def answer(R, mask):
         size, mask = change(R), ~mask if flip else mask
         return mean(torch.nan_to_num((size * mask).sum((2, 3)) / size.sum((2, 3))))
+
     return answer
 
 
 def auc(beats, change=lambda R: R):
-    return lambda R, truth: torch.stack([beats(r[t][:, None], r[~t]).to(R.dtype).mean() for r, t in zip(change(R), truth)])
+    return lambda R, truth: torch.stack(
+        [beats(r[t][:, None], r[~t]).to(R.dtype).mean() for r, t in zip(change(R), truth)]
+    )
 
 
 WRONG = [
-    ("topic_relevance", lambda R, topics, K: topics_scatter(R, topics % K, K), "padding .* last topic"),
-    ("topic_relevance", lambda R, topics, K: topics_scatter(R, topics.clamp(min=0), K), "padding .* first topic"),
+    (
+        "topic_relevance",
+        lambda R, topics, K: topics_scatter(R, topics % K, K),
+        "padding .* last topic",
+    ),
+    (
+        "topic_relevance",
+        lambda R, topics, K: topics_scatter(R, topics.clamp(min=0), K),
+        "padding .* first topic",
+    ),
     ("topic_relevance", lambda R, topics, K: topics_scatter(R.abs(), topics, K), "absolute values"),
-    ("topic_relevance", lambda R, topics, K: topics_scatter(R.clamp(min=0), topics, K), "negative relevance is left out"),
-    ("topic_relevance", lambda R, topics, K: topics_scatter(R, topics, K) / topics_scatter(torch.ones_like(R), topics, K).clamp(min=1), "averaged"),
-    ("topic_relevance", lambda R, topics, K: topics_scatter(torch.ones_like(R), topics, K), "counted"),
+    (
+        "topic_relevance",
+        lambda R, topics, K: topics_scatter(R.clamp(min=0), topics, K),
+        "negative relevance is left out",
+    ),
+    (
+        "topic_relevance",
+        lambda R, topics, K: (
+            topics_scatter(R, topics, K)
+            / topics_scatter(torch.ones_like(R), topics, K).clamp(min=1)
+        ),
+        "averaged",
+    ),
+    (
+        "topic_relevance",
+        lambda R, topics, K: topics_scatter(torch.ones_like(R), topics, K),
+        "counted",
+    ),
     ("topic_relevance", overwrites, "only the last word"),
-    ("topic_relevance", lambda R, topics, K: topics_scatter(R, topics, K).mean(0).expand(len(R), -1), "its own row"),
+    (
+        "topic_relevance",
+        lambda R, topics, K: topics_scatter(R, topics, K).mean(0).expand(len(R), -1),
+        "its own row",
+    ),
     ("topic_relevance", in_place, "in place"),
     ("topic_relevance", lambda R, topics, K: topics_scatter(R, topics, K).sum(0), "shape"),
-    ("word_scores", lambda R, words, V: torch.zeros(V, dtype=R.dtype).index_add(0, words.flatten(), R.sum(2).flatten()) * (torch.arange(V) > 0), "added up"),
-    ("word_scores", lambda R, words, V: torch.stack([R.sum(2)[words == v].sum() / max(1, int((words == v).sum())) for v in range(V)]), "padding"),
+    (
+        "word_scores",
+        lambda R, words, V: (
+            torch.zeros(V, dtype=R.dtype).index_add(0, words.flatten(), R.sum(2).flatten())
+            * (torch.arange(V) > 0)
+        ),
+        "added up",
+    ),
+    (
+        "word_scores",
+        lambda R, words, V: torch.stack(
+            [R.sum(2)[words == v].sum() / max(1, int((words == v).sum())) for v in range(V)]
+        ),
+        "padding",
+    ),
     ("word_scores", lambda R, words, V: words_loop(R.abs(), words, V), "absolute"),
     ("word_scores", lambda R, words, V: words_loop(R.mean(2, keepdim=True), words, V), "averaged"),
     ("word_scores", lambda R, words, V: words_loop(R[..., :1], words, V), "first number"),
-    ("word_scores", lambda R, words, V: torch.stack([(R.sum(2) * (words == v)).sum() / len(R) * (v > 0) for v in range(V)]), "without the word"),
-    ("word_scores", lambda R, words, V: torch.stack([(R.sum(2) * (words == v)).mean() * (v > 0) for v in range(V)]), "without the word"),
-    ("word_scores", lambda R, words, V: torch.stack([R.sum(2)[words == v].mean() for v in range(V)]), "NaN"),
+    (
+        "word_scores",
+        lambda R, words, V: torch.stack(
+            [(R.sum(2) * (words == v)).sum() / len(R) * (v > 0) for v in range(V)]
+        ),
+        "without the word",
+    ),
+    (
+        "word_scores",
+        lambda R, words, V: torch.stack(
+            [(R.sum(2) * (words == v)).mean() * (v > 0) for v in range(V)]
+        ),
+        "without the word",
+    ),
+    (
+        "word_scores",
+        lambda R, words, V: torch.stack([R.sum(2)[words == v].mean() for v in range(V)]),
+        "NaN",
+    ),
     ("set_context_use", mean_of_ratios, "add over the set first"),
     ("set_context_use", lambda R, boxes: 1 / context_masks(R, boxes), "turned round"),
-    ("set_context_use", lambda R, boxes: context_masks(R, boxes) / (1 + context_masks(R, boxes)), "divides by all"),
+    (
+        "set_context_use",
+        lambda R, boxes: context_masks(R, boxes) / (1 + context_masks(R, boxes)),
+        "divides by all",
+    ),
     ("set_context_use", changed(lambda R: R), "negative relevance takes part"),
     ("set_context_use", changed(torch.abs), "absolute values"),
-    ("set_context_use", without_box(lambda l, t, r, b: l, lambda l, t, r, b: t, lambda l, t, r, b: r + 1, lambda l, t, r, b: b + 1), "exclusive"),
-    ("set_context_use", without_box(lambda l, t, r, b: t, lambda l, t, r, b: l, lambda l, t, r, b: b, lambda l, t, r, b: r), "changed places"),
-    ("set_context_use", without_box(lambda l, t, r, b: l, lambda l, t, r, b: t, lambda l, t, r, b: l + r, lambda l, t, r, b: t + b), "width, height"),
-    ("set_context_use", lambda R, boxes: context_masks(R.sum(0, keepdim=True), boxes[:1]), "before negative"),
+    (
+        "set_context_use",
+        without_box(
+            lambda l, t, r, b: l,
+            lambda l, t, r, b: t,
+            lambda l, t, r, b: r + 1,
+            lambda l, t, r, b: b + 1,
+        ),
+        "exclusive",
+    ),
+    (
+        "set_context_use",
+        without_box(
+            lambda l, t, r, b: t, lambda l, t, r, b: l, lambda l, t, r, b: b, lambda l, t, r, b: r
+        ),
+        "changed places",
+    ),
+    (
+        "set_context_use",
+        without_box(
+            lambda l, t, r, b: l,
+            lambda l, t, r, b: t,
+            lambda l, t, r, b: l + r,
+            lambda l, t, r, b: t + b,
+        ),
+        "width, height",
+    ),
+    (
+        "set_context_use",
+        lambda R, boxes: context_masks(R.sum(0, keepdim=True), boxes[:1]),
+        "before negative",
+    ),
     ("evidence_balance", lambda R: R.sum(1), "divide by both"),
     ("evidence_balance", balance(lambda p, m: p, lambda p, m: p + m), "share that speaks for"),
     ("evidence_balance", balance(lambda p, m: m - p, lambda p, m: p + m), "turned round"),
@@ -253,7 +386,11 @@ WRONG = [
     ("evidence_balance", lambda R: R.sum(1) / R.abs().sum(1), "NaN"),
     ("evidence_balance", lambda R: R.sum(1) / (R.abs().sum(1) + 1e-6), "added to the denominator"),
     ("evidence_balance", lambda R: R.mean(1) / R.abs().sum(1).clamp(min=1e-30), "number of inputs"),
-    ("mass_by_stage", lambda R, mask: (R.abs() * mask).sum((1, 2, 3)) / R.abs().sum((1, 2, 3)), "added before dividing"),
+    (
+        "mass_by_stage",
+        lambda R, mask: (R.abs() * mask).sum((1, 2, 3)) / R.abs().sum((1, 2, 3)),
+        "added before dividing",
+    ),
     ("mass_by_stage", mass(lambda R: R.clamp(min=0)), "only positive"),
     ("mass_by_stage", mass(lambda R: R), "with its sign"),
     ("mass_by_stage", mass(torch.square), "squares"),
@@ -261,19 +398,39 @@ WRONG = [
     ("mass_by_stage", mass(mean=lambda share: share.sum(1)), "take the mean"),
     ("mass_by_stage", mass(mean=lambda share: share.mean().expand(len(share))), "its own number"),
     ("mass_by_stage", lambda R, mask: (R.abs() * mask).sum((2, 3)).mean(1), "not divided"),
-    ("mass_by_stage", lambda R, mask: ((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).nanmean(1), "left out"),
+    (
+        "mass_by_stage",
+        lambda R, mask: ((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).nanmean(1),
+        "left out",
+    ),
     ("truth_auc", auc(lambda a, b: a > b), "ties count nothing"),
     ("truth_auc", auc(lambda a, b: a >= b), "ties count in full"),
     ("truth_auc", lambda R, truth: 1 - auc_pairs(R, truth), "turned round"),
     ("truth_auc", lambda R, truth: auc_pairs(R.abs(), truth), "absolute"),
     ("truth_auc", lambda R, truth: auc_pairs(R.clamp(min=0), truth), "set to 0"),
-    ("truth_auc", lambda R, truth: truth.gather(1, R.argmax(1, keepdim=True))[:, 0] * 1.0, "pointing game"),
-    ("truth_auc", lambda R, truth: torch.stack([((r[t][:, None] > r) + 0.5 * (r[t][:, None] == r)).mean() for r, t in zip(R, truth)]), "all places"),
-    ("truth_auc", lambda R, truth: auc_pairs(R.flatten()[None], truth.flatten()[None]).expand(len(R)), "put together"),
-]  # fmt: skip
+    (
+        "truth_auc",
+        lambda R, truth: truth.gather(1, R.argmax(1, keepdim=True))[:, 0] * 1.0,
+        "pointing game",
+    ),
+    (
+        "truth_auc",
+        lambda R, truth: torch.stack(
+            [((r[t][:, None] > r) + 0.5 * (r[t][:, None] == r)).mean() for r, t in zip(R, truth)]
+        ),
+        "all places",
+    ),
+    (
+        "truth_auc",
+        lambda R, truth: auc_pairs(R.flatten()[None], truth.flatten()[None]).expand(len(R)),
+        "put together",
+    ),
+]
 
 
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG, ids=[f"{name}-{hint}" for name, _, hint in WRONG])
+@pytest.mark.parametrize(
+    ("name", "answer", "hint"), WRONG, ids=[f"{name}-{hint}" for name, _, hint in WRONG]
+)
 def test_wrong_answers_are_refused_with_the_fitting_hint(name, answer, hint):
     with pytest.raises(AssertionError, match=f"^{name}: .*{hint}"):
         check(name)(answer)

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from equations import cells, check_covered, check_numbers, recomputes
 
 from lib import applications as apps
-from equations import cells, check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -17,15 +17,28 @@ def test_words_pooled_over_groups_by_loops(seed):
     groups = torch.randint(3, (5, 7), generator=generator)
     P = apps.pool_words(R.abs(), groups, 3).sum(0) / R.abs().sum()
     for g in range(3):
-        share = sum(abs(R[n, t].item()) for n in range(5) for t in range(7) if groups[n, t] == g) / sum(abs(r) for r in R.flatten().tolist())
+        share = sum(
+            abs(R[n, t].item()) for n in range(5) for t in range(7) if groups[n, t] == g
+        ) / sum(abs(r) for r in R.flatten().tolist())
         assert abs(P[g].item() - share) < 1e-9
 
 
 def function_of(name: str):
     """A function that the chapter writes itself, from its cell."""
-    source = next("".join(cell["source"]) for cell in cells("applications") if cell["cell_type"] == "code" and f"def {name}(" in "".join(cell["source"]))
-    lines, start = source.splitlines(), source[:source.index(f"def {name}(")].count("\n")
-    stop = next((k for k in range(start + 1, len(lines)) if lines[k] and not lines[k].startswith((" ", ")"))), len(lines))
+    source = next(
+        "".join(cell["source"])
+        for cell in cells("applications")
+        if cell["cell_type"] == "code" and f"def {name}(" in "".join(cell["source"])
+    )
+    lines, start = source.splitlines(), source[: source.index(f"def {name}(")].count("\n")
+    stop = next(
+        (
+            k
+            for k in range(start + 1, len(lines))
+            if lines[k] and not lines[k].startswith((" ", ")"))
+        ),
+        len(lines),
+    )
     space: dict = {"torch": torch}
     exec("\n".join(lines[start:stop]), space)
     return space[name]
@@ -41,7 +54,9 @@ def test_mass_roughness_and_context_use_pixel_by_pixel(seed):
     for n in range(3):
         r = R[n].sum(0)
         positive = r.clamp(min=0)
-        mass = sum(positive[u, v] for u in range(5) for v in range(6) if O[n, u, v]) / positive.sum()
+        mass = (
+            sum(positive[u, v] for u in range(5) for v in range(6) if O[n, u, v]) / positive.sum()
+        )
         assert torch.isclose(apps.truth_mass(R.sum(1), O)[n].double(), mass)
         rough = sum(abs(r[u, v + 1] - r[u, v]) for u in range(5) for v in range(5)) / r.abs().sum()
         assert torch.isclose(function_of("roughness")(R[[n]].sum(1)), rough)

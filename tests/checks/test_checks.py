@@ -9,17 +9,19 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from students import check
 from torch import Tensor
 
-from conftest import ROOT
 from lib import checks
-from students import check
 
 NAMES = [name.removeprefix("check_") for name in checks.__all__]
 
 
 def answers():
-    """Each exercise's solution, by the name of its function; the cells of a notebook share their names, as they do when it runs."""
+    """Each exercise's solution, by the name of its function; the cells of a notebook share their
+    names, as they do when it runs.
+    """
     found = {}
     for path in (ROOT / "solutions").glob("*.ipynb"):
         shared = {}
@@ -38,7 +40,9 @@ each = pytest.mark.parametrize("name", NAMES)
 
 def test_every_check_belongs_to_a_solution():
     assert set(ANSWERS) == set(NAMES)
-    assert not [name for name in vars(checks) if name.startswith("check_") and name not in checks.__all__]
+    assert not [
+        name for name in vars(checks) if name.startswith("check_") and name not in checks.__all__
+    ]
 
 
 @each
@@ -81,7 +85,9 @@ def switches(change):
         def switched(*arguments, **named):
             change()
             return answer(*arguments, **named)
+
         return switched
+
     return wrong
 
 
@@ -95,7 +101,7 @@ WRONG = {
     "no function": lambda answer: torch.ones(2),
     "leaves gradients off": switches(lambda: torch.set_grad_enabled(False)),
     "leaves the default dtype changed": switches(lambda: torch.set_default_dtype(torch.float64)),
-}  # fmt: skip
+}
 
 
 @each
@@ -114,6 +120,7 @@ def test_checks_are_silent_and_leave_the_random_states(name, capfd, recwarn):
             print("there", file=sys.stderr)
             warnings.warn("somewhere")
             return result(*arguments, **named)
+
         return answer
 
     def states():
@@ -139,8 +146,15 @@ def test_a_notebook_with_other_settings_gets_the_same_verdict(name):
 
 @each
 def test_replacing_helpers_in_the_notebook_changes_nothing(name, monkeypatch):
-    for owner, helper in [(torch, "allclose"), (torch, "equal"), (torch, "isclose"), (torch.testing, "assert_close"), (np, "allclose"), (np, "isclose"),
-                          (np.testing, "assert_allclose")]:
+    for owner, helper in [
+        (torch, "allclose"),
+        (torch, "equal"),
+        (torch, "isclose"),
+        (torch.testing, "assert_close"),
+        (np, "allclose"),
+        (np, "isclose"),
+        (np.testing, "assert_allclose"),
+    ]:
         monkeypatch.setattr(owner, helper, lambda *a, **k: True)
     for helper in ("tensor", "as_tensor", "get_default_dtype"):
         monkeypatch.setattr(torch, helper, lambda *a, **k: torch.zeros(1))

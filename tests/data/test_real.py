@@ -1,4 +1,6 @@
-"""The real data sets: read where they are, with the counts that their sources state; downloads edited, verified and refused."""
+"""The real data sets: read where they are, with the counts that their sources state; downloads
+edited, verified and refused.
+"""
 
 import hashlib
 
@@ -7,8 +9,7 @@ import pytest
 import torch
 
 from lib import data
-from lib.data import downloads
-from lib.data import real
+from lib.data import downloads, real
 
 
 def needs(name: str) -> None:
@@ -27,7 +28,11 @@ def test_newsgroups():
 def test_sentence_polarity():
     needs("sentence_polarity")
     read = data.sentence_polarity()
-    assert len(read.texts) == 10662 and read.labels.sum() == 5331 and read.classes == ("negative", "positive")
+    assert (
+        len(read.texts) == 10662
+        and read.labels.sum() == 5331
+        and read.classes == ("negative", "positive")
+    )
     assert "dull" in " ".join(read.texts[:5331]) and read.texts[-1] == read.texts[-1].strip()
 
 
@@ -36,10 +41,17 @@ def test_compas_gives_the_published_rates_and_no_names():
     people = data.compas()
     assert set(people) == set(real.COMPAS_COLUMNS) and not set(people) & set(real.COMPAS_NAMES)
     high, again = people["score_text"] != "Low", people["two_year_recid"] == 1
-    for race, false_positive, false_negative in (("African-American", 44.85, 27.99), ("Caucasian", 23.45, 47.72)):
+    for race, false_positive, false_negative in (
+        ("African-American", 44.85, 27.99),
+        ("Caucasian", 23.45, 47.72),
+    ):
         group = people["race"] == race
-        assert round(100 * (high & group & ~again).sum() / (group & ~again).sum(), 2) == false_positive
-        assert round(100 * (~high & group & again).sum() / (group & again).sum(), 2) == false_negative
+        assert (
+            round(100 * (high & group & ~again).sum() / (group & ~again).sum(), 2) == false_positive
+        )
+        assert (
+            round(100 * (~high & group & again).sum() / (group & again).sum(), 2) == false_negative
+        )
 
 
 def test_adult():
@@ -48,7 +60,17 @@ def test_adult():
     assert len(train["age"]) == 32561 and len(test["age"]) == 16281
     assert (train["income"] == ">50K").sum() == 7841 and (test["income"] == ">50K").sum() == 3846
     assert (train["sex"] == "Male").sum() == 21790 and train["age"].dtype == int
-    assert sum(any(column[k] == "?" for column in map(np.asarray, train.values()) if column.dtype.kind == "U") for k in range(32561)) == 2399
+    assert (
+        sum(
+            any(
+                column[k] == "?"
+                for column in map(np.asarray, train.values())
+                if column.dtype.kind == "U"
+            )
+            for k in range(32561)
+        )
+        == 2399
+    )
 
 
 @pytest.mark.parametrize(("name", "words"), [("glove", 457), ("word2vec", 7018)])
@@ -62,20 +84,36 @@ def test_word_embeddings(name, words):
 def test_photos():
     needs("photos")
     photos = data.photos()
-    assert photos["chelsea"].image.shape == (3, 300, 451) and 0 <= photos["chelsea"].image.min() < photos["chelsea"].image.max() <= 1
+    assert (
+        photos["chelsea"].image.shape == (3, 300, 451)
+        and 0 <= photos["chelsea"].image.min() < photos["chelsea"].image.max() <= 1
+    )
     for photo in photos.values():
         for _, (left, top, right, bottom) in photo.boxes:
-            assert 0 <= left < right <= photo.image.shape[2] and 0 <= top < bottom <= photo.image.shape[1]
+            assert (
+                0 <= left < right <= photo.image.shape[2]
+                and 0 <= top < bottom <= photo.image.shape[1]
+            )
 
 
-@pytest.mark.parametrize(("name", "accuracy", "doubtful"), [("mnist", 0.9913, 100), ("cifar10", 0.9294, 275), ("20news", 0.9234, 93)])
+@pytest.mark.parametrize(
+    ("name", "accuracy", "doubtful"),
+    [("mnist", 0.9913, 100), ("cifar10", 0.9294, 275), ("20news", 0.9234, 93)],
+)
 def test_label_errors(name, accuracy, doubtful):
     needs("label_errors")
     read = data.label_errors(name)
-    assert round((read.probabilities.argmax(1) == read.labels).double().mean().item(), 4) == accuracy
+    assert (
+        round((read.probabilities.argmax(1) == read.labels).double().mean().item(), 4) == accuracy
+    )
     assert len(read.votes) == doubtful
     for vote in read.votes:  # five people; where both labels are one, its votes stand twice
-        counted = vote["given"] + vote["both"] + vote["neither"] + (vote["guessed"] if vote["given label"] != vote["guessed label"] else 0)
+        counted = (
+            vote["given"]
+            + vote["both"]
+            + vote["neither"]
+            + (vote["guessed"] if vote["given label"] != vote["guessed label"] else 0)
+        )
         assert counted == 5
 
 
@@ -89,7 +127,9 @@ def test_other_names_are_refused():
     for ask in (data.word_embeddings, data.label_errors):
         with pytest.raises(ValueError, match="name: expected one of .* got 'other'"):
             ask("other")
-    with pytest.raises(AttributeError, match="expected a function or class of lib.data, got 'other'"):
+    with pytest.raises(
+        AttributeError, match="expected a function or class of lib.data, got 'other'"
+    ):
         data.other
 
 
@@ -101,9 +141,15 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_what_identifies_a_person_is_never_stored(cache, tmp_path, monkeypatch):
-    official = b"id,name,first,last,age,dob,c_case_number,r_case_number,vr_case_number\n1,ann lee,ann,lee,30,1980-01-01,A1,,\n"
+    official = (
+        b"id,name,first,last,age,dob,c_case_number,r_case_number,vr_case_number\n1,ann "
+        b"lee,ann,lee,30,1980-01-01,A1,,\n"
+    )
     edited = real.without_names(official)
-    assert edited == b"id,name,first,last,age,dob,c_case_number,r_case_number,vr_case_number\n1,,,,30,,,,\n"
+    assert (
+        edited
+        == b"id,name,first,last,age,dob,c_case_number,r_case_number,vr_case_number\n1,,,,30,,,,\n"
+    )
     (tmp_path / "official.csv").write_bytes(official)
 
     def retrieve(address, known_hash, path, progressbar):
@@ -111,8 +157,12 @@ def test_what_identifies_a_person_is_never_stored(cache, tmp_path, monkeypatch):
         return tmp_path / "official.csv"
 
     monkeypatch.setattr(downloads.pooch, "retrieve", retrieve)
-    path = downloads.file("compas/x.csv", hashlib.sha256(edited).hexdigest(), ["https://x.invalid/x.csv"],
-                          (hashlib.sha256(official).hexdigest(), real.without_names))
+    path = downloads.file(
+        "compas/x.csv",
+        hashlib.sha256(edited).hexdigest(),
+        ["https://x.invalid/x.csv"],
+        (hashlib.sha256(official).hexdigest(), real.without_names),
+    )
     assert path == cache / "compas/x.csv" and path.read_bytes() == edited
     assert [p.read_bytes() for p in cache.rglob("*") if p.is_file()] == [edited]
 

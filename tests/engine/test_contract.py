@@ -1,4 +1,6 @@
-"""What all explanation methods share: arguments, the class, and the model and the random state left alone."""
+"""What all explanation methods share: arguments, the class, and the model and the random state left
+alone.
+"""
 
 import re
 import subprocess
@@ -14,8 +16,17 @@ from lib.engine import check_arguments, check_scores, class_index, gradient_of_s
 SCORES = torch.tensor([[0.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
 
 
-@pytest.mark.parametrize(("target", "expected"), [
-    (None, [1, 0]), (2, [2, 2]), (torch.tensor([0, 2]), [0, 2]), (torch.tensor(1), [1, 1]), (torch.tensor([1, 1], dtype=torch.uint8), [1, 1])], ids=str)
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (None, [1, 0]),
+        (2, [2, 2]),
+        (torch.tensor([0, 2]), [0, 2]),
+        (torch.tensor(1), [1, 1]),
+        (torch.tensor([1, 1], dtype=torch.uint8), [1, 1]),
+    ],
+    ids=str,
+)
 def test_the_class_is_the_highest_score_or_the_one_that_is_named(target, expected):
     index = class_index(SCORES, target)
     assert index.dtype == torch.long and index.tolist() == expected
@@ -25,9 +36,23 @@ def test_a_tie_goes_to_the_first_class():
     assert class_index(torch.zeros(1, 4), None).item() == 0
 
 
-@pytest.mark.parametrize(("target", "error"), [
-    (3, ValueError), (-1, ValueError), (torch.tensor([0, 3]), ValueError), (torch.tensor([[0, 1]]), ValueError), (torch.tensor([0]), ValueError),
-    (1.0, TypeError), ("1", TypeError), (True, TypeError), ([0, 1], TypeError), (torch.tensor([0.0, 1.0]), TypeError), (torch.tensor([True, False]), TypeError)], ids=str)
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        (3, ValueError),
+        (-1, ValueError),
+        (torch.tensor([0, 3]), ValueError),
+        (torch.tensor([[0, 1]]), ValueError),
+        (torch.tensor([0]), ValueError),
+        (1.0, TypeError),
+        ("1", TypeError),
+        (True, TypeError),
+        ([0, 1], TypeError),
+        (torch.tensor([0.0, 1.0]), TypeError),
+        (torch.tensor([True, False]), TypeError),
+    ],
+    ids=str,
+)
 def test_a_class_that_is_none_is_refused(target, error):
     with pytest.raises(error, match="^target: expected .* got "):
         class_index(SCORES, target)
@@ -117,15 +142,25 @@ def test_the_gradient_does_not_reach_the_parameters():
 
 
 def test_no_library_draws_its_random_numbers_or_changes_settings_when_it_is_imported():
-    code = ("import random, numpy, torch; a = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype();"
-            "import lib.lrp, lib.models, lib.data, lib.training, lib.plots;"
-            "b = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype(); print(a == b)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    code = (
+        "import random, numpy, torch; a = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype();"
+        "import lib.lrp, lib.models, lib.data, lib.training, lib.plots;"
+        "b = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype(); print(a == b)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
     assert done.stdout.strip() == "True"
 
 
 def test_every_error_names_an_argument():
-    """Each message of these modules begins with the name of what was wrong, a colon, and what was expected."""
+    """Each message of these modules begins with the name of what was wrong, a colon, and what was
+    expected.
+    """
     for name in ("contract", "lrp", "tracing", "data", "models", "training"):
         text = (Path(__file__).parents[2] / "lib" / f"{name}.py").read_text()
         for message in re.findall(r'raise \w+Error\(f?"([^"]*)', text):

@@ -1,7 +1,9 @@
 """Relevance through recurrent cells, attention, normalisation, gates, embeddings and text networks.
 
-The reference is independent: the same network written by hand, in which gates, attention weights and standard deviations
-are constants (detached) and each activation is its input times a constant; there LRP-0 is gradient × input.
+The reference is independent: the same network written by hand, in which gates, attention weights
+    and standard deviations
+are constants (detached) and each activation is its input times a constant; there LRP-0 is gradient
+× input.
 """
 
 import pytest
@@ -50,9 +52,15 @@ class Recurrent(nn.Module):
 
 
 def by_hand(model, x):
-    """The last (or summed) output of a one-layer, one-direction recurrent network, with constant gates."""
+    """The last (or summed) output of a one-layer, one-direction recurrent network, with constant
+    gates.
+    """
     w, u = model.cell.weight_ih_l0, model.cell.weight_hh_l0
-    b, d = (model.cell.bias_ih_l0, model.cell.bias_hh_l0) if model.cell.bias else (0, torch.zeros(len(w), dtype=x.dtype))
+    b, d = (
+        (model.cell.bias_ih_l0, model.cell.bias_hh_l0)
+        if model.cell.bias
+        else (0, torch.zeros(len(w), dtype=x.dtype))
+    )
     h = c = torch.zeros(len(x), 4, dtype=x.dtype)
     total = 0
     for x_t in x.unbind(1):
@@ -76,11 +84,16 @@ def by_hand(model, x):
 def test_recurrent_layers_equal_gradient_x_input_with_constant_gates(kind, bias, every_step):
     model, x = Recurrent(kind, bias, every_step, batch_first=True), random(5, 6, 3)
     torch.testing.assert_close(by_hand(model, x), model(x))
-    torch.testing.assert_close(lrp(model, x, 1, Zero()), gradient_x_input(lambda x: by_hand(model, x), x, 1))
+    torch.testing.assert_close(
+        lrp(model, x, 1, Zero()), gradient_x_input(lambda x: by_hand(model, x), x, 1)
+    )
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "batch_first": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"batch_first": True}, {"bidirectional": True, "num_layers": 2, "batch_first": True}],
+)
 def test_recurrent_accounts_close_and_without_biases_all_arrives(kind, options):
     x = random(3, 5, 3)
     account_closes(Recurrent(kind, **options), x)
@@ -100,7 +113,9 @@ def fill(k, *shape):
 
 
 def test_the_lstm_of_arras_to_its_last_digit():
-    """Relevance of four words by the authors' own code (Arras et al., 2017), with weights that anyone can rebuild."""
+    """Relevance of four words by the authors' own code (Arras et al., 2017), with weights that
+    anyone can rebuild.
+    """
     d, e = 2, 3
 
     class Both(nn.Module):
@@ -115,10 +130,17 @@ def test_the_lstm_of_arras_to_its_last_digit():
             return self.head(torch.cat([h[0], h[1]], 1))
 
     model = Both().double()
-    order = torch.tensor([0, 2, 1, 3]).repeat_interleave(d) * d + torch.arange(d).repeat(4)  # theirs is i, g, f, o
+    order = torch.tensor([0, 2, 1, 3]).repeat_interleave(d) * d + torch.arange(d).repeat(
+        4
+    )  # theirs is i, g, f, o
     model.words.weight.data = fill(1, 5, e)
     for side, k in (("l0", 0), ("l0_reverse", 1)):
-        for name, at, shape in (("weight_ih", 2, (4 * d, e)), ("bias_ih", 4, (4 * d,)), ("weight_hh", 6, (4 * d, d)), ("bias_hh", 8, (4 * d,))):
+        for name, at, shape in (
+            ("weight_ih", 2, (4 * d, e)),
+            ("bias_ih", 4, (4 * d,)),
+            ("weight_hh", 6, (4 * d, d)),
+            ("bias_hh", 8, (4 * d,)),
+        ):
             getattr(model.lstm, f"{name}_{side}").data = fill(at + k, *shape)[order]
     model.head.weight.data = torch.cat([fill(10, 2, d), fill(11, 2, d)], 1)
     words = torch.tensor([[0, 3, 1, 4]])
@@ -146,10 +168,17 @@ def transformer_by_hand(model, x):
 
     def norm(x, n):
         centred = x - x.mean(-1, keepdim=True)
-        return centred / (centred.square().mean(-1, keepdim=True) + n.eps).sqrt().detach() * n.weight + n.bias
+        return (
+            centred / (centred.square().mean(-1, keepdim=True) + n.eps).sqrt().detach() * n.weight
+            + n.bias
+        )
 
     def attend(x):
-        q, k, v = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).unflatten(-1, (3, 2, 3)).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+            .unflatten(-1, (3, 2, 3))
+            .permute(2, 0, 3, 1, 4)
+        )
         a = (q @ k.transpose(-1, -2) / 3**0.5).softmax(-1).detach()
         return attention.out_proj((a @ v).transpose(1, 2).flatten(2))
 
@@ -167,7 +196,9 @@ def transformer_by_hand(model, x):
 def test_a_transformer_equals_gradient_x_input_with_constant_attention_and_norm(norm_first):
     model, x = Transformer(norm_first=norm_first), random(3, 5, 6)
     torch.testing.assert_close(transformer_by_hand(model, x), model(x))
-    torch.testing.assert_close(lrp(model, x, 2, Zero()), gradient_x_input(lambda x: transformer_by_hand(model, x), x, 2))
+    torch.testing.assert_close(
+        lrp(model, x, 2, Zero()), gradient_x_input(lambda x: transformer_by_hand(model, x), x, 2)
+    )
     account_closes(model, x)
 
 
@@ -187,27 +218,64 @@ def test_attention_in_every_form(need_weights):
             self.attention = attention
 
         def forward(self, x):
-            q, k, v = (x @ self.attention.in_proj_weight.T).unflatten(-1, (3, 2, 3)).permute(2, 0, 3, 1, 4)
+            q, k, v = (
+                (x @ self.attention.in_proj_weight.T)
+                .unflatten(-1, (3, 2, 3))
+                .permute(2, 0, 3, 1, 4)
+            )
             scores = torch.einsum("nhid,nhjd->nhij", q, k) / 3**0.5
-            return F.linear((torch.softmax(scores, -1) @ v).transpose(1, 2).flatten(2), self.attention.out_proj.weight).mean(1)
+            return F.linear(
+                (torch.softmax(scores, -1) @ v).transpose(1, 2).flatten(2),
+                self.attention.out_proj.weight,
+            ).mean(1)
 
     model, x = Attending().double().eval(), random(3, 5, 6)
     R = lrp(model, x, 1, Zero())
     torch.testing.assert_close(R, lrp(Plain(model.attention), x, 1, Zero()))
-    torch.testing.assert_close(R.flatten(1).sum(1), model(x)[:, 1].detach())  # values are all that carries: nothing is kept
+    torch.testing.assert_close(
+        R.flatten(1).sum(1), model(x)[:, 1].detach()
+    )  # values are all that carries: nothing is kept
 
 
-@pytest.mark.parametrize(("layer", "linearised"), [
-    (nn.LayerNorm(4), lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt().detach()),
-    (nn.RMSNorm(4, eps=1e-5), lambda x: x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt().detach()),
-    (nn.GroupNorm(1, 4), lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt().detach()),
-    (F.normalize, lambda x: x / x.norm(dim=1, keepdim=True).detach()),
-    (lambda x: x / x.norm(dim=1, keepdim=True), lambda x: x / x.norm(dim=1, keepdim=True).detach()),
-    (lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True)), lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True)).detach()),
-    (F.glu, lambda x: x[:, :2] * x[:, 2:].sigmoid().detach()),
-    (lambda x: x * torch.sigmoid(2 * x), lambda x: x * torch.sigmoid(2 * x).detach()),
-    (lambda x: torch.einsum("ni,ij->nj", x, torch.ones(4, 3).double()), lambda x: x.sum(1, keepdim=True).expand(-1, 3)),
-], ids=["layer", "rms", "group", "normalize", "by its norm", "rsqrt", "glu", "gate", "einsum"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "linearised"),
+    [
+        (
+            nn.LayerNorm(4),
+            lambda x: (
+                (x - x.mean(-1, keepdim=True))
+                / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt().detach()
+            ),
+        ),
+        (
+            nn.RMSNorm(4, eps=1e-5),
+            lambda x: x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt().detach(),
+        ),
+        (
+            nn.GroupNorm(1, 4),
+            lambda x: (
+                (x - x.mean(-1, keepdim=True))
+                / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt().detach()
+            ),
+        ),
+        (F.normalize, lambda x: x / x.norm(dim=1, keepdim=True).detach()),
+        (
+            lambda x: x / x.norm(dim=1, keepdim=True),
+            lambda x: x / x.norm(dim=1, keepdim=True).detach(),
+        ),
+        (
+            lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True)),
+            lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True)).detach(),
+        ),
+        (F.glu, lambda x: x[:, :2] * x[:, 2:].sigmoid().detach()),
+        (lambda x: x * torch.sigmoid(2 * x), lambda x: x * torch.sigmoid(2 * x).detach()),
+        (
+            lambda x: torch.einsum("ni,ij->nj", x, torch.ones(4, 3).double()),
+            lambda x: x.sum(1, keepdim=True).expand(-1, 3),
+        ),
+    ],
+    ids=["layer", "rms", "group", "normalize", "by its norm", "rsqrt", "glu", "gate", "einsum"],
+)
 def test_normalisation_and_gates_by_hand(layer, linearised):
     class Model(nn.Module):
         def __init__(self):
@@ -223,7 +291,10 @@ def test_normalisation_and_gates_by_hand(layer, linearised):
 
 
 def test_instance_norm_with_weights():
-    model, x = nn.Sequential(nn.InstanceNorm2d(2, affine=True), nn.Flatten(), nn.Linear(24, 3)).double(), random(2, 2, 3, 4)
+    model, x = (
+        nn.Sequential(nn.InstanceNorm2d(2, affine=True), nn.Flatten(), nn.Linear(24, 3)).double(),
+        random(2, 2, 3, 4),
+    )
     model[0].weight.data, model[0].bias.data = random(2), random(2)
     account_closes(model, x)
 
@@ -303,7 +374,9 @@ def test_a_product_of_two_signals_is_refused_only_if_relevance_reaches_it():
         def forward(self, x):
             return x + x * x
 
-    assert torch.equal(lrp(Gated(), x := random(2, 3), 0) != 0, torch.tensor([[True, False, False]]).expand(2, 3))
+    assert torch.equal(
+        lrp(Gated(), x := random(2, 3), 0) != 0, torch.tensor([[True, False, False]]).expand(2, 3)
+    )
     with pytest.raises(ValueError, match="'mul' has no relevance rule"):
         lrp(Squared(), x)
 

@@ -1,8 +1,9 @@
-"""Networks as people bring them: the well-known architectures in small, written in the ways in which they are published.
+"""Networks as people bring them: the well-known architectures in small, written in the ways in
+which they are published.
 
-The reference is the network itself, run once more as its linearised `Twin`: the same calls, in which gates, attention
-weights and the sizes that norms divide by are constants, and each activation is its input times a constant. There
-LRP-0 is gradient × input.
+The reference is the network itself, run once more as its linearised `Twin`: the same calls, in
+which gates, attention weights and the sizes that norms divide by are constants, and each activation
+is its input times a constant. There LRP-0 is gradient × input.
 """
 
 import copy
@@ -20,13 +21,25 @@ from lib import models
 from lib.lrp import COMPOSITES, AlphaBeta, Epsilon, Gamma, WSquare, ZBox, Zero, ZPlus, lrp
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # from within torch
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)  # from within torch
 
 # The twin.
 
-ACTIVATIONS = set("gelu silu hardswish elu selu celu mish softplus tanh hardtanh relu6 clamp clip log_sigmoid logsigmoid softsign".split())
+ACTIVATIONS = set(
+    (
+        "gelu silu hardswish elu selu celu mish softplus tanh hardtanh relu6 clamp clip "
+        "log_sigmoid logsigmoid softsign"
+    ).split()
+)
 GATES = set("sigmoid hardsigmoid softmax exp".split())
-SHAPES = set("view reshape unsqueeze squeeze expand expand_as transpose permute flatten getitem split chunk unbind dropout".split())
+SHAPES = set(
+    (
+        "view reshape unsqueeze squeeze expand expand_as transpose permute flatten getitem split "
+        "chunk unbind dropout"
+    ).split()
+)
 
 
 def as_factor(z, y):
@@ -35,7 +48,9 @@ def as_factor(z, y):
 
 
 class ByTaylor(torch.autograd.Function):
-    """Shares in proportion to input x gradient: R_i = sum_j a_i dz_j/da_i / (sum_i a_i dz_j/da_i) R_j."""
+    """Shares in proportion to input x gradient: R_i = sum_j a_i dz_j/da_i / (sum_i a_i dz_j/da_i)
+    R_j.
+    """
 
     @staticmethod
     def forward(context, a, f):
@@ -119,9 +134,32 @@ class Twin(TorchFunctionMode):
     def _scaled_dot_product_attention(self, function, q, k, v, *args, **kwargs):
         return function(q.detach(), k.detach(), v, *args, **kwargs)
 
-    def _multi_head_attention_forward(self, function, x, key, value, width, heads, w, b, bias_k, bias_v, zero, dropout, w_out, b_out, **kwargs):
-        assert key is x and value is x and not any(kwargs.get(name) for name in ("attn_mask", "key_padding_mask"))
-        q, k, v = F.linear(x, w, b).unflatten(-1, (3, heads, width // heads)).permute(2, 1, 3, 0, 4)  # from (T, N, D)
+    def _multi_head_attention_forward(
+        self,
+        function,
+        x,
+        key,
+        value,
+        width,
+        heads,
+        w,
+        b,
+        bias_k,
+        bias_v,
+        zero,
+        dropout,
+        w_out,
+        b_out,
+        **kwargs,
+    ):
+        assert (
+            key is x
+            and value is x
+            and not any(kwargs.get(name) for name in ("attn_mask", "key_padding_mask"))
+        )
+        q, k, v = (
+            F.linear(x, w, b).unflatten(-1, (3, heads, width // heads)).permute(2, 1, 3, 0, 4)
+        )  # from (T, N, D)
         weights = (q @ k.mT / math.sqrt(width // heads)).softmax(-1).detach()
         return F.linear((weights @ v).permute(2, 0, 1, 3).flatten(2), w_out, b_out), weights
 
@@ -132,12 +170,14 @@ class Twin(TorchFunctionMode):
         self.vectors = vectors.detach().requires_grad_()
         return self.vectors
 
-    def _recurrent(self, function, x, states, flat, has_bias, layers, dropout, training, both, batch_first):
+    def _recurrent(
+        self, function, x, states, flat, has_bias, layers, dropout, training, both, batch_first
+    ):
         x, kind, last = x.transpose(0, 1) if batch_first else x, function.__name__, []
         for layer in range(layers):
             out = []
             for side in range(1 + both):
-                w, u, b, d = flat[4 * (layer * (1 + both) + side):][:4]
+                w, u, b, d = flat[4 * (layer * (1 + both) + side) :][:4]
                 steps, h, c = [], torch.zeros(x.shape[1], u.shape[1], dtype=x.dtype), 0
                 for x_t in x.flip(0) if side else x:
                     v, s = x_t @ w.T + b, h @ u.T + d
@@ -174,7 +214,13 @@ def gradient_x_input_of_the_twin(model, x, target):
         torch.testing.assert_close(scores, model(x.clone()))
     source = leaf if x.is_floating_point() else twin.vectors
     product = source.detach() * torch.autograd.grad(scores[:, target].sum(), source)[0]
-    return product if x.is_floating_point() else product.sum(-1) if product.shape[:-1] == x.shape else product.sum(-1).t()
+    return (
+        product
+        if x.is_floating_point()
+        else product.sum(-1)
+        if product.shape[:-1] == x.shape
+        else product.sum(-1).t()
+    )
 
 
 # Image networks.
@@ -211,7 +257,10 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(inputs, planes, 1, bias=False), nn.BatchNorm2d(planes)
         self.conv2, self.bn2 = conv3x3(planes, planes, stride), nn.BatchNorm2d(planes)
-        self.conv3, self.bn3 = nn.Conv2d(planes, planes * 4, 1, bias=False), nn.BatchNorm2d(planes * 4)
+        self.conv3, self.bn3 = (
+            nn.Conv2d(planes, planes * 4, 1, bias=False),
+            nn.BatchNorm2d(planes * 4),
+        )
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
@@ -229,15 +278,28 @@ class ResNet(nn.Module):
     def __init__(self, block, classes=3):
         super().__init__()
         self.inputs = 4
-        self.conv1, self.bn1, self.relu = nn.Conv2d(3, 4, 7, 2, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        self.conv1, self.bn1, self.relu = (
+            nn.Conv2d(3, 4, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+        )
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1, self.layer2 = self._make_layer(block, 4, 2), self._make_layer(block, 6, 2, stride=2)
-        self.avgpool, self.fc = nn.AdaptiveAvgPool2d((1, 1)), nn.Linear(6 * block.expansion, classes)
+        self.layer1, self.layer2 = (
+            self._make_layer(block, 4, 2),
+            self._make_layer(block, 6, 2, stride=2),
+        )
+        self.avgpool, self.fc = (
+            nn.AdaptiveAvgPool2d((1, 1)),
+            nn.Linear(6 * block.expansion, classes),
+        )
 
     def _make_layer(self, block, planes, blocks, stride=1):
         downsample = None
         if stride != 1 or self.inputs != planes * block.expansion:
-            downsample = nn.Sequential(nn.Conv2d(self.inputs, planes * block.expansion, 1, stride, bias=False), nn.BatchNorm2d(planes * block.expansion))
+            downsample = nn.Sequential(
+                nn.Conv2d(self.inputs, planes * block.expansion, 1, stride, bias=False),
+                nn.BatchNorm2d(planes * block.expansion),
+            )
         layers = [block(self.inputs, planes, stride, downsample)]
         self.inputs = planes * block.expansion
         layers += [block(self.inputs, planes) for _ in range(1, blocks)]
@@ -287,11 +349,23 @@ class VGG(nn.Module):
             if v == "M":
                 layers += [nn.MaxPool2d(kernel_size=2, stride=2)]
             else:
-                layers += [nn.Conv2d(inputs, v, kernel_size=3, padding=1), nn.BatchNorm2d(v), nn.ReLU(inplace=True)]
+                layers += [
+                    nn.Conv2d(inputs, v, kernel_size=3, padding=1),
+                    nn.BatchNorm2d(v),
+                    nn.ReLU(inplace=True),
+                ]
                 inputs = v
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d((3, 3))
-        self.classifier = nn.Sequential(nn.Linear(54, 10), nn.ReLU(True), nn.Dropout(), nn.Linear(10, 8), nn.ReLU(True), nn.Dropout(), nn.Linear(8, 3))
+        self.classifier = nn.Sequential(
+            nn.Linear(54, 10),
+            nn.ReLU(True),
+            nn.Dropout(),
+            nn.Linear(10, 8),
+            nn.ReLU(True),
+            nn.Dropout(),
+            nn.Linear(8, 3),
+        )
 
     def forward(self, x):
         x = self.avgpool(self.features(x))
@@ -301,22 +375,36 @@ class VGG(nn.Module):
 class BasicConv2d(nn.Module):
     def __init__(self, inputs, outputs, **kwargs):
         super().__init__()
-        self.conv, self.bn = nn.Conv2d(inputs, outputs, bias=False, **kwargs), nn.BatchNorm2d(outputs, eps=0.001)
+        self.conv, self.bn = (
+            nn.Conv2d(inputs, outputs, bias=False, **kwargs),
+            nn.BatchNorm2d(outputs, eps=0.001),
+        )
 
     def forward(self, x):
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class GoogLeNet(nn.Module):
-    """With the normalisation of the paper, an inception block of four branches and the auxiliary scores added."""
+    """With the normalisation of the paper, an inception block of four branches and the auxiliary
+    scores added.
+    """
 
     def __init__(self):
         super().__init__()
         self.conv1, self.lrn = nn.Conv2d(3, 6, 5, stride=2, padding=2), nn.LocalResponseNorm(5)
         self.branch1 = BasicConv2d(6, 3, kernel_size=1)
-        self.branch2 = nn.Sequential(BasicConv2d(6, 2, kernel_size=1), BasicConv2d(2, 4, kernel_size=3, padding=1))
-        self.branch3 = nn.Sequential(BasicConv2d(6, 2, kernel_size=1), BasicConv2d(2, 3, kernel_size=(1, 3), padding=(0, 1)), BasicConv2d(3, 3, kernel_size=(3, 1), padding=(1, 0)))
-        self.branch4 = nn.Sequential(nn.MaxPool2d(kernel_size=3, stride=1, padding=1, ceil_mode=True), BasicConv2d(6, 2, kernel_size=1))
+        self.branch2 = nn.Sequential(
+            BasicConv2d(6, 2, kernel_size=1), BasicConv2d(2, 4, kernel_size=3, padding=1)
+        )
+        self.branch3 = nn.Sequential(
+            BasicConv2d(6, 2, kernel_size=1),
+            BasicConv2d(2, 3, kernel_size=(1, 3), padding=(0, 1)),
+            BasicConv2d(3, 3, kernel_size=(3, 1), padding=(1, 0)),
+        )
+        self.branch4 = nn.Sequential(
+            nn.MaxPool2d(kernel_size=3, stride=1, padding=1, ceil_mode=True),
+            BasicConv2d(6, 2, kernel_size=1),
+        )
         self.aux, self.dropout, self.fc = nn.Linear(24, 3), nn.Dropout(0.2), nn.Linear(12, 3)
 
     def forward(self, x):
@@ -330,8 +418,16 @@ class GoogLeNet(nn.Module):
 class DenseLayer(nn.Module):
     def __init__(self, inputs, growth):
         super().__init__()
-        self.norm1, self.relu1, self.conv1 = nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), nn.Conv2d(inputs, 2 * growth, 1, bias=False)
-        self.norm2, self.relu2, self.conv2 = nn.BatchNorm2d(2 * growth), nn.ReLU(inplace=True), conv3x3(2 * growth, growth)
+        self.norm1, self.relu1, self.conv1 = (
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, 2 * growth, 1, bias=False),
+        )
+        self.norm2, self.relu2, self.conv2 = (
+            nn.BatchNorm2d(2 * growth),
+            nn.ReLU(inplace=True),
+            conv3x3(2 * growth, growth),
+        )
 
     def forward(self, features):
         bottleneck = self.conv1(self.relu1(self.norm1(torch.cat(features, 1))))
@@ -341,9 +437,18 @@ class DenseLayer(nn.Module):
 class DenseNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.features = nn.Sequential(OrderedDict([("conv0", conv3x3(3, 4)), ("norm0", nn.BatchNorm2d(4)), ("pool0", nn.MaxPool2d(2))]))
+        self.features = nn.Sequential(
+            OrderedDict(
+                [("conv0", conv3x3(3, 4)), ("norm0", nn.BatchNorm2d(4)), ("pool0", nn.MaxPool2d(2))]
+            )
+        )
         self.layers = nn.ModuleDict({f"denselayer{k}": DenseLayer(4 + 3 * k, 3) for k in range(3)})
-        self.transition = nn.Sequential(nn.BatchNorm2d(13), nn.ReLU(inplace=True), nn.Conv2d(13, 6, 1, bias=False), nn.AvgPool2d(2, 2))
+        self.transition = nn.Sequential(
+            nn.BatchNorm2d(13),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(13, 6, 1, bias=False),
+            nn.AvgPool2d(2, 2),
+        )
         self.norm5, self.classifier = nn.BatchNorm2d(6), nn.Linear(6, 3)
 
     def forward(self, x):
@@ -357,7 +462,11 @@ class DenseNet(nn.Module):
 class SqueezeExcitation(nn.Module):
     def __init__(self, channels, squeeze):
         super().__init__()
-        self.avgpool, self.fc1, self.fc2 = nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, squeeze, 1), nn.Conv2d(squeeze, channels, 1)
+        self.avgpool, self.fc1, self.fc2 = (
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, squeeze, 1),
+            nn.Conv2d(squeeze, channels, 1),
+        )
         self.activation, self.scale_activation = nn.ReLU(), nn.Hardsigmoid(inplace=True)
 
     def forward(self, input):
@@ -370,15 +479,29 @@ class AttentionModules(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.avg_pool, self.spatial, self.head = nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(2, 1, 7, padding=3), nn.Linear(6, 3)
-        self.fc = nn.Sequential(nn.Linear(6, 3, bias=False), nn.ReLU(inplace=True), nn.Linear(3, 6, bias=False), nn.Sigmoid())
+        self.conv, self.avg_pool, self.spatial, self.head = (
+            nn.Conv2d(3, 6, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(2, 1, 7, padding=3),
+            nn.Linear(6, 3),
+        )
+        self.fc = nn.Sequential(
+            nn.Linear(6, 3, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(3, 6, bias=False),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x):
         x = F.relu(self.conv(x))
         b, c, _, _ = x.size()
         y = self.fc(self.avg_pool(x).view(b, c)).view(b, c, 1, 1)
         x = x * y.expand_as(x)
-        scale = torch.sigmoid(self.spatial(torch.cat((torch.max(x, 1)[0].unsqueeze(1), torch.mean(x, 1).unsqueeze(1)), dim=1)))
+        scale = torch.sigmoid(
+            self.spatial(
+                torch.cat((torch.max(x, 1)[0].unsqueeze(1), torch.mean(x, 1).unsqueeze(1)), dim=1)
+            )
+        )
         return self.head((x * scale).mean(dim=[2, 3]))
 
 
@@ -393,10 +516,18 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs, expanded, outputs, kernel, stride, activation, se):
         super().__init__()
         self.use_res_connect = stride == 1 and inputs == outputs
-        layers = [nn.Conv2d(inputs, expanded, 1, bias=False), nn.BatchNorm2d(expanded), activation(),
-                  nn.Conv2d(expanded, expanded, kernel, stride, kernel // 2, groups=expanded, bias=False), nn.BatchNorm2d(expanded), activation()]
+        layers = [
+            nn.Conv2d(inputs, expanded, 1, bias=False),
+            nn.BatchNorm2d(expanded),
+            activation(),
+            nn.Conv2d(expanded, expanded, kernel, stride, kernel // 2, groups=expanded, bias=False),
+            nn.BatchNorm2d(expanded),
+            activation(),
+        ]
         layers += [SqueezeExcitation(expanded, 2)] if se else []
-        self.block = nn.Sequential(*layers, nn.Conv2d(expanded, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.block = nn.Sequential(
+            *layers, nn.Conv2d(expanded, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        )
 
     def forward(self, x):
         return x + self.block(x) if self.use_res_connect else self.block(x)
@@ -405,10 +536,17 @@ class InvertedResidual(nn.Module):
 class MobileNet(nn.Module):
     def __init__(self, activation=lambda: nn.Hardswish(inplace=True)):
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), activation(),
-                                      InvertedResidual(4, 8, 4, 3, 1, activation, True), InvertedResidual(4, 8, 6, 5, 2, lambda: nn.ReLU6(True), False))
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(4),
+            activation(),
+            InvertedResidual(4, 8, 4, 3, 1, activation, True),
+            InvertedResidual(4, 8, 6, 5, 2, lambda: nn.ReLU6(True), False),
+        )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Linear(6, 8), activation(), nn.Dropout(p=0.2, inplace=True), nn.Linear(8, 3))
+        self.classifier = nn.Sequential(
+            nn.Linear(6, 8), activation(), nn.Dropout(p=0.2, inplace=True), nn.Linear(8, 3)
+        )
 
     def forward(self, x):
         return self.classifier(self.avgpool(self.features(x)).squeeze(-1).squeeze(-1))
@@ -417,7 +555,10 @@ class MobileNet(nn.Module):
 class ChannelsFirstNorm(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
 
     def forward(self, x):
         u = x.mean(1, keepdim=True)
@@ -429,8 +570,15 @@ class ChannelsFirstNorm(nn.Module):
 class ConvNeXtBlock(nn.Module):
     def __init__(self, dim):
         super().__init__()
-        self.dwconv, self.norm = nn.Conv2d(dim, dim, 7, padding=3, groups=dim), nn.LayerNorm(dim, eps=1e-6)
-        self.pwconv1, self.act, self.pwconv2 = nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)
+        self.dwconv, self.norm = (
+            nn.Conv2d(dim, dim, 7, padding=3, groups=dim),
+            nn.LayerNorm(dim, eps=1e-6),
+        )
+        self.pwconv1, self.act, self.pwconv2 = (
+            nn.Linear(dim, 4 * dim),
+            nn.GELU(),
+            nn.Linear(4 * dim, dim),
+        )
         self.gamma = nn.Parameter(1e-6 * torch.ones(dim))
 
     def forward(self, x):
@@ -453,15 +601,28 @@ class ConvNeXt(nn.Module):
 
 
 def double_conv(inputs, outputs):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(2, outputs), nn.LeakyReLU(0.1, inplace=True), nn.Conv2d(outputs, outputs, 3, padding="same"), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.GroupNorm(2, outputs),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding="same"),
+        nn.ReLU(inplace=True),
+    )
 
 
 class UNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.down1, self.down2, self.middle = double_conv(3, 4), double_conv(4, 6), double_conv(6, 8)
+        self.down1, self.down2, self.middle = (
+            double_conv(3, 4),
+            double_conv(4, 6),
+            double_conv(6, 8),
+        )
         self.up2, self.conv2 = nn.ConvTranspose2d(8, 6, 2, stride=2), double_conv(12, 6)
-        self.up1, self.conv1 = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), double_conv(10, 4)
+        self.up1, self.conv1 = (
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            double_conv(10, 4),
+        )
         self.out = nn.Conv2d(4, 3, 1)
 
     def forward(self, x):
@@ -480,7 +641,11 @@ class SegNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encode, self.decode, self.up = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 12, 3, padding=1)
+        self.encode, self.decode, self.up = (
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 12, 3, padding=1),
+        )
         self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
 
     def forward(self, x):
@@ -493,8 +658,18 @@ class SegNet(nn.Module):
 class PreNormBlock(nn.Module):
     def __init__(self, dim, heads):
         super().__init__()
-        self.norm1, self.attn, self.norm2 = nn.LayerNorm(dim), nn.MultiheadAttention(dim, heads, dropout=0.1, batch_first=True), nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Dropout(0.1), nn.Linear(2 * dim, dim), nn.Dropout(0.1))
+        self.norm1, self.attn, self.norm2 = (
+            nn.LayerNorm(dim),
+            nn.MultiheadAttention(dim, heads, dropout=0.1, batch_first=True),
+            nn.LayerNorm(dim),
+        )
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, 2 * dim),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(2 * dim, dim),
+            nn.Dropout(0.1),
+        )
 
     def forward(self, x):
         y = self.norm1(x)
@@ -506,11 +681,17 @@ class HandAttention(nn.Module):
     def __init__(self, dim, heads, einsum):
         super().__init__()
         self.num_heads, self.scale, self.einsum = heads, (dim // heads) ** -0.5, einsum
-        self.qkv, self.attn_drop, self.proj = nn.Linear(dim, dim * 3, bias=True), nn.Dropout(0.1), nn.Linear(dim, dim)
+        self.qkv, self.attn_drop, self.proj = (
+            nn.Linear(dim, dim * 3, bias=True),
+            nn.Dropout(0.1),
+            nn.Linear(dim, dim),
+        )
 
     def forward(self, x):
         B, N, C = x.shape
-        qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, C // self.num_heads).permute(2, 0, 3, 1, 4)
+        qkv = (
+            self.qkv(x).reshape(B, N, 3, self.num_heads, C // self.num_heads).permute(2, 0, 3, 1, 4)
+        )
         q, k, v = qkv[0], qkv[1], qkv[2]
         if self.einsum:
             attn = (torch.einsum("bhid,bhjd->bhij", q, k) * self.scale).softmax(dim=-1)
@@ -524,7 +705,11 @@ class HandAttention(nn.Module):
 class HandBlock(nn.Module):
     def __init__(self, dim, heads, einsum):
         super().__init__()
-        self.norm1, self.attn, self.norm2 = nn.LayerNorm(dim), HandAttention(dim, heads, einsum), nn.LayerNorm(dim)
+        self.norm1, self.attn, self.norm2 = (
+            nn.LayerNorm(dim),
+            HandAttention(dim, heads, einsum),
+            nn.LayerNorm(dim),
+        )
         self.fc1, self.fc2 = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
         self.ls1, self.ls2 = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.ones(dim))
 
@@ -537,8 +722,15 @@ class VisionTransformer(nn.Module):
     def __init__(self, block, dim=8):
         super().__init__()
         self.patch_embed = nn.Conv2d(3, dim, kernel_size=4, stride=4)
-        self.cls_token, self.pos_embed = nn.Parameter(torch.zeros(1, 1, dim)), nn.Parameter(torch.zeros(1, 17, dim))
-        self.blocks, self.norm, self.head = nn.ModuleList([block(dim) for _ in range(2)]), nn.LayerNorm(dim), nn.Linear(dim, 3)
+        self.cls_token, self.pos_embed = (
+            nn.Parameter(torch.zeros(1, 1, dim)),
+            nn.Parameter(torch.zeros(1, 17, dim)),
+        )
+        self.blocks, self.norm, self.head = (
+            nn.ModuleList([block(dim) for _ in range(2)]),
+            nn.LayerNorm(dim),
+            nn.Linear(dim, 3),
+        )
 
     def forward(self, x):
         x = self.patch_embed(x).flatten(2).transpose(1, 2)
@@ -554,7 +746,10 @@ class Mixer(nn.Module):
         super().__init__()
         self.stem, self.norm1, self.norm2 = nn.Conv2d(3, 6, 4, 4), nn.LayerNorm(6), nn.LayerNorm(6)
         self.tokens = nn.Sequential(nn.Linear(16, 8), nn.GELU(), nn.Linear(8, 16))
-        self.channels, self.head = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 6)), nn.Linear(6, 3)
+        self.channels, self.head = (
+            nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 6)),
+            nn.Linear(6, 3),
+        )
 
     def forward(self, x):
         x = self.stem(x).flatten(2).permute(0, 2, 1)
@@ -567,7 +762,11 @@ class Mixer(nn.Module):
 class Video(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv1, self.bn, self.conv2 = nn.Conv3d(2, 4, 3, padding=1), nn.BatchNorm3d(4), nn.Conv3d(4, 4, (1, 3, 3), groups=2)
+        self.conv1, self.bn, self.conv2 = (
+            nn.Conv3d(2, 4, 3, padding=1),
+            nn.BatchNorm3d(4),
+            nn.Conv3d(4, 4, (1, 3, 3), groups=2),
+        )
         self.fc = nn.Linear(4, 3)
 
     def forward(self, x):
@@ -583,9 +782,21 @@ class TextRNN(nn.Module):
     def __init__(self, kind, pooling, bidirectional, layers=1, time_first=False):
         super().__init__()
         self.embedding, self.drop = nn.Embedding(20, 5, padding_idx=0), nn.Dropout(0.5)
-        self.rnn = getattr(nn, kind)(5, 4, layers, batch_first=not time_first, bidirectional=bidirectional, dropout=0.2 if layers > 1 else 0)
+        self.rnn = getattr(nn, kind)(
+            5,
+            4,
+            layers,
+            batch_first=not time_first,
+            bidirectional=bidirectional,
+            dropout=0.2 if layers > 1 else 0,
+        )
         size = 8 if bidirectional else 4
-        self.attention, self.fc, self.pooling, self.time_first = nn.Linear(size, 1), nn.Linear(size * (2 if pooling == "both" else 1), 3), pooling, time_first
+        self.attention, self.fc, self.pooling, self.time_first = (
+            nn.Linear(size, 1),
+            nn.Linear(size * (2 if pooling == "both" else 1), 3),
+            pooling,
+            time_first,
+        )
 
     def forward(self, text):
         mask = text != 0
@@ -625,7 +836,11 @@ class KimCNN(nn.Module):
 
 class NewGELU(nn.Module):
     def forward(self, x):
-        return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
+        return (
+            0.5
+            * x
+            * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
+        )
 
 
 class BertGELU(nn.Module):
@@ -638,7 +853,12 @@ class WrittenMish(nn.Module):
         return x * torch.tanh(F.softplus(x))
 
 
-WRITTEN = {WrittenHardSwish: nn.Hardswish(), NewGELU: nn.GELU("tanh"), BertGELU: nn.GELU(), WrittenMish: nn.Mish()}
+WRITTEN = {
+    WrittenHardSwish: nn.Hardswish(),
+    NewGELU: nn.GELU("tanh"),
+    BertGELU: nn.GELU(),
+    WrittenMish: nn.Mish(),
+}
 
 
 class Conv1D(nn.Module):
@@ -646,7 +866,11 @@ class Conv1D(nn.Module):
 
     def __init__(self, outputs, inputs):
         super().__init__()
-        self.outputs, self.weight, self.bias = outputs, nn.Parameter(torch.randn(inputs, outputs) / inputs**0.5), nn.Parameter(torch.zeros(outputs))
+        self.outputs, self.weight, self.bias = (
+            outputs,
+            nn.Parameter(torch.randn(inputs, outputs) / inputs**0.5),
+            nn.Parameter(torch.zeros(outputs)),
+        )
 
     def forward(self, x):
         shape = x.size()[:-1] + (self.outputs,)
@@ -657,7 +881,9 @@ class CausalSelfAttention(nn.Module):
     def __init__(self, dim, heads, length, dense):
         super().__init__()
         self.c_attn, self.c_proj, self.heads = dense(3 * dim, dim), dense(dim, dim), heads
-        self.register_buffer("bias", torch.tril(torch.ones(length, length)).view(1, 1, length, length))
+        self.register_buffer(
+            "bias", torch.tril(torch.ones(length, length)).view(1, 1, length, length)
+        )
 
     def forward(self, x):
         B, T, C = x.size()
@@ -670,11 +896,37 @@ class CausalSelfAttention(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, activation=nn.GELU, dense=lambda outputs, inputs: nn.Linear(inputs, outputs), dim=8, length=10):
+    def __init__(
+        self,
+        activation=nn.GELU,
+        dense=lambda outputs, inputs: nn.Linear(inputs, outputs),
+        dim=8,
+        length=10,
+    ):
         super().__init__()
-        self.transformer = nn.ModuleDict({"wte": nn.Embedding(20, dim), "wpe": nn.Embedding(length, dim), "drop": nn.Dropout(0.1), "ln_f": nn.LayerNorm(dim)})
-        self.h = nn.ModuleList([nn.ModuleDict({"ln_1": nn.LayerNorm(dim), "attn": CausalSelfAttention(dim, 2, length, dense), "ln_2": nn.LayerNorm(dim),
-                                               "mlp": nn.Sequential(dense(2 * dim, dim), activation(), dense(dim, 2 * dim))}) for _ in range(2)])
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(20, dim),
+                "wpe": nn.Embedding(length, dim),
+                "drop": nn.Dropout(0.1),
+                "ln_f": nn.LayerNorm(dim),
+            }
+        )
+        self.h = nn.ModuleList(
+            [
+                nn.ModuleDict(
+                    {
+                        "ln_1": nn.LayerNorm(dim),
+                        "attn": CausalSelfAttention(dim, 2, length, dense),
+                        "ln_2": nn.LayerNorm(dim),
+                        "mlp": nn.Sequential(
+                            dense(2 * dim, dim), activation(), dense(dim, 2 * dim)
+                        ),
+                    }
+                )
+                for _ in range(2)
+            ]
+        )
         self.lm_head = nn.Linear(dim, 20, bias=False)
         self.transformer["wte"].weight = self.lm_head.weight
 
@@ -697,14 +949,28 @@ class Chomp(nn.Module):
         self.size = size
 
     def forward(self, x):
-        return x[:, :, :-self.size].contiguous()
+        return x[:, :, : -self.size].contiguous()
 
 
 class TemporalBlock(nn.Module):
     def __init__(self, inputs, outputs, dilation):
         super().__init__()
-        convs = [parametrizations.weight_norm(nn.Conv1d(n, outputs, 3, padding=2 * dilation, dilation=dilation)) for n in (inputs, outputs)]
-        self.net = nn.Sequential(convs[0], Chomp(2 * dilation), nn.ReLU(), nn.Dropout(0.2), convs[1], Chomp(2 * dilation), nn.ReLU(), nn.Dropout(0.2))
+        convs = [
+            parametrizations.weight_norm(
+                nn.Conv1d(n, outputs, 3, padding=2 * dilation, dilation=dilation)
+            )
+            for n in (inputs, outputs)
+        ]
+        self.net = nn.Sequential(
+            convs[0],
+            Chomp(2 * dilation),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            convs[1],
+            Chomp(2 * dilation),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+        )
         self.downsample = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, x):
@@ -714,7 +980,10 @@ class TemporalBlock(nn.Module):
 class TCN(nn.Module):
     def __init__(self):
         super().__init__()
-        self.blocks, self.fc = nn.Sequential(*[TemporalBlock(n, 4, 2**k) for k, n in enumerate((2, 4, 4))]), nn.Linear(4, 3)
+        self.blocks, self.fc = (
+            nn.Sequential(*[TemporalBlock(n, 4, 2**k) for k, n in enumerate((2, 4, 4))]),
+            nn.Linear(4, 3),
+        )
 
     def forward(self, x):
         return self.fc(self.blocks(x)[..., -1])
@@ -726,7 +995,9 @@ class WaveNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.start, self.end = nn.Conv1d(2, 6, 1), nn.Conv1d(6, 3, 1)
-        self.filters, self.gates = (nn.ModuleList([nn.Conv1d(6, 6, 2, dilation=2**k) for k in range(3)]) for _ in range(2))
+        self.filters, self.gates = (
+            nn.ModuleList([nn.Conv1d(6, 6, 2, dilation=2**k) for k in range(3)]) for _ in range(2)
+        )
 
     def forward(self, x):
         x, skip = self.start(x), 0
@@ -741,7 +1012,12 @@ class WaveNet(nn.Module):
 class PointNet(nn.Module):
     def __init__(self, transform=False):
         super().__init__()
-        self.conv1, self.bn1, self.conv2, self.bn2 = nn.Conv1d(3, 5, 1), nn.BatchNorm1d(5), nn.Conv1d(5, 8, 1), nn.BatchNorm1d(8)
+        self.conv1, self.bn1, self.conv2, self.bn2 = (
+            nn.Conv1d(3, 5, 1),
+            nn.BatchNorm1d(5),
+            nn.Conv1d(5, 8, 1),
+            nn.BatchNorm1d(8),
+        )
         self.fc1, self.bn3, self.fc2 = nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)
         self.transform = nn.Linear(3, 9) if transform else None
 
@@ -758,7 +1034,10 @@ class PointNet(nn.Module):
 class GraphConvolution(nn.Module):
     def __init__(self, inputs, outputs):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.randn(inputs, outputs)), nn.Parameter(torch.zeros(outputs))
+        self.weight, self.bias = (
+            nn.Parameter(torch.randn(inputs, outputs)),
+            nn.Parameter(torch.zeros(outputs)),
+        )
 
     def forward(self, x, adjacency):
         return torch.matmul(adjacency, torch.matmul(x, self.weight)) + self.bias
@@ -769,7 +1048,12 @@ class GCN(nn.Module):
         super().__init__()
         adjacency = ((torch.arange(36).reshape(6, 6) * 7) % 5 < 2).float() + torch.eye(6)
         self.register_buffer("adjacency", adjacency / adjacency.sum(1, keepdim=True))
-        self.gc1, self.gc2, self.fc, self.messages = GraphConvolution(4, 5), GraphConvolution(5, 5), nn.Linear(5, 3), messages
+        self.gc1, self.gc2, self.fc, self.messages = (
+            GraphConvolution(4, 5),
+            GraphConvolution(5, 5),
+            nn.Linear(5, 3),
+            messages,
+        )
 
     def forward(self, x):
         x = F.dropout(F.relu(self.gc1(x, self.adjacency)), 0.5, training=self.training)
@@ -778,7 +1062,9 @@ class GCN(nn.Module):
 
     def scattered(self, x):
         target, source = self.adjacency.nonzero(as_tuple=True)
-        return torch.zeros_like(x).index_add_(1, target, x[:, source] * self.adjacency[target, source, None])
+        return torch.zeros_like(x).index_add_(
+            1, target, x[:, source] * self.adjacency[target, source, None]
+        )
 
 
 class GraphAttention(nn.Module):
@@ -786,16 +1072,29 @@ class GraphAttention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.edge, self.W, self.a, self.b, self.fc = nn.Linear(8, 5), nn.Linear(5, 5, bias=False), nn.Linear(5, 1), nn.Linear(5, 1), nn.Linear(5, 3)
+        self.edge, self.W, self.a, self.b, self.fc = (
+            nn.Linear(8, 5),
+            nn.Linear(5, 5, bias=False),
+            nn.Linear(5, 1),
+            nn.Linear(5, 1),
+            nn.Linear(5, 3),
+        )
         self.register_buffer("adjacency", torch.ones(6, 6).tril() + torch.ones(6, 6).triu(3))
 
     def forward(self, x):
         B, N, C = x.shape
         squares = torch.sum(x**2, 2, keepdim=True)
-        index = (2 * torch.matmul(x, x.transpose(2, 1)) - squares - squares.transpose(2, 1)).topk(k=3, dim=-1)[1]
+        index = (2 * torch.matmul(x, x.transpose(2, 1)) - squares - squares.transpose(2, 1)).topk(
+            k=3, dim=-1
+        )[1]
         index = (index + torch.arange(B).view(-1, 1, 1) * N).view(-1)
-        neighbour, centre = x.reshape(B * N, -1)[index, :].view(B, N, 3, C), x.view(B, N, 1, C).repeat(1, 1, 3, 1)
-        h = F.leaky_relu(self.edge(torch.cat((neighbour - centre, centre), dim=3)), 0.2).max(dim=2)[0]
+        neighbour, centre = (
+            x.reshape(B * N, -1)[index, :].view(B, N, 3, C),
+            x.view(B, N, 1, C).repeat(1, 1, 3, 1),
+        )
+        h = F.leaky_relu(self.edge(torch.cat((neighbour - centre, centre), dim=3)), 0.2).max(dim=2)[
+            0
+        ]
         h = self.W(h)
         e = F.leaky_relu(self.a(h) + self.b(h).transpose(1, 2), 0.2)
         attention = F.softmax(torch.where(self.adjacency > 0, e, -9e15 * torch.ones_like(e)), dim=2)
@@ -803,12 +1102,17 @@ class GraphAttention(nn.Module):
 
 
 class TimeFirst(nn.Module):
-    """The encoder of torch with its default layout; it reads x itself, moved, so that a box rule meets several samples at once."""
+    """The encoder of torch with its default layout; it reads x itself, moved, so that a box rule
+    meets several samples at once.
+    """
 
     def __init__(self):
         super().__init__()
         layer = nn.TransformerEncoderLayer(8, 2, 12)
-        self.encoder, self.fc = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 3)
+        self.encoder, self.fc = (
+            nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
+            nn.Linear(8, 3),
+        )
 
     def forward(self, x):
         return self.fc(self.encoder(x.transpose(0, 1)).mean(0))
@@ -817,17 +1121,27 @@ class TimeFirst(nn.Module):
 class Experts(nn.Module):
     def __init__(self):
         super().__init__()
-        self.gate, self.experts = nn.Linear(8, 2), nn.ModuleList([nn.Sequential(nn.Linear(8, 6), nn.GELU(), nn.Linear(6, 3)) for _ in range(2)])
+        self.gate, self.experts = (
+            nn.Linear(8, 2),
+            nn.ModuleList(
+                [nn.Sequential(nn.Linear(8, 6), nn.GELU(), nn.Linear(6, 3)) for _ in range(2)]
+            ),
+        )
 
     def forward(self, x):
         weights = F.softmax(self.gate(x), dim=-1)
-        return torch.einsum("nk,nkc->nc", weights, torch.stack([expert(x) for expert in self.experts], 1))
+        return torch.einsum(
+            "nk,nkc->nc", weights, torch.stack([expert(x) for expert in self.experts], 1)
+        )
 
 
 class Siamese(nn.Module):
     def __init__(self, join):
         super().__init__()
-        self.branch, self.join = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU()), join
+        self.branch, self.join = (
+            nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU()),
+            join,
+        )
         self.head = nn.Linear(10 if join == "cat" else 5, 2)
 
     def forward(self, pair):
@@ -855,24 +1169,47 @@ class NamedSequential(nn.Sequential):
 
 
 class Habits(nn.Module):
-    """Buffers that normalise the input, parametrised weights, user's hooks, dropout in training mode, lists and dicts of modules."""
+    """Buffers that normalise the input, parametrised weights, user's hooks, dropout in training
+    mode, lists and dicts of modules.
+    """
 
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.2, 0.3, 0.25]).view(1, 3, 1, 1))
-        self.conv = parametrizations.spectral_norm(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"))
-        self.body = NamedSequential(OrderedDict(act=nn.PReLU(4), skip=nn.Identity(), scale=Lambda(lambda x: x.mul(0.5).add(0.1)), drop=nn.Dropout2d(0.3), pool=nn.AvgPool2d(2)))
-        self.heads = nn.ModuleDict({"mean": nn.Linear(4, 3), "max": parametrizations.weight_norm(nn.Linear(4, 3))})
+        self.conv = parametrizations.spectral_norm(
+            nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+        )
+        self.body = NamedSequential(
+            OrderedDict(
+                act=nn.PReLU(4),
+                skip=nn.Identity(),
+                scale=Lambda(lambda x: x.mul(0.5).add(0.1)),
+                drop=nn.Dropout2d(0.3),
+                pool=nn.AvgPool2d(2),
+            )
+        )
+        self.heads = nn.ModuleDict(
+            {"mean": nn.Linear(4, 3), "max": parametrizations.weight_norm(nn.Linear(4, 3))}
+        )
         self.seen = []
-        self.body.act.register_forward_hook(lambda module, inputs, output: self.seen.append(output.detach().cpu()))
+        self.body.act.register_forward_hook(
+            lambda module, inputs, output: self.seen.append(output.detach().cpu())
+        )
         self.body.pool.register_forward_hook(lambda module, inputs, output: output * 2)
-        self.heads["mean"].register_forward_pre_hook(lambda module, inputs: (inputs[0].clip(-5, 5),))
+        self.heads["mean"].register_forward_pre_hook(
+            lambda module, inputs: (inputs[0].clip(-5, 5),)
+        )
 
     def forward(self, x):
         x = (x - self.mean) / self.std
         x = self.body(self.conv(x))
-        scores = torch.stack([self.heads["mean"](x.mean((-2, -1))), self.heads["max"](x.flatten(2).max(dim=-1).values)])
+        scores = torch.stack(
+            [
+                self.heads["mean"](x.mean((-2, -1))),
+                self.heads["max"](x.flatten(2).max(dim=-1).values),
+            ]
+        )
         return torch.sum(scores, 0)
 
 
@@ -921,7 +1258,9 @@ ZOO = {
 
 
 def bring(make, shape):
-    """A network with nothing left at its trivial first value, in training mode as after training, and an input."""
+    """A network with nothing left at its trivial first value, in training mode as after training,
+    and an input.
+    """
     with models.seeded(1):
         model = make().double()
         with torch.no_grad():
@@ -931,7 +1270,11 @@ def bring(make, shape):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.running_mean.normal_(0, 0.3)
                     module.running_var.uniform_(0.5, 1.5)
-        x = torch.randint(1, 20, (3, 9)) if shape == WORDS else torch.rand(shape, dtype=torch.float64) - 0.2 * (shape != IMAGES)
+        x = (
+            torch.randint(1, 20, (3, 9))
+            if shape == WORDS
+            else torch.rand(shape, dtype=torch.float64) - 0.2 * (shape != IMAGES)
+        )
     if shape == WORDS:
         x[0, 6:] = 0
     return model, x
@@ -949,14 +1292,18 @@ def brought(request):
 
 def test_lrp_zero_is_gradient_x_input_of_the_linearised_twin(brought):
     model, x = brought
-    torch.testing.assert_close(lrp(model, x, 1, Zero()), gradient_x_input_of_the_twin(model, x, 1), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        lrp(model, x, 1, Zero()), gradient_x_input_of_the_twin(model, x, 1), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_the_account_closes_for_every_sample(brought):
     model, x = brought
     relevance, layers = lrp(model, x, 1, Zero(), return_layers=True)
     score = scores_of(model, x)[:, 1]
-    torch.testing.assert_close(relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers), score)
+    torch.testing.assert_close(
+        relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers), score
+    )
     torch.testing.assert_close(relevance, lrp(model, x, 1, Zero()))
 
 
@@ -965,20 +1312,37 @@ def test_a_composite_gives_finite_relevance_that_does_not_depend_on_the_batch(br
     model, x = brought
     relevance, layers = lrp(model, x, None, rules, return_layers=True)
     assert relevance.isfinite().all() and relevance.abs().sum() > 0
-    torch.testing.assert_close(relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers), scores_of(model, x).amax(1), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(lrp(model, x[1:2], None, rules), relevance[1:2], rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(
+        relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers),
+        scores_of(model, x).amax(1),
+        rtol=1e-5,
+        atol=1e-7,
+    )
+    torch.testing.assert_close(
+        lrp(model, x[1:2], None, rules), relevance[1:2], rtol=1e-5, atol=1e-9
+    )
 
 
 def test_the_network_and_the_input_are_left_as_they_were(brought):
     model, x = brought
     before, given = copy.deepcopy(model.state_dict()), x.clone()
-    hooks = [[dict(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)] for m in model.modules()]
+    hooks = [
+        [dict(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)]
+        for m in model.modules()
+    ]
     scores = scores_of(model, x)
     for rules in (Zero(), *COMPOSITES):
         lrp(model, x, 0, rules)
-    assert torch.equal(x, given) and not x.requires_grad and all(m.training for m in model.modules())
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and all(p.grad is None for p in model.parameters())
-    assert hooks == [[dict(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)] for m in model.modules()]
+    assert (
+        torch.equal(x, given) and not x.requires_grad and all(m.training for m in model.modules())
+    )
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    ) and all(p.grad is None for p in model.parameters())
+    assert hooks == [
+        [dict(h) for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)]
+        for m in model.modules()
+    ]
     assert torch.equal(scores_of(model, x), scores)
 
 
@@ -1001,7 +1365,12 @@ def test_a_loop_over_single_cells_equals_the_layer(kind, first):
         def __init__(self, layer):
             super().__init__()
             self.cell, self.fc = getattr(nn, f"{kind}Cell")(4, 5).double(), layer.fc
-            self.cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.layer.state_dict().items()})
+            self.cell.load_state_dict(
+                {
+                    name.removesuffix("_l0"): value
+                    for name, value in layer.layer.state_dict().items()
+                }
+            )
 
         def forward(self, x):
             h = torch.full((len(x), 5), first).to(x)
@@ -1014,10 +1383,21 @@ def test_a_loop_over_single_cells_equals_the_layer(kind, first):
     torch.testing.assert_close(lrp(Loop(model), x, 1, Zero()), lrp(model, x, 1, Zero()))
 
 
-@pytest.mark.parametrize("change", [
-    lambda w: w.long(), lambda w: w.contiguous(), lambda w: w.clone(), lambda w: w.clamp(max=19), lambda w: w.t().contiguous().t(), lambda w: w.view(3, 3, 3).flatten(1),
-    lambda w: F.pad(w, (0, 2), value=0), lambda w: torch.cat([torch.ones(3, 1, dtype=torch.long), w], 1), lambda w: torch.where(w > 0, w, 1), lambda w: w[:, [2, 0, 1, 3, 4, 5, 6, 7, 8]],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w.long(),
+        lambda w: w.contiguous(),
+        lambda w: w.clone(),
+        lambda w: w.clamp(max=19),
+        lambda w: w.t().contiguous().t(),
+        lambda w: w.view(3, 3, 3).flatten(1),
+        lambda w: F.pad(w, (0, 2), value=0),
+        lambda w: torch.cat([torch.ones(3, 1, dtype=torch.long), w], 1),
+        lambda w: torch.where(w > 0, w, 1),
+        lambda w: w[:, [2, 0, 1, 3, 4, 5, 6, 7, 8]],
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_word_numbers_may_be_moved_and_padded(change, dtype):
     model = nn.Sequential(Lambda(change), nn.EmbeddingBag(20, 3, mode="sum")).to(dtype)
@@ -1025,7 +1405,9 @@ def test_word_numbers_may_be_moved_and_padded(change, dtype):
     relevance, layers = lrp(model, words, 2, return_layers=True)
     assert relevance.dtype == dtype and relevance.shape == words.shape
     torch.testing.assert_close(relevance, model[1].weight[words][..., 2].detach())
-    torch.testing.assert_close(relevance.sum(1) + sum(layer.absorbed for layer in layers), model(words)[:, 2].detach())
+    torch.testing.assert_close(
+        relevance.sum(1) + sum(layer.absorbed for layer in layers), model(words)[:, 2].detach()
+    )
 
 
 def test_word_numbers_read_as_numbers_keep_their_relevance():
@@ -1042,10 +1424,20 @@ def test_word_numbers_read_as_numbers_keep_their_relevance():
     torch.testing.assert_close(lrp(model, words, 2, Zero()), expected.detach())
 
 
-@pytest.mark.parametrize("spread", [
-    lambda h, c: h.mean(1, keepdim=True) + c, lambda h, c: c - h[:, :1], lambda h, c: h[:, 2:3] * c, lambda h, c: c * h.sum(1, keepdim=True), lambda h, c: h[:, :1] / c,
-    lambda h, c: torch.where(c > 0, h[:, :1], c), lambda h, c: torch.maximum(h[:, :1], c), lambda h, c: (h[:, None] + torch.stack([c, 2 * c])).sum(1), lambda h, c: h[:, :1].masked_fill(c > 0, 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spread",
+    [
+        lambda h, c: h.mean(1, keepdim=True) + c,
+        lambda h, c: c - h[:, :1],
+        lambda h, c: h[:, 2:3] * c,
+        lambda h, c: c * h.sum(1, keepdim=True),
+        lambda h, c: h[:, :1] / c,
+        lambda h, c: torch.where(c > 0, h[:, :1], c),
+        lambda h, c: torch.maximum(h[:, :1], c),
+        lambda h, c: (h[:, None] + torch.stack([c, 2 * c])).sum(1),
+        lambda h, c: h[:, :1].masked_fill(c > 0, 0.5),
+    ],
+)
 def test_a_signal_that_is_spread_over_a_larger_constant(spread):
     class Spread(nn.Module):
         def __init__(self):
@@ -1053,7 +1445,10 @@ def test_a_signal_that_is_spread_over_a_larger_constant(spread):
             self.fc, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
 
         def forward(self, x):
-            return self.last(spread(self.fc(x), torch.linspace(-1, 1.2, 5).to(x))) + spread(x, torch.linspace(-1, 1.2, 4).to(x))[:, :3]
+            return (
+                self.last(spread(self.fc(x), torch.linspace(-1, 1.2, 5).to(x)))
+                + spread(x, torch.linspace(-1, 1.2, 4).to(x))[:, :3]
+            )
 
     model, x = bring(Spread, (3, 4))
     torch.testing.assert_close(lrp(model, x, 1, Zero()), gradient_x_input_of_the_twin(model, x, 1))
@@ -1072,7 +1467,10 @@ def test_a_convolution_that_is_used_with_and_without_its_batch_normalisation():
     model, x = bring(Both, IMAGES)
     for rules in (Zero(), Epsilon(0.1), Gamma(0.25), ZPlus(), AlphaBeta(), WSquare(), ZBox(0, 1)):
         relevance, layers = lrp(model, x, 1, rules, return_layers=True)
-        torch.testing.assert_close(relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers), scores_of(model, x)[:, 1])
+        torch.testing.assert_close(
+            relevance.flatten(1).sum(1) + sum(layer.absorbed for layer in layers),
+            scores_of(model, x)[:, 1],
+        )
 
 
 # Refused by name.
@@ -1083,17 +1481,34 @@ class Part(nn.Module):
 
     def __init__(self, operation):
         super().__init__()
-        self.a, self.b, self.last, self.operation = nn.Linear(4, 6), nn.Linear(4, 6), nn.LazyLinear(3), operation
+        self.a, self.b, self.last, self.operation = (
+            nn.Linear(4, 6),
+            nn.Linear(4, 6),
+            nn.LazyLinear(3),
+            operation,
+        )
 
     def forward(self, x):
         return self.last(self.operation(self.a(x), self.b(x)))
 
 
 REFUSED = {
-    "siamese, absolute difference": (lambda: Siamese(lambda a, b: torch.abs(a - b)), (3, 2, 4), "'abs'"),
-    "siamese, absolute difference, method": (lambda: Siamese(lambda a, b: (a - b).abs()), (3, 2, 4), "'abs'"),
+    "siamese, absolute difference": (
+        lambda: Siamese(lambda a, b: torch.abs(a - b)),
+        (3, 2, 4),
+        "'abs'",
+    ),
+    "siamese, absolute difference, method": (
+        lambda: Siamese(lambda a, b: (a - b).abs()),
+        (3, 2, 4),
+        "'abs'",
+    ),
     "siamese, product": (lambda: Siamese(lambda a, b: a * b), (3, 2, 4), "'mul'"),
-    "siamese, distance": (lambda: Siamese(lambda a, b: F.pairwise_distance(a, b)[:, None].expand(-1, 5)), (3, 2, 4), "'pairwise_distance'"),
+    "siamese, distance": (
+        lambda: Siamese(lambda a, b: F.pairwise_distance(a, b)[:, None].expand(-1, 5)),
+        (3, 2, 4),
+        "'pairwise_distance'",
+    ),
     "pointnet with a transform": (lambda: PointNet(transform=True), POINTS, "'bmm'"),
     "swiglu": (lambda: Part(lambda a, b: F.silu(a) * b), (3, 4), "'mul'"),
     "a gate that is no gate": (lambda: Part(lambda a, b: a * torch.tanh(b)), (3, 4), "'mul'"),
@@ -1101,11 +1516,31 @@ REFUSED = {
     "a sum over neurons": (lambda: Part(lambda a, b: a * torch.tanh(a.flip(1))), (3, 4), "'mul'"),
     "bilinear": (lambda: Part(nn.Bilinear(6, 6, 2)), (3, 4), "'bilinear'"),
     "product of all": (lambda: Part(lambda a, b: a.prod(1, keepdim=True)), (3, 4), "'prod'"),
-    "logsumexp": (lambda: Part(lambda a, b: torch.logsumexp(torch.stack([a, b]), 0)), (3, 4), "'logsumexp'"),
+    "logsumexp": (
+        lambda: Part(lambda a, b: torch.logsumexp(torch.stack([a, b]), 0)),
+        (3, 4),
+        "'logsumexp'",
+    ),
     "a power": (lambda: Part(lambda a, b: a * a * a), (3, 4), "'mul'"),
-    "prototypes": (lambda: Part(lambda a, b: -torch.cdist(a, torch.ones(2, 6).to(a))), (3, 4), "'cdist'"),
-    "one-hot words": (lambda: nn.Sequential(Lambda(lambda words: F.one_hot(words, 20).double().flatten(1)), nn.Linear(180, 3), nn.Embedding(1, 1)), WORDS, "'one_hot'"),
-    "numbers of words shifted": (lambda: nn.Sequential(Lambda(lambda words: words + 1), nn.EmbeddingBag(30, 3)), WORDS, "'add'"),
+    "prototypes": (
+        lambda: Part(lambda a, b: -torch.cdist(a, torch.ones(2, 6).to(a))),
+        (3, 4),
+        "'cdist'",
+    ),
+    "one-hot words": (
+        lambda: nn.Sequential(
+            Lambda(lambda words: F.one_hot(words, 20).double().flatten(1)),
+            nn.Linear(180, 3),
+            nn.Embedding(1, 1),
+        ),
+        WORDS,
+        "'one_hot'",
+    ),
+    "numbers of words shifted": (
+        lambda: nn.Sequential(Lambda(lambda words: words + 1), nn.EmbeddingBag(30, 3)),
+        WORDS,
+        "'add'",
+    ),
 }
 
 
@@ -1113,7 +1548,11 @@ REFUSED = {
 def test_what_has_no_rule_is_refused_by_its_name(make, shape, name):
     with models.seeded(0):
         model = make().double()
-        x = torch.randint(1, 20, (3, 9)) if shape == WORDS else torch.rand(shape, dtype=torch.float64)
+        x = (
+            torch.randint(1, 20, (3, 9))
+            if shape == WORDS
+            else torch.rand(shape, dtype=torch.float64)
+        )
     if any(isinstance(module, nn.LazyLinear) for module in model.modules()):
         model(x)
     with pytest.raises(ValueError, match=f"^model: the operation {name}"):

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from equations import check_covered, check_numbers, recomputes
 from torch import nn
 
 from lib import evaluation as ev
-from equations import check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -14,14 +14,19 @@ SEEDS = pytest.mark.parametrize("seed", range(3))
 @SEEDS
 def test_the_maximum_as_three_relus(seed):
     x, y = torch.rand(2, 100, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    assert torch.allclose(torch.maximum(x, y), 0.5 * ((x - y).relu() + (y - x).relu() + (x + y).relu()))
+    assert torch.allclose(
+        torch.maximum(x, y), 0.5 * ((x - y).relu() + (y - x).relu() + (x + y).relu())
+    )
 
 
 @recomputes("evaluation", "s3")
 @SEEDS
 def test_the_area_over_the_curve_by_a_loop(seed):
     generator = torch.Generator().manual_seed(seed)
-    w, x = torch.randn(6, 2, generator=generator, dtype=torch.float64), torch.rand(3, 6, generator=generator, dtype=torch.float64)
+    w, x = (
+        torch.randn(6, 2, generator=generator, dtype=torch.float64),
+        torch.rand(3, 6, generator=generator, dtype=torch.float64),
+    )
     model = nn.Linear(6, 2, bias=False).double()
     model.weight.data = w.T
     R = torch.randn(3, 6, generator=generator, dtype=torch.float64)
@@ -46,10 +51,17 @@ def test_the_scores_of_a_mask_and_of_a_box_pixel_by_pixel(seed):
         inside = [p for p in pixels if M[n][p]]
         positive = {p: max(r, 0.0) for p, r in pixels.items()}
         mass = sum(positive[p] for p in inside) / sum(positive.values())
-        first = sorted(pixels, key=lambda p: -pixels[p])[:len(inside)]
+        first = sorted(pixels, key=lambda p: -pixels[p])[: len(inside)]
         assert abs(ev.relevance_mass(R, M)[n] - mass) < 1e-9
         assert abs(ev.relevance_rank(R, M)[n] - len(set(first) & set(inside)) / len(inside)) < 1e-6
-        assert abs(ev.context_use(R, M)[n] - sum(positive[p] for p in pixels if p not in inside) / sum(positive[p] for p in inside)) < 1e-9
+        assert (
+            abs(
+                ev.context_use(R, M)[n]
+                - sum(positive[p] for p in pixels if p not in inside)
+                / sum(positive[p] for p in inside)
+            )
+            < 1e-9
+        )
 
 
 def test_every_equation_is_covered():
@@ -57,4 +69,11 @@ def test_every_equation_is_covered():
 
 
 def test_every_number_is_shown():
-    check_numbers("evaluation", {"0.722": "printed on the slides", "0.691": "printed on the slides", "0.523": "printed on the slides"})
+    check_numbers(
+        "evaluation",
+        {
+            "0.722": "printed on the slides",
+            "0.691": "printed on the slides",
+            "0.523": "printed on the slides",
+        },
+    )

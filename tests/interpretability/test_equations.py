@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from equations import cells, check_covered, check_numbers, recomputes
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
-from lib import interpretability as I
 from lib import data, models
+from lib import interpretability as I
 from lib.interpretability import rollout
 from lib.interpretability.coalitions import least_squares
-from equations import cells, check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -22,7 +22,9 @@ SEEDS = pytest.mark.parametrize("seed", range(3))
 def network(seed: int, *shape: int) -> tuple[nn.Sequential, torch.Tensor]:
     """A small smooth network and an input (1, *shape), in double precision."""
     with models.seeded(seed):
-        model = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 6), nn.Tanh(), nn.Linear(6, 3)).double()
+        model = nn.Sequential(
+            nn.Flatten(), nn.Linear(math.prod(shape), 6), nn.Tanh(), nn.Linear(6, 3)
+        ).double()
         return model, torch.randn(1, *shape, dtype=torch.float64)
 
 
@@ -35,12 +37,26 @@ def test_a_prototype_is_a_maximum_of_score_less_penalty(seed):
     for decode, code in ((None, x), (lambda z: mean + z @ V, x[:, :2])):
         read = decode or (lambda v: v)
         objective = lambda z: (model(read(z))[0, 1] - 0.1 * (z**2).sum()).item()
-        best = I.prototype(model, code, 1, steps=3000, learning_rate=0.1, penalty=0.1, decode=decode)
+        best = I.prototype(
+            model, code, 1, steps=3000, learning_rate=0.1, penalty=0.1, decode=decode
+        )
         start = code.numpy().ravel()
-        found = scipy.optimize.minimize(lambda z: -objective(torch.from_numpy(z)[None]), start, method="BFGS", options={"gtol": 1e-9})
+        found = scipy.optimize.minimize(
+            lambda z: -objective(torch.from_numpy(z)[None]),
+            start,
+            method="BFGS",
+            options={"gtol": 1e-9},
+        )
         z = code if decode else best
         reached = model(best)[0, 1].item()
-        penalty = 0.1 * float((np.linalg.lstsq(V.T.numpy(), (best - mean)[0].numpy(), rcond=None)[0] ** 2).sum()) if decode else 0.1 * float((z**2).sum())
+        penalty = (
+            0.1
+            * float(
+                (np.linalg.lstsq(V.T.numpy(), (best - mean)[0].numpy(), rcond=None)[0] ** 2).sum()
+            )
+            if decode
+            else 0.1 * float((z**2).sum())
+        )
         assert reached - penalty >= -found.fun - 1e-4
 
 
@@ -61,17 +77,31 @@ def test_the_theory_guided_fit_minimises_its_two_losses(lam, k):
     for cell in cells("interpretability"):
         if cell["id"] == "tea":
             exec("".join(cell["source"]), space)
-    hours, later, tea, hidden, h = space["hours"], space["later"], space["tea"], space["hidden"], 1e-6
+    hours, later, tea, hidden, h = (
+        space["hours"],
+        space["later"],
+        space["tea"],
+        space["hidden"],
+        1e-6,
+    )
     f = lambda t, a: hidden(t)[0] @ a
 
     def loss(a: np.ndarray) -> float:
         slope = (f(later + h, a) - f(later - h, a)) / (2 * h)
         D, L = np.mean((f(hours, a) - tea) ** 2), np.mean((slope + k * (f(later, a) - 20)) ** 2)
-        return D + lam * L + 1e-4 * (a**2).sum()  # the last term keeps 61 weights for 12 measurements in bounds
+        return (
+            D + lam * L + 1e-4 * (a**2).sum()
+        )  # the last term keeps 61 weights for 12 measurements in bounds
 
     fitted = space["fit"](lam, k)
-    a = np.linalg.lstsq(np.vstack([hidden(later)[0], 1e-9 * np.eye(61)]), np.hstack([fitted, np.zeros(61)]), rcond=None)[0]
-    best = scipy.optimize.minimize(loss, a, method="L-BFGS-B", options={"maxiter": 3000, "maxfun": 10**6})
+    a = np.linalg.lstsq(
+        np.vstack([hidden(later)[0], 1e-9 * np.eye(61)]),
+        np.hstack([fitted, np.zeros(61)]),
+        rcond=None,
+    )[0]
+    best = scipy.optimize.minimize(
+        loss, a, method="L-BFGS-B", options={"maxiter": 3000, "maxfun": 10**6}
+    )
     assert np.allclose(f(later, best.x), fitted, atol=0.15)
 
 
@@ -82,9 +112,9 @@ def test_occlusion_is_the_drop_of_the_score(seed):
     R = I.occlusion(model, x, 1, window=2)
     for i, j in itertools.product(range(2), range(3)):
         covered = x.clone()
-        covered[..., 2 * i:2 * i + 2, 2 * j:2 * j + 2] = 0
+        covered[..., 2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = 0
         drop = (model(x) - model(covered))[0, 1]
-        assert torch.allclose(R[0, :, 2 * i:2 * i + 2, 2 * j:2 * j + 2], drop)
+        assert torch.allclose(R[0, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], drop)
 
 
 @recomputes("interpretability", "s5", "s5 2")
@@ -106,9 +136,19 @@ def test_shapley_values_over_all_orders(seed):
     R = I.shapley(model, x, 2, method="exact")[0]
     orders = list(itertools.permutations(range(4)))
     for i in range(4):
-        by_orders = sum(v(order[:order.index(i) + 1]) - v(order[:order.index(i)]) for order in orders) / len(orders)
-        subsets = [S for size in range(4) for S in itertools.combinations(range(4), size) if i not in S]
-        by_sets = sum(math.factorial(len(S)) * math.factorial(4 - len(S) - 1) / math.factorial(4) * (v((*S, i)) - v(S)) for S in subsets)
+        by_orders = sum(
+            v(order[: order.index(i) + 1]) - v(order[: order.index(i)]) for order in orders
+        ) / len(orders)
+        subsets = [
+            S for size in range(4) for S in itertools.combinations(range(4), size) if i not in S
+        ]
+        by_sets = sum(
+            math.factorial(len(S))
+            * math.factorial(4 - len(S) - 1)
+            / math.factorial(4)
+            * (v((*S, i)) - v(S))
+            for S in subsets
+        )
         assert abs(R[i] - by_orders) < 1e-9 and abs(R[i] - by_sets) < 1e-9
 
 
@@ -119,20 +159,27 @@ def test_a_reader_with_attention_is_a_weighted_sum_of_its_states(name):
     h = model.states(words).detach()
     strength = (h @ model.look.weight[0] + model.look.bias).exp().masked_fill(words == 0, 0)
     alpha = strength / strength.sum(1, keepdim=True)
-    f = sum(alpha[:, t, None] * h[:, t] for t in range(words.shape[1])) @ model.head.weight.T + model.head.bias
+    f = (
+        sum(alpha[:, t, None] * h[:, t] for t in range(words.shape[1])) @ model.head.weight.T
+        + model.head.bias
+    )
     assert torch.allclose(f, model(words), atol=1e-5)
 
 
 @recomputes("interpretability", "rollout")
 @SEEDS
 def test_rollout_is_a_product_of_averaged_weights(seed):
-    W = torch.randn(3, 2, 4, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).softmax(-1)  # layers, N, heads, T, T
+    W = torch.randn(
+        3, 2, 4, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).softmax(-1)  # layers, N, heads, T, T
     A = rollout(list(W))
     for n in range(2):
         expected = torch.eye(5, dtype=torch.float64)
         for layer in range(3):
             expected = 0.5 * (W[layer, n].mean(0) + torch.eye(5, dtype=torch.float64)) @ expected
-        assert torch.allclose(A[n], expected) and torch.allclose(A[n].sum(1), torch.ones(5, dtype=torch.float64))
+        assert torch.allclose(A[n], expected) and torch.allclose(
+            A[n].sum(1), torch.ones(5, dtype=torch.float64)
+        )
 
 
 def test_the_map_has_the_years_that_the_chapter_names():

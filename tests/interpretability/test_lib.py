@@ -1,4 +1,6 @@
-"""Perturbations, LIME, Shapley values, prototypes, attention and trees: recomputed slowly, compared with peers, bad inputs."""
+"""Perturbations, LIME, Shapley values, prototypes, attention and trees: recomputed slowly, compared
+with peers, bad inputs.
+"""
 
 import copy
 import itertools
@@ -10,16 +12,27 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import Net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from drawn import Net
 from lib import data, interpretability, models
-from lib.interpretability import attention
-from lib.interpretability import coalitions
-from lib.interpretability import perturbation
-from lib.interpretability import attention_rollout, grow_tree, lime, meaningful_perturbation, occlusion, prediction_difference, prototype, rollout, shapley, tree_rules
+from lib.interpretability import (
+    attention,
+    attention_rollout,
+    coalitions,
+    grow_tree,
+    lime,
+    meaningful_perturbation,
+    occlusion,
+    perturbation,
+    prediction_difference,
+    prototype,
+    rollout,
+    shapley,
+    tree_rules,
+)
 
 torch.set_num_threads(1)
 
@@ -34,7 +47,14 @@ def small(inputs=4, classes=3, dtype=torch.float64, seed=0):
 
 def cnn(channels=2, height=5, width=7, dtype=torch.float64):
     with models.seeded(0):
-        return nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.Linear(4 * height * width, 3)).to(dtype)
+        return nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.BatchNorm2d(4),
+            nn.Dropout(),
+            nn.Flatten(),
+            nn.Linear(4 * height * width, 3),
+        ).to(dtype)
 
 
 def tiny():
@@ -54,8 +74,12 @@ def tiny():
 TINY_X = torch.tensor([[1, 0.5, 2, 0.25], [-1, 0.5, 2, -0.25]], dtype=torch.float64)
 METHODS = {
     "occlusion": lambda m, x, t=None: occlusion(m, x, t, window=2),
-    "prediction_difference": lambda m, x, t=None: prediction_difference(m, x, t, reference=normal(9, *x.shape[1:], seed=5), window=2, samples=3),
-    "conditional": lambda m, x, t=None: prediction_difference(m, x, t, reference=normal(9, *x.shape[1:], seed=5), window=2, surround=1, samples=3),
+    "prediction_difference": lambda m, x, t=None: prediction_difference(
+        m, x, t, reference=normal(9, *x.shape[1:], seed=5), window=2, samples=3
+    ),
+    "conditional": lambda m, x, t=None: prediction_difference(
+        m, x, t, reference=normal(9, *x.shape[1:], seed=5), window=2, surround=1, samples=3
+    ),
     "meaningful_perturbation": lambda m, x, t=None: meaningful_perturbation(m, x, t, steps=4),
     "lime": lambda m, x, t=None: lime(m, x, t, samples=90),
     "shapley sampled": lambda m, x, t=None: shapley(m, x, t, method="sampled", samples=140),
@@ -87,7 +111,7 @@ def test_a_row_of_a_batch_is_a_batch_of_one(method):
     model, x = cnn(), normal(3, 2, 5, 7)
     together = method(model, x, torch.tensor([2, 0, 1]))
     for n, c in enumerate((2, 0, 1)):
-        assert torch.allclose(method(model, x[n:n + 1], c)[0], together[n], atol=1e-9)
+        assert torch.allclose(method(model, x[n : n + 1], c)[0], together[n], atol=1e-9)
 
 
 @ALL
@@ -95,7 +119,9 @@ def test_single_precision_is_near_double(method):
     model, x = cnn(), normal(2, 2, 5, 7)
     double = method(model, x)
     single = method(copy.deepcopy(model).float(), x.float())
-    assert single.dtype == torch.float32 and torch.allclose(single.double(), double, atol=2e-4 * (1 + double.abs().max().item()))
+    assert single.dtype == torch.float32 and torch.allclose(
+        single.double(), double, atol=2e-4 * (1 + double.abs().max().item())
+    )
 
 
 @ALL
@@ -129,17 +155,29 @@ def test_a_model_that_works_in_place_does_not_change_x(method):
 
 
 @ALL
-@pytest.mark.parametrize("x, error, says", [
-    (np.zeros((1, 2, 5, 7)), TypeError, "x: expected a"), (torch.zeros(1, 2, 5, 7), TypeError, "x: expected torch.float64"),
-    (torch.full((1, 2, 5, 7), float("nan"), dtype=torch.float64), ValueError, "x: expected finite"),
-], ids=["array", "single precision", "NaN"])  # fmt: skip
+@pytest.mark.parametrize(
+    "x, error, says",
+    [
+        (np.zeros((1, 2, 5, 7)), TypeError, "x: expected a"),
+        (torch.zeros(1, 2, 5, 7), TypeError, "x: expected torch.float64"),
+        (
+            torch.full((1, 2, 5, 7), float("nan"), dtype=torch.float64),
+            ValueError,
+            "x: expected finite",
+        ),
+    ],
+    ids=["array", "single precision", "NaN"],
+)
 def test_bad_inputs_are_named(method, x, error, says):
     with pytest.raises(error, match=says):
         method(cnn(), x)
 
 
 @ALL
-@pytest.mark.parametrize("target, error", [(3, ValueError), (-1, ValueError), (1.0, TypeError), (torch.tensor([0, 1]), ValueError)])
+@pytest.mark.parametrize(
+    "target, error",
+    [(3, ValueError), (-1, ValueError), (1.0, TypeError), (torch.tensor([0, 1]), ValueError)],
+)
 def test_bad_targets_are_named(method, target, error):
     with pytest.raises(error, match="target: expected"):
         method(cnn(), normal(1, 2, 5, 7), target)
@@ -154,7 +192,10 @@ def test_memory_does_not_grow_with_windows_or_samples():
             return x.flatten(1)[:, :2]
 
     x = torch.rand(700, 3, 16, 16)
-    for call in (lambda: occlusion(Counts(), x, window=2), lambda: shapley(Counts(), x, regions=torch.arange(16) // 4, samples=50)):
+    for call in (
+        lambda: occlusion(Counts(), x, window=2),
+        lambda: shapley(Counts(), x, regions=torch.arange(16) // 4, samples=50),
+    ):
         largest.clear()
         call()
         assert max(largest[1:]) <= 2**18 and len(largest) > 20
@@ -166,7 +207,10 @@ def test_memory_does_not_grow_with_windows_or_samples():
 def occluded(f, x, c, sizes, steps, fill):
     """Every window, one at a time, one sample (C, H, W)."""
     total, count = torch.zeros_like(x), torch.zeros_like(x)
-    axes = [range(0, max(math.ceil((n - s) / t), 0) * t + 1, t) for n, s, t in zip(x.shape, sizes, steps)]
+    axes = [
+        range(0, max(math.ceil((n - s) / t), 0) * t + 1, t)
+        for n, s, t in zip(x.shape, sizes, steps)
+    ]
     for corner in itertools.product(*axes):
         place = tuple(slice(a, a + s) for a, s in zip(corner, sizes))
         other = x.clone()
@@ -176,10 +220,16 @@ def occluded(f, x, c, sizes, steps, fill):
     return total / count.clamp(min=1)
 
 
-@pytest.mark.parametrize("window, stride, sizes, steps", [
-    (2, None, (2, 2, 2), (2, 2, 2)), (3, 2, (2, 3, 3), (2, 2, 2)), ((1, 2, 3), (1, 1, 2), (1, 2, 3), (1, 1, 2)), (9, None, (2, 9, 9), (2, 9, 9)),
-    (2, 3, (2, 2, 2), (2, 3, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "window, stride, sizes, steps",
+    [
+        (2, None, (2, 2, 2), (2, 2, 2)),
+        (3, 2, (2, 3, 3), (2, 2, 2)),
+        ((1, 2, 3), (1, 1, 2), (1, 2, 3), (1, 1, 2)),
+        (9, None, (2, 9, 9), (2, 9, 9)),
+        (2, 3, (2, 2, 2), (2, 3, 3)),
+    ],
+)
 def test_occlusion_is_its_equation(window, stride, sizes, steps):
     model, x = cnn().eval(), normal(2, 2, 5, 7)
     R = occlusion(model, x, 1, window, stride, fill=0.3)
@@ -189,14 +239,25 @@ def test_occlusion_is_its_equation(window, stride, sizes, steps):
 
 def test_occlusion_of_the_reference_table():
     R = occlusion(tiny(), TINY_X, 0)
-    assert torch.allclose(R, torch.tensor([[1.308, .768, .926, .032], [-.648, .054, 1.390, -.046]], dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(
+        R,
+        torch.tensor(
+            [[1.308, 0.768, 0.926, 0.032], [-0.648, 0.054, 1.390, -0.046]], dtype=torch.float64
+        ),
+        atol=1e-9,
+    )
 
 
 @pytest.mark.parametrize("window, stride", [(2, 2), (3, 1), (2, 1)])
 def test_occlusion_agrees_with_captum(window, stride):
     captum = pytest.importorskip("captum.attr")
-    model, x = cnn(dtype=torch.float32).eval(), normal(2, 2, 5, 7).float()  # captum knows only single precision here
-    theirs = captum.Occlusion(model).attribute(x, (2, window, window), (2, stride, stride), baselines=0.5, target=2)
+    model, x = (
+        cnn(dtype=torch.float32).eval(),
+        normal(2, 2, 5, 7).float(),
+    )  # captum knows only single precision here
+    theirs = captum.Occlusion(model).attribute(
+        x, (2, window, window), (2, stride, stride), baselines=0.5, target=2
+    )
     assert torch.allclose(occlusion(model, x, 2, window, stride, 0.5), theirs, atol=1e-5)
 
 
@@ -209,22 +270,39 @@ def test_occlusion_of_words_and_of_embedded_words():
         other = words.clone()
         other[n, t] = 0
         assert torch.allclose(R[n, t], (model(words) - model(other))[n, best[n]], atol=1e-5)
-    head = Net(lambda self, e: self.net.head(self.net.convolution(e.transpose(1, 2)).relu().amax(2)), net=model)
+    head = Net(
+        lambda self, e: self.net.head(self.net.convolution(e.transpose(1, 2)).relu().amax(2)),
+        net=model,
+    )
     embedded = occlusion(head, model.words(words).detach(), window=(1, 16))
-    assert torch.allclose(embedded[:, :, 0], R, atol=1e-5) and torch.equal(embedded[:, :, 0], embedded[:, :, 9])
+    assert torch.allclose(embedded[:, :, 0], R, atol=1e-5) and torch.equal(
+        embedded[:, :, 0], embedded[:, :, 9]
+    )
 
 
 def test_occlusion_fills_with_a_tensor_of_any_broadcastable_shape():
     model, x = cnn().eval(), normal(2, 2, 5, 7)
     fill = x.mean((2, 3), keepdim=True)
     R = occlusion(model, x, 0, 2, fill=fill)
-    assert all(torch.allclose(R[n:n + 1], occlusion(model, x[n:n + 1], 0, 2, fill=fill[n])) for n in range(2))
+    assert all(
+        torch.allclose(R[n : n + 1], occlusion(model, x[n : n + 1], 0, 2, fill=fill[n]))
+        for n in range(2)
+    )
 
 
-@pytest.mark.parametrize("options, error, says", [
-    ({"window": 0}, ValueError, "window: expected at least 1"), ({"window": 2.0}, TypeError, "window"), ({"window": (2, 2)}, ValueError, "window: expected one number, or 3"),
-    ({"stride": 0}, ValueError, "stride"), ({"window": True}, TypeError, "window"), ({"fill": "black"}, TypeError, "fill: expected a number"), ({"fill": torch.zeros(4)}, ValueError, "fill: .*broadcast"),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, says",
+    [
+        ({"window": 0}, ValueError, "window: expected at least 1"),
+        ({"window": 2.0}, TypeError, "window"),
+        ({"window": (2, 2)}, ValueError, "window: expected one number, or 3"),
+        ({"stride": 0}, ValueError, "stride"),
+        ({"window": True}, TypeError, "window"),
+        ({"fill": "black"}, TypeError, "fill: expected a number"),
+        ({"fill": torch.zeros(4)}, ValueError, "fill: .*broadcast"),
+    ],
+    ids=str,
+)
 def test_occlusion_refuses(options, error, says):
     with pytest.raises(error, match=says):
         occlusion(cnn(), normal(1, 2, 5, 7), **options)
@@ -236,7 +314,9 @@ def test_occlusion_refuses(options, error, says):
 @pytest.mark.parametrize("surround", [0, 2])
 def test_prediction_difference_is_the_weight_of_evidence(surround):
     model, x, reference = cnn().eval(), normal(2, 2, 5, 7), normal(30, 2, 5, 7, seed=3)
-    R = prediction_difference(model, x, 1, reference, window=3, surround=surround, samples=5, seed=7)
+    R = prediction_difference(
+        model, x, 1, reference, window=3, surround=surround, samples=5, seed=7
+    )
     generator = torch.Generator().manual_seed(7)
     for place in perturbation._windows(x, 3, None):
         draw = perturbation._gaussian_fillings if surround else perturbation._drawn_fillings
@@ -246,7 +326,9 @@ def test_prediction_difference_is_the_weight_of_evidence(surround):
             other[(slice(None), *place)] = fillings[:, n if surround else 0]
             p, q = model(x).softmax(1)[n, 1].item(), model(other).softmax(1)[:, 1].mean().item()
             wanted = math.log2(p / (1 - p)) - math.log2(q / (1 - q))
-            assert torch.allclose(R[(n, *place)], torch.full_like(R[(n, *place)], wanted), atol=1e-9)
+            assert torch.allclose(
+                R[(n, *place)], torch.full_like(R[(n, *place)], wanted), atol=1e-9
+            )
 
 
 def test_prediction_difference_knows_extreme_odds():
@@ -260,19 +342,36 @@ def test_prediction_difference_knows_extreme_odds():
 
 def test_conditional_fillings_follow_what_stands_around():
     base = normal(400, 1, seed=1)
-    reference = torch.cat([base, base, normal(400, 1, seed=2)], 1)  # the first two columns always agree
+    reference = torch.cat(
+        [base, base, normal(400, 1, seed=2)], 1
+    )  # the first two columns always agree
     x = torch.tensor([[5.0, 1.5, 0.0]], dtype=torch.float64)
-    drawn = perturbation._gaussian_fillings(x, reference, (slice(0, 1),), 1, 300, torch.Generator().manual_seed(0))
+    drawn = perturbation._gaussian_fillings(
+        x, reference, (slice(0, 1),), 1, 300, torch.Generator().manual_seed(0)
+    )
     assert abs(drawn.mean() - 1.5) < 0.05 and drawn.std() < 0.1
-    free = perturbation._gaussian_fillings(x, reference, (slice(2, 3),), 1, 300, torch.Generator().manual_seed(0))
+    free = perturbation._gaussian_fillings(
+        x, reference, (slice(2, 3),), 1, 300, torch.Generator().manual_seed(0)
+    )
     assert abs(free.mean()) < 0.3 and 0.8 < free.std() < 1.2
 
 
-@pytest.mark.parametrize("options, error, says", [
-    ({}, TypeError, "reference: expected a tensor"), ({"reference": normal(3, 2, 5, 6)}, ValueError, r"reference: expected shape \(M >= 2, 2, 5, 7\)"),
-    ({"reference": normal(1, 2, 5, 7)}, ValueError, "reference"), ({"reference": normal(3, 2, 5, 7), "samples": 0}, ValueError, "samples"),
-    ({"reference": normal(3, 2, 5, 7), "seed": 0.5}, TypeError, "seed"), ({"reference": normal(3, 2, 5, 7), "surround": -1}, ValueError, "surround"),
-], ids=["none", "shape", "one", "samples", "seed", "surround"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, says",
+    [
+        ({}, TypeError, "reference: expected a tensor"),
+        (
+            {"reference": normal(3, 2, 5, 6)},
+            ValueError,
+            r"reference: expected shape \(M >= 2, 2, 5, 7\)",
+        ),
+        ({"reference": normal(1, 2, 5, 7)}, ValueError, "reference"),
+        ({"reference": normal(3, 2, 5, 7), "samples": 0}, ValueError, "samples"),
+        ({"reference": normal(3, 2, 5, 7), "seed": 0.5}, TypeError, "seed"),
+        ({"reference": normal(3, 2, 5, 7), "surround": -1}, ValueError, "surround"),
+    ],
+    ids=["none", "shape", "one", "samples", "seed", "surround"],
+)
 def test_prediction_difference_refuses(options, error, says):
     with pytest.raises(error, match=says):
         prediction_difference(cnn(), normal(1, 2, 5, 7), **options)
@@ -290,7 +389,12 @@ def test_meaningful_perturbation_finds_the_pixel_that_counts():
     R = meaningful_perturbation(One(), x, 0, steps=300, area=5.0, smoothness=0.0, background=0.0)
     assert R[0, 0, 2, 4] > 0.6 and R[0, 0].flatten().topk(2).values[1] < 0.1
     assert torch.equal(R[:, 0], R[:, 2]) and R.min() >= 0 and R.max() <= 1
-    assert meaningful_perturbation(One(), x, 1, steps=300, area=5.0, smoothness=0.0, background=0.0).max() < 0.1, "nothing speaks for the other class"
+    assert (
+        meaningful_perturbation(
+            One(), x, 1, steps=300, area=5.0, smoothness=0.0, background=0.0
+        ).max()
+        < 0.1
+    ), "nothing speaks for the other class"
 
 
 def test_meaningful_perturbation_takes_the_first_step_of_its_loss():
@@ -298,7 +402,9 @@ def test_meaningful_perturbation_takes_the_first_step_of_its_loss():
     theta = torch.full((1, 1, 5, 7), 2.0, dtype=torch.float64, requires_grad=True)
     m = theta.sigmoid()
     tv = (m[:, :, 1:] - m[:, :, :-1]).square().mean() + (m[..., 1:] - m[..., :-1]).square().mean()
-    loss = -(1 - model(m * x + (1 - m) * 0.2).softmax(1)[0, 2]).log() + 0.3 * (1 - m).mean() + 0.7 * tv
+    loss = (
+        -(1 - model(m * x + (1 - m) * 0.2).softmax(1)[0, 2]).log() + 0.3 * (1 - m).mean() + 0.7 * tv
+    )
     optimiser = torch.optim.Adam([theta], 0.1)
     loss.backward()
     optimiser.step()
@@ -310,13 +416,28 @@ def test_blur_keeps_constant_images_and_agrees_with_a_loop():
     x = normal(1, 2, 5, 7)
     assert torch.allclose(perturbation.blurred(torch.ones(1, 1, 4, 6)), torch.ones(1, 1, 4, 6))
     out, wide = perturbation.blurred(x), (0.15 * 5, 0.15 * 7)
-    g = [[[math.exp(-((a - b) / w) ** 2 / 2) for b in range(n)] for a in range(n)] for n, w in zip((5, 7), wide)]
+    g = [
+        [[math.exp(-(((a - b) / w) ** 2) / 2) for b in range(n)] for a in range(n)]
+        for n, w in zip((5, 7), wide)
+    ]
     norm = [[sum(row[k] for row in side) for k in range(len(side))] for side in g]
-    slow = sum(x[0, 1, a, b].item() * g[0][a][3] / norm[0][3] * g[1][b][2] / norm[1][2] for a in range(5) for b in range(7))
+    slow = sum(
+        x[0, 1, a, b].item() * g[0][a][3] / norm[0][3] * g[1][b][2] / norm[1][2]
+        for a in range(5)
+        for b in range(7)
+    )
     assert abs(out[0, 1, 3, 2].item() - slow) < 1e-9
 
 
-@pytest.mark.parametrize("options, says", [({"steps": 0}, "steps"), ({"area": -1}, "area"), ({"learning_rate": 0}, "learning_rate"), ({"background": torch.zeros(3)}, "background")])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"steps": 0}, "steps"),
+        ({"area": -1}, "area"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"background": torch.zeros(3)}, "background"),
+    ],
+)
 def test_meaningful_perturbation_refuses(options, says):
     with pytest.raises(ValueError, match=says):
         meaningful_perturbation(cnn(), normal(1, 2, 5, 7), **options)
@@ -332,7 +453,10 @@ def test_lime_is_weighted_least_squares():
     R = lime(model, x, 1, samples=40, width=0.6, baseline=0.5, seed=3)
     z = (torch.rand(40, 4, generator=torch.Generator().manual_seed(3)) < 0.5).double()
     for n in range(2):
-        y = torch.tensor([model(torch.where(row > 0, x[n], 0.5)[None])[0, 1].item() for row in z], dtype=torch.float64)
+        y = torch.tensor(
+            [model(torch.where(row > 0, x[n], 0.5)[None])[0, 1].item() for row in z],
+            dtype=torch.float64,
+        )
         root = torch.exp(-(1 - z).sum(1) / (0.36 * 4)).sqrt()
         design = torch.cat([torch.ones(40, 1, dtype=torch.float64), z], 1) * root[:, None]
         wanted = np.linalg.lstsq(design.numpy(), (root * y).numpy(), rcond=None)[0][1:]
@@ -343,15 +467,22 @@ def test_lime_agrees_with_captum_on_the_same_samples():
     captum = pytest.importorskip("captum.attr")
     linear = pytest.importorskip("captum._utils.models.linear_model")
     model, x, regions = cnn().eval(), normal(1, 2, 5, 7), torch.arange(7).expand(2, 5, 7)
-    rows = iter((torch.rand(60, 7, generator=torch.Generator().manual_seed(2)) < 0.5).double()[:, None])
+    rows = iter(
+        (torch.rand(60, 7, generator=torch.Generator().manual_seed(2)) < 0.5).double()[:, None]
+    )
     theirs = captum.Lime(
-        model, linear.SkLearnLinearRegression(), similarity_func=lambda a, b, z, **k: torch.exp(-(1 - z).sum() / (0.75**2 * 7)).item(),
-        perturb_func=lambda *a, **k: next(rows))
+        model,
+        linear.SkLearnLinearRegression(),
+        similarity_func=lambda a, b, z, **k: torch.exp(-(1 - z).sum() / (0.75**2 * 7)).item(),
+        perturb_func=lambda *a, **k: next(rows),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = theirs.attribute(x, target=0, feature_mask=regions[None], n_samples=60)
     ours = lime(model, x, 0, regions=torch.arange(7), samples=60, seed=2)
-    assert torch.allclose(ours * 10, wanted.double(), atol=1e-5), "ten features of a region share its weight"
+    assert torch.allclose(ours * 10, wanted.double(), atol=1e-5), (
+        "ten features of a region share its weight"
+    )
 
 
 def test_lime_recovers_a_linear_model_and_scikit_learn_agrees():
@@ -373,7 +504,7 @@ def by_orders(v, players):
     worth, orders = [0.0] * players, list(itertools.permutations(range(players)))
     for order in orders:
         for k, player in enumerate(order):
-            worth[player] += v(set(order[:k + 1])) - v(set(order[:k]))
+            worth[player] += v(set(order[: k + 1])) - v(set(order[:k]))
     return [w / len(orders) for w in worth]
 
 
@@ -381,48 +512,87 @@ def test_exact_shapley_is_the_mean_over_all_orders():
     model, x = small(), normal(2, 4)
     R = shapley(model, x, 2, method="exact", baseline=0.25)
     for n in range(2):
+
         def v(members):
-            return model(torch.tensor([[x[n, i] if i in members else 0.25 for i in range(4)]], dtype=torch.float64))[0, 2].item()
+            return model(
+                torch.tensor(
+                    [[x[n, i] if i in members else 0.25 for i in range(4)]], dtype=torch.float64
+                )
+            )[0, 2].item()
+
         assert np.allclose(R[n].tolist(), by_orders(v, 4), atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["exact", "kernel"])
 def test_shapley_of_the_reference_table(method):
     R = shapley(tiny(), TINY_X, 0, method=method)
-    wanted = torch.tensor([[1.330167, .490500, 1.252167, .045167], [-.518667, .104000, 1.454333, -.081667]], dtype=torch.float64)
+    wanted = torch.tensor(
+        [[1.330167, 0.490500, 1.252167, 0.045167], [-0.518667, 0.104000, 1.454333, -0.081667]],
+        dtype=torch.float64,
+    )
     assert torch.allclose(R, wanted, atol=1e-6)
 
 
 def test_shapley_agrees_with_captum_and_shap():
     captum = pytest.importorskip("captum.attr")
-    model, x, regions = cnn(dtype=torch.float32).eval(), normal(2, 2, 5, 7).float(), (torch.arange(5)[:, None] // 2) * 2 + torch.arange(7) // 4
-    theirs = captum.ShapleyValues(model).attribute(x, baselines=0.1, target=1, feature_mask=regions.expand(1, 2, 5, 7).contiguous())
+    model, x, regions = (
+        cnn(dtype=torch.float32).eval(),
+        normal(2, 2, 5, 7).float(),
+        (torch.arange(5)[:, None] // 2) * 2 + torch.arange(7) // 4,
+    )
+    theirs = captum.ShapleyValues(model).attribute(
+        x, baselines=0.1, target=1, feature_mask=regions.expand(1, 2, 5, 7).contiguous()
+    )
     size = torch.bincount(regions.flatten())[regions] * 2
     for method in ("exact", "kernel"):
-        assert torch.allclose(shapley(model, x, 1, regions, method, baseline=0.1) * size, theirs, atol=1e-5)
+        assert torch.allclose(
+            shapley(model, x, 1, regions, method, baseline=0.1) * size, theirs, atol=1e-5
+        )
     shap = pytest.importorskip("shap")
     net, row = small(), normal(1, 4)
     game = shap.KernelExplainer(lambda z: net(torch.tensor(z)).detach().numpy(), np.zeros((1, 4)))
-    assert np.allclose(shapley(net, row, 0, method="exact").numpy(), game.shap_values(row.numpy(), silent=True)[..., 0], atol=1e-7)
+    assert np.allclose(
+        shapley(net, row, 0, method="exact").numpy(),
+        game.shap_values(row.numpy(), silent=True)[..., 0],
+        atol=1e-7,
+    )
 
 
 @pytest.mark.parametrize("method", ["sampled", "kernel"])
 def test_drawn_shapley_values_are_near_the_exact_ones_and_nearer_with_more_samples(method):
     model, x = small(10), normal(4, 10)
     exact = shapley(model, x, method="exact")
-    few, many = (np.mean([(shapley(model, x, method=method, samples=n, seed=s) - exact).square().mean().sqrt().item() for s in range(6)]) for n in (60, 960))
+    few, many = (
+        np.mean(
+            [
+                (shapley(model, x, method=method, samples=n, seed=s) - exact)
+                .square()
+                .mean()
+                .sqrt()
+                .item()
+                for s in range(6)
+            ]
+        )
+        for n in (60, 960)
+    )
     assert many < 0.5 * few and many < 0.05 * exact.abs().max()
 
 
 def game_of(values, players):
     """A network whose score, for an input of zeros and ones, is a given game."""
+
     class Table(nn.Module):
         def forward(self, x):
-            return torch.tensor(values, dtype=x.dtype)[(x.long() * 2 ** torch.arange(players)).sum(1), None]
+            return torch.tensor(values, dtype=x.dtype)[
+                (x.long() * 2 ** torch.arange(players)).sum(1), None
+            ]
+
     return Table()
 
 
-games = st.integers(1, 5).flatmap(lambda p: st.tuples(st.just(p), st.lists(st.floats(-5, 5), min_size=2**p, max_size=2**p)))
+games = st.integers(1, 5).flatmap(
+    lambda p: st.tuples(st.just(p), st.lists(st.floats(-5, 5), min_size=2**p, max_size=2**p))
+)
 WAYS = [("exact", 1), ("kernel", 200), ("kernel", 12), ("sampled", 40)]
 
 
@@ -431,7 +601,13 @@ WAYS = [("exact", 1), ("kernel", 200), ("kernel", 12), ("sampled", 40)]
 def test_efficiency(game):
     players, values = game
     for method, samples in WAYS:
-        R = shapley(game_of(values, players), torch.ones(1, players, dtype=torch.float64), 0, method=method, samples=samples)
+        R = shapley(
+            game_of(values, players),
+            torch.ones(1, players, dtype=torch.float64),
+            0,
+            method=method,
+            samples=samples,
+        )
         assert abs(R.sum().item() - (values[-1] - values[0])) < 1e-6
 
 
@@ -456,13 +632,22 @@ def test_symmetry_dummy_and_additivity(game, draw):
     for method in ("exact", "kernel"):
         assert abs(worth(even, method)[i] - worth(even, method)[j]) < 1e-6
         assert abs(worth(idle, method)[i]) < 1e-6
-        assert torch.allclose(worth([a + b for a, b in zip(values, other)], method), worth(values, method) + worth(other, method), atol=1e-6)
+        assert torch.allclose(
+            worth([a + b for a, b in zip(values, other)], method),
+            worth(values, method) + worth(other, method),
+            atol=1e-6,
+        )
 
 
 def test_regions_of_every_shape_mean_the_same():
     model, x, columns = cnn().eval(), normal(2, 2, 5, 7), torch.arange(7)
     wanted = shapley(model, x, 0, columns, "exact")
-    for regions in (columns.expand(5, 7), columns.expand(2, 5, 7), columns.expand(2, 2, 5, 7), columns.to(torch.uint8)):
+    for regions in (
+        columns.expand(5, 7),
+        columns.expand(2, 5, 7),
+        columns.expand(2, 2, 5, 7),
+        columns.to(torch.uint8),
+    ):
         assert torch.allclose(shapley(model, x, 0, regions, "exact"), wanted)
     own = torch.stack([columns.expand(2, 5, 7), 6 - columns.expand(2, 5, 7)])
     assert torch.allclose(shapley(model, x, 0, own, "exact"), wanted), "another map for each sample"
@@ -470,7 +655,7 @@ def test_regions_of_every_shape_mean_the_same():
 
 def test_words_are_players():
     model, review = models.pretrained("reviews_cnn"), data.reviews(1, seed=3)
-    words = review.words[:, -len(review.text(0)):]
+    words = review.words[:, -len(review.text(0)) :]
     R = shapley(model, words, method="exact")
     assert R.shape == words.shape and R.dtype == torch.float32
     scores = (model(words) - model(torch.zeros_like(words)))[0]
@@ -478,11 +663,20 @@ def test_words_are_players():
     assert lime(model, words).shape == words.shape
 
 
-@pytest.mark.parametrize("options, error, says", [
-    ({"method": "magic"}, ValueError, "method: expected"), ({"method": "exact"}, ValueError, "at most 12 players, got 70"), ({"samples": 0}, ValueError, "samples"),
-    ({"regions": torch.zeros(5, 7)}, TypeError, "regions: expected a tensor of whole numbers"), ({"regions": torch.zeros(4, dtype=torch.long)}, ValueError, "regions"),
-    ({"regions": -torch.ones(7, dtype=torch.long)}, ValueError, "regions"), ({"baseline": None}, TypeError, "baseline"), ({"seed": "x"}, TypeError, "seed"),
-], ids=["method", "exact", "samples", "float", "shape", "negative", "baseline", "seed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, says",
+    [
+        ({"method": "magic"}, ValueError, "method: expected"),
+        ({"method": "exact"}, ValueError, "at most 12 players, got 70"),
+        ({"samples": 0}, ValueError, "samples"),
+        ({"regions": torch.zeros(5, 7)}, TypeError, "regions: expected a tensor of whole numbers"),
+        ({"regions": torch.zeros(4, dtype=torch.long)}, ValueError, "regions"),
+        ({"regions": -torch.ones(7, dtype=torch.long)}, ValueError, "regions"),
+        ({"baseline": None}, TypeError, "baseline"),
+        ({"seed": "x"}, TypeError, "seed"),
+    ],
+    ids=["method", "exact", "samples", "float", "shape", "negative", "baseline", "seed"],
+)
 def test_shapley_refuses(options, error, says):
     with pytest.raises(error, match=says):
         shapley(cnn(), normal(1, 2, 5, 7), **options)
@@ -508,19 +702,31 @@ def test_prototype_is_plain_gradient_ascent():
 
 def test_prototype_of_a_linear_model_is_in_closed_form():
     model = nn.Linear(3, 2).double()
-    found = prototype(model, torch.zeros(1, 3).double(), 1, steps=2000, learning_rate=0.05, penalty=0.25)
+    found = prototype(
+        model, torch.zeros(1, 3).double(), 1, steps=2000, learning_rate=0.05, penalty=0.25
+    )
     assert torch.allclose(found[0], model.weight[1] / 0.5, atol=1e-6)
 
 
 def test_prototype_in_a_code_space():
     model, spread = small(), normal(2, 4, seed=9)
     found = prototype(model, torch.zeros(3, 2).double(), 0, steps=3, decode=lambda z: z @ spread)
-    assert found.shape == (3, 4) and torch.linalg.matrix_rank(torch.cat([found, spread]), tol=1e-9) == 2
+    assert (
+        found.shape == (3, 4)
+        and torch.linalg.matrix_rank(torch.cat([found, spread]), tol=1e-9) == 2
+    )
     assert model(found)[0, 0] > model(torch.zeros(1, 4).double())[0, 0]
 
 
-@pytest.mark.parametrize("options, says", [({"steps": -1}, "steps"), ({"learning_rate": 0}, "learning_rate"), ({"penalty": -1}, "penalty"),
-                                           ({"learning_rate": 1e9, "penalty": 1.0}, "left all bounds")])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"steps": -1}, "steps"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"penalty": -1}, "penalty"),
+        ({"learning_rate": 1e9, "penalty": 1.0}, "left all bounds"),
+    ],
+)
 def test_prototype_refuses(options, says):
     with pytest.raises(ValueError, match=says):
         prototype(small(), normal(1, 4), **options)
@@ -541,7 +747,9 @@ def test_rollout_is_the_product_of_mixed_attention():
     A = [(w.mean(1) + torch.eye(4)) / 2 for w in W]
     for n in range(2):
         for t, s in itertools.product(range(4), range(4)):
-            slow = sum(A[2][n, t, i] * A[1][n, i, j] * A[0][n, j, s] for i in range(4) for j in range(4))
+            slow = sum(
+                A[2][n, t, i] * A[1][n, i, j] * A[0][n, j, s] for i in range(4) for j in range(4)
+            )
             assert abs(rollout(W)[n, t, s] - slow) < 1e-12
 
 
@@ -558,22 +766,38 @@ def test_attention_is_seen_in_modules_and_in_functional_calls():
 
     class Functional(nn.Module):
         def forward(self, x):
-            return F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], is_causal=True)[:, 0].flatten(1)[:, :2]
+            return F.scaled_dot_product_attention(
+                x[:, None], x[:, None], x[:, None], is_causal=True
+            )[:, 0].flatten(1)[:, :2]
 
     seen = attention_rollout(Functional(), x, position=0)
-    assert torch.allclose(seen[:, 0].sum(1), torch.ones(3).double()) and (seen[:, 1:] == 0).all(), "the first sees only itself"
+    assert torch.allclose(seen[:, 0].sum(1), torch.ones(3).double()) and (seen[:, 1:] == 0).all(), (
+        "the first sees only itself"
+    )
 
 
 def test_the_masked_attention_is_what_torch_computes():
     q, k, v = (normal(2, 3, 5, 4, seed=s) for s in range(3))
-    for options in ({"is_causal": True}, {"attn_mask": normal(5, 5) > -1}, {"attn_mask": normal(5, 5)}, {"scale": 0.3}):
-        assert torch.allclose(attention._weights(q, k, v, **options) @ v, F.scaled_dot_product_attention(q, k, v, **options))
+    for options in (
+        {"is_causal": True},
+        {"attn_mask": normal(5, 5) > -1},
+        {"attn_mask": normal(5, 5)},
+        {"scale": 0.3},
+    ):
+        assert torch.allclose(
+            attention._weights(q, k, v, **options) @ v,
+            F.scaled_dot_product_attention(q, k, v, **options),
+        )
 
 
 def test_attention_leaves_the_model_and_refuses_what_has_none():
     model, x = transformer().train(), normal(2, 5, 8)
     R = attention_rollout(model, x)
-    assert model.training and torch.allclose(R.sum((1, 2)), torch.ones(2).double()) and torch.equal(R, attention_rollout(model, x, 1))
+    assert (
+        model.training
+        and torch.allclose(R.sum((1, 2)), torch.ones(2).double())
+        and torch.equal(R, attention_rollout(model, x, 1))
+    )
     with pytest.raises(ValueError, match="found none"):
         attention_rollout(small(), normal(2, 4))
     with pytest.raises(ValueError, match="target"):
@@ -590,7 +814,9 @@ def test_shuffled_attention_is_dealt_out_among_the_same_words():
     dealt = [interpretability.shuffled(a, present, seed) for seed in range(40)]
     for d in dealt:
         assert torch.equal(d.sort(1).values, a.sort(1).values) and (d[~present] == 0).all()
-    assert len({tuple(d[0].tolist()) for d in dealt}) > 15 and torch.equal(dealt[3], interpretability.shuffled(a, present, 3))
+    assert len({tuple(d[0].tolist()) for d in dealt}) > 15 and torch.equal(
+        dealt[3], interpretability.shuffled(a, present, 3)
+    )
     with pytest.raises(ValueError, match="attention, present"):
         interpretability.shuffled(a, present[:1])
 
@@ -603,20 +829,25 @@ def test_the_tables_of_the_slides():
     assert len(table) == 20 and round(sum(f for f, _ in table.values()) / 20, 2) == 59.99
     entries = data.methods()
     assert len(entries) == 23 and all(entry.keys() == entries[0].keys() for entry in entries)
-    assert all(re.fullmatch(r"(interpretability|sensitivity|lrp)\.html#[a-z-]+", entry["where"]) for entry in entries)
-
+    assert all(
+        re.fullmatch(r"(interpretability|sensitivity|lrp)\.html#[a-z-]+", entry["where"])
+        for entry in entries
+    )
 
 
 def test_the_play_tennis_tree_gives_the_rules_of_the_table():
     tree = grow_tree(data.play_tennis(), "play")
     assert tree_rules(tree) == [
-        "if outlook is sunny and humidity is high then no", "if outlook is sunny and humidity is normal then yes", "if outlook is overcast then yes",
-        "if outlook is rainy and wind is weak then yes", "if outlook is rainy and wind is strong then no",
-    ]  # fmt: skip
+        "if outlook is sunny and humidity is high then no",
+        "if outlook is sunny and humidity is normal then yes",
+        "if outlook is overcast then yes",
+        "if outlook is rainy and wind is weak then yes",
+        "if outlook is rainy and wind is strong then no",
+    ]
     for row in data.play_tennis():
         node = tree
         while isinstance(node, dict):
-            (column, branches), = node.items()
+            ((column, branches),) = node.items()
             node = branches[row[column]]
         assert node == row["play"]
 
@@ -627,9 +858,19 @@ def test_rules_of_a_scikit_learn_tree_decide_as_the_tree_does():
     tree = sklearn.DecisionTreeClassifier(max_depth=4, random_state=0).fit(x, y)
     rules = tree_rules(tree, ["a", "b", "c"], ["no", "yes"])
     assert len(rules) == tree.get_n_leaves()
-    near = 1e-3 < np.abs(x[:, tree.tree_.feature[tree.tree_.feature >= 0]] - tree.tree_.threshold[tree.tree_.feature >= 0]).min(1)  # printed rounded
+    near = 1e-3 < np.abs(
+        x[:, tree.tree_.feature[tree.tree_.feature >= 0]]
+        - tree.tree_.threshold[tree.tree_.feature >= 0]
+    ).min(1)  # printed rounded
     for row, wanted in zip(x[near], tree.predict(x[near])):
-        fits = [rule for rule in rules if all(eval(c, {}, dict(zip("abc", row))) for c in rule[3:].split(" then ")[0].split(" and "))]
+        fits = [
+            rule
+            for rule in rules
+            if all(
+                eval(c, {}, dict(zip("abc", row)))
+                for c in rule[3:].split(" then ")[0].split(" and ")
+            )
+        ]
         assert [rule.split(" then ")[1] for rule in fits] == [("no", "yes")[wanted]]
     stump = sklearn.DecisionTreeClassifier().fit(x, np.zeros(200))
     assert tree_rules(stump) == ["always 0.0"]
@@ -637,7 +878,10 @@ def test_rules_of_a_scikit_learn_tree_decide_as_the_tree_does():
 
 def test_trees_where_nothing_can_be_told():
     assert grow_tree([{"a": "1", "y": "no"}], "y") == "no" and tree_rules("no") == ["always no"]
-    assert grow_tree([{"a": "1", "y": "no"}, {"a": "1", "y": "yes"}, {"a": "1", "y": "yes"}], "y") == "yes"
+    assert (
+        grow_tree([{"a": "1", "y": "no"}, {"a": "1", "y": "yes"}, {"a": "1", "y": "yes"}], "y")
+        == "yes"
+    )
     xor = [{"a": a, "b": b, "y": str(a == b)} for a in "01" for b in "01"]
     assert len(tree_rules(grow_tree(xor, "y"))) == 4
 

@@ -1,4 +1,6 @@
-"""Figures that are alive without a kernel: what the outputs hold, and how they behave in a browser."""
+"""Figures that are alive without a kernel: what the outputs hold, and how they behave in a
+browser.
+"""
 
 import base64
 import io
@@ -33,7 +35,9 @@ def panels(gamma, digit):
     image = rng.integers(0, 255, (8, 8), dtype=np.uint8)
     values = rng.normal(size=3) * (1 + gamma)
     faded, bars = (image * gamma).astype(np.uint8), Bars("abc", values, highlight=digit)
-    return [("the image", image), (f"gamma {gamma:.2f}", faded), ("scores", bars)], sentence(gamma, digit)
+    return [("the image", image), (f"gamma {gamma:.2f}", faded), ("scores", bars)], sentence(
+        gamma, digit
+    )
 
 
 def curve(noise):
@@ -43,12 +47,26 @@ def curve(noise):
 
 
 def figure_of_panels():
-    return explore(panels, key="panels", title="Three panels", start={"gamma": 0.5}, gamma=np.linspace(0, 1, 5), digit=range(3))
+    return explore(
+        panels,
+        key="panels",
+        title="Three panels",
+        start={"gamma": 0.5},
+        gamma=np.linspace(0, 1, 5),
+        digit=range(3),
+    )
 
 
 def network():
     torch.manual_seed(0)
-    layers = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
+    layers = (
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+    )
     return nn.Sequential(*layers, nn.Linear(64, 10)).eval()
 
 
@@ -58,12 +76,24 @@ def digits():
 
 def drawing(**options):
     model, x = network(), digits()
-    return DrawDigit(model, key="draw", title="Draw", rules=RULES, examples=x, still=lrp(model, x[:1]), **options)
+    return DrawDigit(
+        model, key="draw", title="Draw", rules=RULES, examples=x, still=lrp(model, x[:1]), **options
+    )
 
 
 QUESTIONS = [
-    ("What is `2 + 2`?", [("three", False, "One too few."), ("four", True, "As one counts: Σ = 4 < 5.")]),
-    ("Which is a rule?", [("epsilon", True, "It is one."), ("omega", False, "There is none of that name."), ("psi", False, "None either.")]),
+    (
+        "What is `2 + 2`?",
+        [("three", False, "One too few."), ("four", True, "As one counts: Σ = 4 < 5.")],
+    ),
+    (
+        "Which is a rule?",
+        [
+            ("epsilon", True, "It is one."),
+            ("omega", False, "There is none of that name."),
+            ("psi", False, "None either."),
+        ],
+    ),
 ]
 
 
@@ -81,13 +111,19 @@ def test_bundle_is_self_contained_and_repeatable(build):
 
 
 def test_still_is_a_picture_of_the_first_state():
-    still = Image.open(io.BytesIO(base64.b64decode(figure_of_panels()._repr_mimebundle_()["image/png"])))
+    still = Image.open(
+        io.BytesIO(base64.b64decode(figure_of_panels()._repr_mimebundle_()["image/png"]))
+    )
     assert still.size[0] > 800 and still.size[1] > 300
 
 
 def test_same_picture_is_stored_once():
     one = explore(lambda k: (square(7), sentence(k)), key="same", k=range(40))
-    many = explore(lambda k: (np.arange(k, k + 64, dtype=np.uint8).reshape(8, 8), sentence(k)), key="many", k=range(40))
+    many = explore(
+        lambda k: (np.arange(k, k + 64, dtype=np.uint8).reshape(8, 8), sentence(k)),
+        key="many",
+        k=range(40),
+    )
     png = re.search(r'"png":\[\n(.*?)\n\]', one.html, re.DOTALL)[1].splitlines()
     assert len(png) == 1 and len(many.html) > len(one.html) + 39 * 100
 
@@ -95,7 +131,9 @@ def test_same_picture_is_stored_once():
 def test_start_may_be_a_value_or_a_label():
     values = {"first": 1, "second": 2}
     for start in ({"k": 2}, {"k": "second"}):
-        assert "values (2,)" in repr(explore(lambda k: (square(k), sentence(k)), key="start", start=start, k=values))
+        assert "values (2,)" in repr(
+            explore(lambda k: (square(k), sentence(k)), key="start", start=start, k=values)
+        )
     for wrong in ({"k": 3}, {"other": 1}):
         with pytest.raises(ValueError, match="start"):
             explore(lambda k: (square(k), sentence(k)), key="start", start=wrong, k=values)
@@ -105,25 +143,45 @@ def test_figures_are_closed_and_arrays_keep_their_colours():
     explore(curve, key="curve", noise=[0.0, 1.0])
     assert plt.get_fignums() == []
     rng = np.random.default_rng(0)
-    for array in (rng.integers(0, 255, (20, 30), dtype=np.uint8), rng.integers(0, 255, (28, 28, 3), dtype=np.uint8)):
+    for array in (
+        rng.integers(0, 255, (20, 30), dtype=np.uint8),
+        rng.integers(0, 255, (28, 28, 3), dtype=np.uint8),
+    ):
         html = explore(lambda k: (array, sentence(k)), key="exact", k=[1]).html
         png = re.search(r'src="data:image/png;base64,([^"]*)"', html)[1]
         found = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"))
-        np.testing.assert_array_equal(found, array if array.ndim == 3 else np.repeat(array[..., None], 3, 2))
+        np.testing.assert_array_equal(
+            found, array if array.ndim == 3 else np.repeat(array[..., None], 3, 2)
+        )
 
 
 def test_text_cannot_break_out_of_the_page():
     evil = "</script><b>"
-    html = explore(lambda k: ([(evil, square(0)), (evil, Bars([evil], [1]))], sentence(evil)), key="evil", title=evil, k=[evil, "x"]).html
+    html = explore(
+        lambda k: ([(evil, square(0)), (evil, Bars([evil], [1]))], sentence(evil)),
+        key="evil",
+        title=evil,
+        k=[evil, "x"],
+    ).html
     assert evil not in html and html.count("</script>") == 2
 
 
 @pytest.mark.parametrize(
     "draw, controls, error, words",
     [
-        (lambda k: (square(0), "too few words"), {"k": [1.5]}, ValueError, r"'bad'.*k=1\.5.*six words"),
+        (
+            lambda k: (square(0), "too few words"),
+            {"k": [1.5]},
+            ValueError,
+            r"'bad'.*k=1\.5.*six words",
+        ),
         (lambda k: square(0), {"k": [1]}, TypeError, "picture, description"),
-        (lambda k: (np.zeros((8, 8)), sentence(k)), {"k": [1]}, TypeError, r"float64 array \(8, 8\)"),
+        (
+            lambda k: (np.zeros((8, 8)), sentence(k)),
+            {"k": [1]},
+            TypeError,
+            r"float64 array \(8, 8\)",
+        ),
         (lambda k: ("a word", sentence(k)), {"k": [1]}, TypeError, "must be a Figure"),
         (lambda k: ([("", square(0))] * k, sentence(k)), {"k": [1, 2]}, ValueError, "same panels"),
         (lambda k: (square(0), sentence(k)), {"k": []}, ValueError, "at least one"),
@@ -137,7 +195,11 @@ def test_errors_name_what_came(draw, controls, error, words):
 
 
 def test_key_is_a_plain_name():
-    for make in (lambda k: explore(curve, key=k, noise=[0]), lambda k: quiz(QUESTIONS, key=k), lambda k: DrawDigit(network(), key=k)):
+    for make in (
+        lambda k: explore(curve, key=k, noise=[0]),
+        lambda k: quiz(QUESTIONS, key=k),
+        lambda k: DrawDigit(network(), key=k),
+    ):
         with pytest.raises(ValueError, match="key"):
             make("not a key")
 
@@ -145,7 +207,11 @@ def test_key_is_a_plain_name():
 def test_size_limit_says_what_to_do():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"kB of HTML for 60 states.*300 kB.*fewer values"):
-        explore(lambda k: (rng.integers(0, 255, (48, 48, 3), dtype=np.uint8), sentence(k)), key="big", k=range(60))
+        explore(
+            lambda k: (rng.integers(0, 255, (48, 48, 3), dtype=np.uint8), sentence(k)),
+            key="big",
+            k=range(60),
+        )
     with pytest.raises(ValueError, match="smaller network"):
         DrawDigit(nn.Sequential(nn.Flatten(), nn.Linear(64, 1000), nn.Linear(1000, 10)), key="big")
 
@@ -154,7 +220,11 @@ def test_bars_are_checked_and_share_their_scale():
     for wrong in (([], []), (["a"], [1, 2]), (["a"], [float("nan")])):
         with pytest.raises(ValueError, match="Bars"):
             Bars(*wrong)
-    shown = lambda k: [("x", Bars("a", [k])), ("y", Bars("a", [-1])), ("z", Bars("a", [50], unit="%"))]
+    shown = lambda k: [
+        ("x", Bars("a", [k])),
+        ("y", Bars("a", [-1])),
+        ("z", Bars("a", [50], unit="%")),
+    ]
     figure = explore(lambda k: (shown(k), sentence(k)), key="bars", k=[1, 9])
     assert [(f.spec["lo"], f.spec["hi"]) for f in figure.frames] == [(-1, 9), (-1, 9), (0, 50)]
 
@@ -166,18 +236,36 @@ def test_live_form_has_widgets_and_draws_with_them():
         drawn.append((gamma, kind, digit))
         return square(digit), sentence(gamma, kind, digit)
 
-    box = explore(draw, key="live", live=True, gamma=(0.0, 1.0), kind=["a", "b"], digit=range(3), start={"gamma": 0.25})
+    box = explore(
+        draw,
+        key="live",
+        live=True,
+        gamma=(0.0, 1.0),
+        kind=["a", "b"],
+        digit=range(3),
+        start={"gamma": 0.25},
+    )
     slider, menu, steps = box.children[:3]
-    assert [type(w).__name__ for w in (slider, menu, steps)] == ["FloatSlider", "Dropdown", "SelectionSlider"]
+    assert [type(w).__name__ for w in (slider, menu, steps)] == [
+        "FloatSlider",
+        "Dropdown",
+        "SelectionSlider",
+    ]
     slider.value, menu.value, steps.value = 0.5, "b", 2
     assert drawn[0] == (0.25, "a", 0) and drawn[-1] == (0.5, "b", 2)
 
 
 def test_unsupported_layers_are_refused_by_name():
-    special = nn.Conv2d(1, 1, 3, dilation=2), nn.AvgPool2d(2, padding=1), nn.MaxPool2d(2, ceil_mode=True)
+    special = (
+        nn.Conv2d(1, 1, 3, dilation=2),
+        nn.AvgPool2d(2, padding=1),
+        nn.MaxPool2d(2, ceil_mode=True),
+    )
     for layer in (nn.Sigmoid(), nn.BatchNorm2d(1), *special):
         with pytest.raises(TypeError, match=type(layer).__name__):
-            DrawDigit(nn.Sequential(layer, nn.Flatten(), nn.Linear(64, 10)), key="net", examples=digits())
+            DrawDigit(
+                nn.Sequential(layer, nn.Flatten(), nn.Linear(64, 10)), key="net", examples=digits()
+            )
     with pytest.raises(ValueError, match="rules"):
         DrawDigit(network(), key="net", rules=("delta",))
     with pytest.raises(ValueError, match="examples"):
@@ -205,8 +293,16 @@ def test_quiz_needs_one_right_option_and_every_explanation():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A light and a dark page with one figure of each kind, the explored one twice, as JupyterLab shows it after a change."""
-    figures = [figure_of_panels(), figure_of_panels(), explore(curve, key="curve", noise=[0.0, 0.5, 1.0]), drawing(), quiz(QUESTIONS, key="quiz")]
+    """A light and a dark page with one figure of each kind, the explored one twice, as JupyterLab
+    shows it after a change.
+    """
+    figures = [
+        figure_of_panels(),
+        figure_of_panels(),
+        explore(curve, key="curve", noise=[0.0, 0.5, 1.0]),
+        drawing(),
+        quiz(QUESTIONS, key="quiz"),
+    ]
     body = "\n".join(figure._repr_mimebundle_()["text/html"] for figure in figures)
     folder = tmp_path_factory.mktemp("live")
     for mode, colours in (("light", "#fff;color:#14181e"), ("dark", "#14181e;color:#ced6dd")):
@@ -226,7 +322,9 @@ def page(pages, open_page):
 
 def sources(figure):
     """What the pictures of a figure show just now."""
-    return figure.evaluate("f => [...f.querySelectorAll('.live-panel > *:last-child')].map(e => e.src ?? e.outerHTML)")
+    return figure.evaluate(
+        "f => [...f.querySelectorAll('.live-panel > *:last-child')].map(e => e.src ?? e.outerHTML)"
+    )
 
 
 def words(figure):
@@ -234,7 +332,9 @@ def words(figure):
 
 
 def settled(page):
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def test_slider_by_keyboard(page):
@@ -263,7 +363,12 @@ def test_slider_by_mouse_and_two_figures_of_one_key(page):
 
 
 def test_script_that_runs_twice_changes_nothing(page):
-    page.evaluate("() => document.querySelectorAll('figure script:not([type])').forEach(s => { (0, eval)(s.textContent); })")
+    page.evaluate(
+        (
+            "() => document.querySelectorAll('figure script:not([type])').forEach(s => { (0, "
+            "eval)(s.textContent); })"
+        )
+    )
     figure = page.locator("[data-explore=panels]").first
     assert figure.locator("output + .live-size").count() == 1
     figure.locator("input").first.press("ArrowRight")
@@ -275,7 +380,9 @@ def test_without_javascript(pages, open_page):
     for figure in page.locator("[data-explore], [data-digit]").all():
         for image in figure.locator("img").all():
             assert image.is_visible() and len(image.get_attribute("alt").split()) >= 6
-        assert all(control.is_disabled() for control in figure.locator("input, select, button").all())
+        assert all(
+            control.is_disabled() for control in figure.locator("input, select, button").all()
+        )
     assert page.get_by_text("What is").is_visible() and page.log == []
 
 
@@ -290,7 +397,9 @@ def test_drawing_with_the_pointer(page):
     page.mouse.up()
     settled(page)
     after = sources(figure)
-    assert all(a != b for a, b in zip(before[1:], after[1:])) and "The network says" in words(figure)
+    assert all(a != b for a, b in zip(before[1:], after[1:])) and "The network says" in words(
+        figure
+    )
 
 
 def test_drawing_with_the_keyboard(page):
@@ -300,7 +409,16 @@ def test_drawing_with_the_keyboard(page):
     before = sources(figure)
     canvas = figure.locator("canvas")
     canvas.focus()
-    for key in ("ArrowUp", "ArrowUp", " ", "ArrowDown", "ArrowDown", "ArrowDown", " ", "ArrowRight"):
+    for key in (
+        "ArrowUp",
+        "ArrowUp",
+        " ",
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowDown",
+        " ",
+        "ArrowRight",
+    ):
         page.keyboard.press(key)
     settled(page)
     seen = pixels(page, figure, "seen")
@@ -310,7 +428,9 @@ def test_drawing_with_the_keyboard(page):
 def pixels(page, figure, panel):
     """(8, 8, 3): the colours of one panel's image."""
     source = figure.locator(f"[data-panel={panel}] img").get_attribute("src")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).convert("RGB")).astype(int)
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).convert("RGB")
+    ).astype(int)
 
 
 def expected_colours(relevance):
@@ -322,7 +442,12 @@ def expected_colours(relevance):
 def test_contrast_shows_the_difference_of_two_maps(page):
     figure, model, x = page.locator("[data-digit=draw]"), network(), digits()
     for example, rules in ((0, RULES[0]), (1, RULES[1])):
-        for control, value in (("example", str(example)), ("rules", rules), ("explain", "3"), ("against", "")):
+        for control, value in (
+            ("example", str(example)),
+            ("rules", rules),
+            ("explain", "3"),
+            ("against", ""),
+        ):
             figure.locator(f"[data-control={control}]").select_option(value)
         settled(page)
         image = x[example : example + 1]
@@ -330,10 +455,16 @@ def test_contrast_shows_the_difference_of_two_maps(page):
         np.testing.assert_allclose(pixels(page, figure, "map"), expected_colours(three), atol=1)
         figure.locator("[data-control=against]").select_option("8")
         settled(page)
-        np.testing.assert_allclose(pixels(page, figure, "map"), expected_colours(three - eight), atol=1)
+        np.testing.assert_allclose(
+            pixels(page, figure, "map"), expected_colours(three - eight), atol=1
+        )
         scores = model(image)[0].detach()
-        assert f"3 against 8, score difference {scores[3] - scores[8]:.2f}".replace("-", "\u2212") in words(figure)
-        np.testing.assert_allclose(pixels(page, figure, "seen")[..., 0], 255 * (1 - image[0, 0].numpy()), atol=1)
+        assert f"3 against 8, score difference {scores[3] - scores[8]:.2f}".replace(
+            "-", "\u2212"
+        ) in words(figure)
+        np.testing.assert_allclose(
+            pixels(page, figure, "seen")[..., 0], 255 * (1 - image[0, 0].numpy()), atol=1
+        )
 
 
 def test_gamma_moves_only_rules_that_have_it(page):
@@ -354,7 +485,10 @@ def test_quiz_explains_each_option_and_counts(page):
     first.get_by_label("three").check()
     assert "One too few." in first.locator("output").text_content()
     first.get_by_label("three").press("ArrowDown")
-    assert "Right" in first.locator("output").text_content() and "Σ = 4 < 5" in first.locator("output").text_content()
+    assert (
+        "Right" in first.locator("output").text_content()
+        and "Σ = 4 < 5" in first.locator("output").text_content()
+    )
     second.get_by_label("omega").check()
     assert figure.locator(".live-score").text_content() == "Answered 2 of 2, right 1."
     second.get_by_label("epsilon").check()
@@ -370,6 +504,9 @@ def test_accessible_and_fits(pages, open_page, mode, width):
     page.get_by_label("four").check()
     page.get_by_label("omega").check()
     settled(page)
-    violations = {v["id"]: [node["html"][:150] for node in v["nodes"]] for v in Axe().run(page).response["violations"]}
+    violations = {
+        v["id"]: [node["html"][:150] for node in v["nodes"]]
+        for v in Axe().run(page).response["violations"]
+    }
     assert violations == {}
     assert page.evaluate("document.documentElement.scrollWidth") <= width and page.log == []

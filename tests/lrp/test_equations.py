@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
+from equations import ROOT, cells, check_covered, check_numbers, recomputes
 from torch import nn
 
 from lib import lrp as L
-from lib.lrp import Epsilon, Gamma, WSquare, ZBox, ZPlus, Zero, lrp
-from equations import ROOT, cells, check_covered, check_numbers, recomputes
+from lib.lrp import Epsilon, Gamma, WSquare, ZBox, Zero, ZPlus, lrp
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -32,7 +32,13 @@ def explained(linear: nn.Linear, a: torch.Tensor, rule, j: int) -> torch.Tensor:
 @SEEDS
 def test_relevance_is_conserved_from_layer_to_layer(seed):
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 2, bias=False)).double()
+    model = nn.Sequential(
+        nn.Linear(5, 4, bias=False),
+        nn.ReLU(),
+        nn.Linear(4, 3, bias=False),
+        nn.ReLU(),
+        nn.Linear(3, 2, bias=False),
+    ).double()
     x = torch.rand(4, 5, dtype=torch.float64)
     R, layers = lrp(model, x, 1, rules=Zero(), return_layers=True)
     for total in (R.sum(1), *(line.relevance.flatten(1).sum(1) for line in layers)):
@@ -44,10 +50,19 @@ def test_relevance_is_conserved_from_layer_to_layer(seed):
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_basic_rule_and_the_share_of_the_bias(seed, bias):
     linear, a, z = layer(seed, bias)
-    w, b = linear.weight.detach().T, linear.bias.detach() if bias else torch.zeros(3, dtype=torch.float64)
+    w, b = (
+        linear.weight.detach().T,
+        linear.bias.detach() if bias else torch.zeros(3, dtype=torch.float64),
+    )
     for j in range(3):
         R_j = z[:, j]
-        fractions = torch.stack([a[:, i] * w[i, j] / (sum(a[:, k] * w[k, j] for k in range(5)) + b[j]) * R_j for i in range(5)], 1)
+        fractions = torch.stack(
+            [
+                a[:, i] * w[i, j] / (sum(a[:, k] * w[k, j] for k in range(5)) + b[j]) * R_j
+                for i in range(5)
+            ],
+            1,
+        )
         pulled = a * w[:, j] * (R_j / z[:, j])[:, None]
         R = explained(linear, a, Zero(), j)
         assert torch.allclose(R, fractions) and torch.allclose(R, pulled)
@@ -61,7 +76,9 @@ def test_epsilon_stands_in_the_denominator_with_the_sign_of_z(seed, eps):
     linear, a, z = layer(seed)
     for j in range(3):
         sign = torch.where(z[:, j] >= 0, 1.0, -1.0)
-        expected = a * linear.weight[j].detach() / (z[:, j] + eps * sign)[:, None] * z[:, j][:, None]
+        expected = (
+            a * linear.weight[j].detach() / (z[:, j] + eps * sign)[:, None] * z[:, j][:, None]
+        )
         assert torch.allclose(explained(linear, a, Epsilon(eps), j), expected)
 
 
@@ -76,7 +93,9 @@ def test_a_taylor_expansion_of_one_neuron_gives_z_plus(seed):
         t = R_j / (a * w[j].clamp(min=0)).sum(1)
         root = a - t[:, None] * toward
         active = R_j > 0
-        assert torch.allclose((root @ w[j])[active], torch.zeros(int(active.sum()), dtype=torch.float64), atol=1e-12)
+        assert torch.allclose(
+            (root @ w[j])[active], torch.zeros(int(active.sum()), dtype=torch.float64), atol=1e-12
+        )
         terms = (a - root) * w[j]
         assert torch.allclose(terms.sum(1)[active], R_j[active])
         assert torch.allclose(terms, t[:, None] * a * w[j].clamp(min=0))
@@ -92,11 +111,15 @@ def test_the_rule_of_pixels_shares_by_q(seed):
     w = linear.weight.detach()
     for j in range(3):
         q = x * w[j] - 0.0 * w[j].clamp(min=0) - 1.0 * w[j].clamp(max=0)
-        assert torch.allclose(explained(linear, x, ZBox(0.0, 1.0), j), q / q.sum(1, keepdim=True) * z[:, [j]])
+        assert torch.allclose(
+            explained(linear, x, ZBox(0.0, 1.0), j), q / q.sum(1, keepdim=True) * z[:, [j]]
+        )
         square = w[j] ** 2
         assert torch.allclose(explained(linear, x, WSquare(), j), square / square.sum() * z[:, [j]])
         v = w[j] + 0.25 * w[j].clamp(min=0)
-        assert torch.allclose(explained(linear, x, Gamma(0.25), j), x * v / (x @ v)[:, None] * z[:, [j]])
+        assert torch.allclose(
+            explained(linear, x, Gamma(0.25), j), x * v / (x @ v)[:, None] * z[:, [j]]
+        )
 
 
 @recomputes("lrp", "section-5")
@@ -106,7 +129,13 @@ def test_simple_taylor_is_gradient_times_input(seed):
     model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)).double()
     x = torch.randn(4, 5, dtype=torch.float64)
     h = 1e-6
-    slopes = torch.stack([(model(x + h * e) - model(x - h * e))[:, 2] / (2 * h) for e in torch.eye(5, dtype=torch.float64)], 1).detach()
+    slopes = torch.stack(
+        [
+            (model(x + h * e) - model(x - h * e))[:, 2] / (2 * h)
+            for e in torch.eye(5, dtype=torch.float64)
+        ],
+        1,
+    ).detach()
     assert torch.allclose(L.simple_taylor(model, x, 2), x * slopes, atol=1e-7)
 
 
@@ -118,7 +147,12 @@ def test_the_state_of_an_lstm_is_a_weighted_sum(seed):
     x = torch.randn(2, 5, 3, dtype=torch.float64)
     h = c = torch.zeros(2, 4, dtype=torch.float64)
     for t in range(5):
-        gates = x[:, t] @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + h @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
+        gates = (
+            x[:, t] @ lstm.weight_ih_l0.T
+            + lstm.bias_ih_l0
+            + h @ lstm.weight_hh_l0.T
+            + lstm.bias_hh_l0
+        )
         i, f, g, o = gates.chunk(4, 1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
@@ -129,8 +163,6 @@ def test_the_state_of_an_lstm_is_a_weighted_sum(seed):
 @SEEDS
 def test_the_one_class_machine_shares_by_squared_differences(seed):
     from sklearn.svm import OneClassSVM
-
-    from lib import lrp
 
     generator = torch.Generator().manual_seed(seed)
     X = torch.randn(30, 4, generator=generator, dtype=torch.float64).numpy()
@@ -160,9 +192,18 @@ def test_the_table_of_costs_is_that_of_the_benchmark():
         if len(parts) == 6 and re.fullmatch(r"[\d.]+", parts[2]):
             measured[parts[0], parts[1]] = parts[2], parts[5]
     text = next("".join(cell["source"]) for cell in cells("lrp") if cell["id"] == "cost")
-    rows = [[part.strip(" `") for part in line.strip("|").split("|")] for line in text.splitlines() if line.startswith(("| LRP-ε", "| `epsilon"))]
+    rows = [
+        [part.strip(" `") for part in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith(("| LRP-ε", "| `epsilon"))
+    ]
     assert len(rows) == 4
     for name, *ours, zennit in rows:
         rule = "epsilon" if name == "LRP-ε" else name
-        expected = [measured[rule, case] for case in ("small CNN, batch 256", "small CNN, batch 1", "VGG16 shape, batch 1")]
-        assert ours == [ratio for ratio, _ in expected] and zennit.split(" · ") == [ratio for _, ratio in expected], name
+        expected = [
+            measured[rule, case]
+            for case in ("small CNN, batch 256", "small CNN, batch 1", "VGG16 shape, batch 1")
+        ]
+        assert ours == [ratio for ratio, _ in expected] and zennit.split(" · ") == [
+            ratio for _, ratio in expected
+        ], name

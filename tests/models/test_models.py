@@ -15,15 +15,17 @@ import torch
 from torch import nn
 
 from lib import applications, data, models, plots, training
-from lib.models import networks
-from lib.models import ARCHITECTURES, WEIGHTS, cnn, mlp, pretrained, seeded, vgg16
+from lib.models import ARCHITECTURES, WEIGHTS, cnn, mlp, networks, pretrained, seeded, vgg16
 
 NAMES = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 # Networks.
 
-@pytest.mark.parametrize("make", [mlp, cnn, lambda **o: cnn(3, 32, 4, 8, **o)], ids=["mlp", "cnn", "scenes"])
+
+@pytest.mark.parametrize(
+    "make", [mlp, cnn, lambda **o: cnn(3, 32, 4, 8, **o)], ids=["mlp", "cnn", "scenes"]
+)
 def test_a_seed_decides_the_weights_and_leaves_the_random_state_alone(make):
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -33,20 +35,36 @@ def test_a_seed_decides_the_weights_and_leaves_the_random_state_alone(make):
     assert not torch.equal(next(one.parameters()), next(other.parameters()))
 
 
-@pytest.mark.parametrize(("model", "shape", "classes"), [
-    (mlp(), (1, 8, 8), 10), (mlp(12, (5,), 3), (12,), 3), (mlp(4, (), 2), (4,), 2), (cnn(), (1, 8, 8), 10), (cnn(3, 32, 4), (3, 32, 32), 4), (cnn(1, 28), (1, 28, 28), 10)])
+@pytest.mark.parametrize(
+    ("model", "shape", "classes"),
+    [
+        (mlp(), (1, 8, 8), 10),
+        (mlp(12, (5,), 3), (12,), 3),
+        (mlp(4, (), 2), (4,), 2),
+        (cnn(), (1, 8, 8), 10),
+        (cnn(3, 32, 4), (3, 32, 32), 4),
+        (cnn(1, 28), (1, 28, 28), 10),
+    ],
+)
 def test_a_network_maps_images_to_logits(model, shape, classes):
     assert model(torch.zeros(2, *shape)).shape == (2, classes)
 
 
 def test_networks_without_bias_have_none():
-    assert not [name for model in (mlp(bias=False), cnn(bias=False)) for name, _ in model.named_parameters() if "bias" in name]
+    assert not [
+        name
+        for model in (mlp(bias=False), cnn(bias=False))
+        for name, _ in model.named_parameters()
+        if "bias" in name
+    ]
 
 
 def test_the_large_network_has_the_shape_of_vgg16():
     with torch.device("meta"):
         model = vgg16()
-        assert sum(p.numel() for p in model.parameters()) == 138_357_544  # Simonyan and Zisserman, configuration D
+        assert (
+            sum(p.numel() for p in model.parameters()) == 138_357_544
+        )  # Simonyan and Zisserman, configuration D
         assert model(torch.empty(1, 3, 224, 224)).shape == (1, 1000)
 
 
@@ -60,29 +78,46 @@ def test_seeded_brings_the_random_state_back_after_an_error_too():
 
 # Weights and cards.
 
+
 def card(name):
     return dict(re.findall(r"^\| (\w+) \| (.+) \|$", (WEIGHTS / f"{name}.md").read_text(), re.M))
 
 
 def test_every_network_has_weights_and_a_card_and_nothing_else_lies_there():
-    assert {path.name for path in WEIGHTS.iterdir()} == {f"{name}.{kind}" for name in (*ARCHITECTURES, "game", "mnist_cnn", "vae_mnist", "gan_mnist") for kind in ("md", "safetensors")}
-    assert all(path.stat().st_size < (3e6 if path.stem.endswith("_mnist") else 5e5) for path in WEIGHTS.iterdir())
+    assert {path.name for path in WEIGHTS.iterdir()} == {
+        f"{name}.{kind}"
+        for name in (*ARCHITECTURES, "game", "mnist_cnn", "vae_mnist", "gan_mnist")
+        for kind in ("md", "safetensors")
+    }
+    assert all(
+        path.stat().st_size < (3e6 if path.stem.endswith("_mnist") else 5e5)
+        for path in WEIGHTS.iterdir()
+    )
 
 
 @NAMES
 def test_a_card_says_network_data_command_accuracy_licence_and_limits(name):
     fields = card(name)
     assert {"network", "data", "command", "accuracy", "licence", "limits"} <= fields.keys()
-    assert f"python tools/train.py {name}" in fields["command"] and "seed" in fields["command"] and fields["licence"] == "CC BY 4.0"
+    assert (
+        f"python tools/train.py {name}" in fields["command"]
+        and "seed" in fields["command"]
+        and fields["licence"] == "CC BY 4.0"
+    )
     assert (Path(__file__).parents[2] / "tools" / "train.py").exists()
-    assert f"{sum(p.numel() for p in pretrained(name).parameters()):,} parameters" in fields["network"]
+    assert (
+        f"{sum(p.numel() for p in pretrained(name).parameters()):,} parameters" in fields["network"]
+    )
 
 
 @NAMES
 def test_a_network_reaches_the_accuracy_of_its_card(name):
     if name.startswith("digits"):
         d = data.digits()
-        test, tolerance = (d.x_test, d.y_test), 1.5 / 360  # another processor may tip one image in 360
+        test, tolerance = (
+            (d.x_test, d.y_test),
+            1.5 / 360,
+        )  # another processor may tip one image in 360
     elif name.startswith("reviews"):
         r = data.reviews(1000, seed=2)
         test, tolerance = (r.words, r.labels), 3.5 / 1000
@@ -96,7 +131,11 @@ def test_a_network_reaches_the_accuracy_of_its_card(name):
         w = applications.WORLDS[name](1000, seed=2)
         test, tolerance = (w.x, w.labels), 3.5 / 1000
     elif name in ("faces_noisy", "scenes_context"):
-        s = applications.faces(1000, seed=2) if name == "faces_noisy" else applications.mixed_scenes(1000, seed=2)
+        s = (
+            applications.faces(1000, seed=2)
+            if name == "faces_noisy"
+            else applications.mixed_scenes(1000, seed=2)
+        )
         test, tolerance = (s.images, s.labels), 3.5 / 1000
     else:
         balanced = ("scenes_gap", "scenes_shallow", "scenes_early", "scenes_deep")
@@ -122,6 +161,7 @@ def test_an_unknown_network_is_refused_with_the_names_that_there_are():
 
 # Training.
 
+
 def small():
     x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
     return mlp(4, (8,), 2), x, (x[:, 0] > 0).long()
@@ -130,7 +170,11 @@ def small():
 def test_training_learns_and_reports_every_epoch():
     model, x, y = small()
     history = training.fit(model, x, y, epochs=30, learning_rate=0.03, batch=16, progress=False)
-    assert len(history.losses) == 30 and history.steps == 30 * 4 and history.losses[-1] < 0.2 < history.losses[0]
+    assert (
+        len(history.losses) == 30
+        and history.steps == 30 * 4
+        and history.losses[-1] < 0.2 < history.losses[0]
+    )
     assert training.accuracy(model, x, y) > 0.95 and not model.training
 
 
@@ -144,20 +188,50 @@ def test_a_seed_repeats_a_training_whatever_the_random_state():
     state = torch.get_rng_state()
     second = training.fit(copies[1], x, y, epochs=3, seed=4, progress=False)
     assert torch.equal(state, torch.get_rng_state())
-    assert first == second and all(torch.equal(a, b) for a, b in zip(copies[0].parameters(), copies[1].parameters()))
+    assert first == second and all(
+        torch.equal(a, b) for a, b in zip(copies[0].parameters(), copies[1].parameters())
+    )
     assert training.fit(copies[2], x, y, epochs=3, seed=5, progress=False) != first
 
 
 def test_training_takes_another_loss_and_weight_decay():
     model, x, y = small()
-    training.fit(model, x, y, epochs=1, loss=lambda z, y: nn.functional.multi_margin_loss(z, y), weight_decay=0.1, progress=False)
+    training.fit(
+        model,
+        x,
+        y,
+        epochs=1,
+        loss=lambda z, y: nn.functional.multi_margin_loss(z, y),
+        weight_decay=0.1,
+        progress=False,
+    )
 
 
-@pytest.mark.parametrize(("x", "y", "options", "message"), [
-    (torch.zeros(3, 4), torch.zeros(2).long(), {}, "x, y: .* got 3 and 2"), (torch.zeros(0, 4), torch.zeros(0).long(), {}, "x, y: .* got 0 and 0"),
-    (torch.full((3, 4), float("nan")), torch.zeros(3).long(), {}, "loss: expected a finite value, got nan in epoch 0"),
-    (torch.zeros(3, 4), torch.zeros(3).long(), {"epochs": 0}, "epochs, batch: expected at least 1, got 0 and 64"),
-    (torch.zeros(3, 4), torch.zeros(3).long(), {"batch": 0}, "epochs, batch: expected at least 1, got 20 and 0")])
+@pytest.mark.parametrize(
+    ("x", "y", "options", "message"),
+    [
+        (torch.zeros(3, 4), torch.zeros(2).long(), {}, "x, y: .* got 3 and 2"),
+        (torch.zeros(0, 4), torch.zeros(0).long(), {}, "x, y: .* got 0 and 0"),
+        (
+            torch.full((3, 4), float("nan")),
+            torch.zeros(3).long(),
+            {},
+            "loss: expected a finite value, got nan in epoch 0",
+        ),
+        (
+            torch.zeros(3, 4),
+            torch.zeros(3).long(),
+            {"epochs": 0},
+            "epochs, batch: expected at least 1, got 0 and 64",
+        ),
+        (
+            torch.zeros(3, 4),
+            torch.zeros(3).long(),
+            {"batch": 0},
+            "epochs, batch: expected at least 1, got 20 and 0",
+        ),
+    ],
+)
 def test_training_refuses_what_it_cannot_learn_from(x, y, options, message):
     with pytest.raises(ValueError, match=message):
         training.fit(mlp(4, (8,), 2), x, y, progress=False, **options)
@@ -170,25 +244,34 @@ def test_accuracy_is_the_share_of_highest_scores():
 
 # Pictures.
 
+
 def rgb(colour):
-    return [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def test_a_heatmap_has_the_stated_colours_at_its_ends_and_white_at_zero():
     picture = plots.heatmap(np.array([[1.0, -1.0, 0.0]]))
-    assert picture.dtype == np.uint8 and picture.tolist() == [[rgb(plots.RED), rgb(plots.BLUE), [255, 255, 255]]]
+    assert picture.dtype == np.uint8 and picture.tolist() == [
+        [rgb(plots.RED), rgb(plots.BLUE), [255, 255, 255]]
+    ]
 
 
 def test_a_heatmap_equals_the_colour_map_of_its_bar():
     values = np.linspace(-1, 1, 201)[None]
     expected = plots.RELEVANCE((values + 1) / 2)[..., :3] * 255
-    assert np.abs(plots.heatmap(values) - expected).max() <= 2.5  # the bar has 256 colours, in steps of up to 2
+    assert (
+        np.abs(plots.heatmap(values) - expected).max() <= 2.5
+    )  # the bar has 256 colours, in steps of up to 2
 
 
 def test_a_heatmap_is_symmetric_about_zero():
     values = torch.linspace(0, 3, 20)[None]
-    ink = lambda r, colour: (255 - plots.heatmap(r, 3.0).astype(float)) / (255 - np.array(rgb(colour)))
-    assert np.abs(ink(values, plots.RED) - ink(-values, plots.BLUE)).max() <= 0.6 / (255 - max(rgb(plots.RED)[0], rgb(plots.BLUE)[2]))
+    ink = lambda r, colour: (
+        (255 - plots.heatmap(r, 3.0).astype(float)) / (255 - np.array(rgb(colour)))
+    )
+    assert np.abs(ink(values, plots.RED) - ink(-values, plots.BLUE)).max() <= 0.6 / (
+        255 - max(rgb(plots.RED)[0], rgb(plots.BLUE)[2])
+    )
 
 
 def test_a_heatmap_sums_channels_takes_tensors_and_clips_at_its_scale():
@@ -199,16 +282,24 @@ def test_a_heatmap_sums_channels_takes_tensors_and_clips_at_its_scale():
 
 
 def test_a_heatmap_of_nothing_is_white():
-    assert (plots.heatmap(torch.zeros(4, 5)) == 255).all() and plots.heatmap(torch.zeros(4, 5)).shape == (4, 5, 3)
+    assert (plots.heatmap(torch.zeros(4, 5)) == 255).all() and plots.heatmap(
+        torch.zeros(4, 5)
+    ).shape == (4, 5, 3)
 
 
 def test_one_scale_for_maps_that_are_compared():
-    assert plots.scale_of(torch.tensor([1.0, -3.0]), np.array([2.0])) == 3 and plots.scale_of(np.zeros(3)) == 1
+    assert (
+        plots.scale_of(torch.tensor([1.0, -3.0]), np.array([2.0])) == 3
+        and plots.scale_of(np.zeros(3)) == 1
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (1, 5, 7), (3, 5, 7)], ids=str)
 def test_an_image_has_three_colours(shape):
-    assert plots.image(torch.rand(shape)).shape == (5, 7, 3) and plots.image(torch.rand(shape)).dtype == np.uint8
+    assert (
+        plots.image(torch.rand(shape)).shape == (5, 7, 3)
+        and plots.image(torch.rand(shape)).dtype == np.uint8
+    )
 
 
 def test_one_channel_is_ink_on_paper_and_three_are_colours():
@@ -216,7 +307,15 @@ def test_one_channel_is_ink_on_paper_and_three_are_colours():
     assert plots.image(np.array([[[1.0]], [[0.0]], [[2.0]]])).tolist() == [[[255, 0, 255]]]
 
 
-@pytest.mark.parametrize(("shape", "method"), [((2, 3, 4, 4), plots.heatmap), ((7,), plots.heatmap), ((2, 4, 4), plots.image), ((2, 3, 4, 4), plots.image)])
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [
+        ((2, 3, 4, 4), plots.heatmap),
+        ((7,), plots.heatmap),
+        ((2, 4, 4), plots.image),
+        ((2, 3, 4, 4), plots.image),
+    ],
+)
 def test_what_is_no_picture_is_refused(shape, method):
     with pytest.raises(ValueError, match=r"expected .*\(H, W\)"):
         method(np.zeros(shape))
@@ -224,14 +323,21 @@ def test_what_is_no_picture_is_refused(shape, method):
 
 def test_figures_have_the_pictures_and_titles_that_were_given():
     figure = plots.strip([plots.image(np.zeros((4, 4)))] * 3, ["a", "b", "c"], rows=2)
-    assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c", ""] and [len(ax.images) for ax in figure.axes] == [1, 1, 1, 0]
+    assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c", ""] and [
+        len(ax.images) for ax in figure.axes
+    ] == [1, 1, 1, 0]
     plots.relevance_bar(figure, 2.0)
     assert figure.axes[-1].get_ylim() == (-2, 2)
-    assert plots.flow([[1.0, 2.0], [3.0]], [[0.5, 0.5], [1.0]], [[[0.5], [0.5]]]) and plots.axes("a", "b").get_xlabel() == "a"
+    assert (
+        plots.flow([[1.0, 2.0], [3.0]], [[0.5, 0.5], [1.0]], [[[0.5], [0.5]]])
+        and plots.axes("a", "b").get_xlabel() == "a"
+    )
     plt.close("all")
 
 
-def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request(tmp_path, monkeypatch):
+def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(models, "vgg16", lambda: mlp(4, (3,), 2, seed=0))
 
@@ -239,16 +345,23 @@ def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request
         raise AssertionError("a download that nobody asked for")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", never)
-    with pytest.raises(OSError, match=r"not at .*vgg16-397923af\.pth; call published_vgg16\(download=True\)"):
+    with pytest.raises(
+        OSError, match=r"not at .*vgg16-397923af\.pth; call published_vgg16\(download=True\)"
+    ):
         models.published_vgg16()
     other = mlp(4, (3,), 2, seed=1)
 
     def fetch(url, folder, map_location, check_hash):
         assert url == networks.VGG16 and check_hash
         (tmp_path / "checkpoints").mkdir()
-        torch.save({f"features.{k}": value for k, value in enumerate(other.state_dict().values())}, tmp_path / "checkpoints" / "vgg16-397923af.pth")
+        torch.save(
+            {f"features.{k}": value for k, value in enumerate(other.state_dict().values())},
+            tmp_path / "checkpoints" / "vgg16-397923af.pth",
+        )
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
     x = torch.rand(3, 4)
     assert torch.equal(models.published_vgg16(download=True)(x), other(x))
-    assert torch.equal(models.published_vgg16()(x), other(x)) and not models.published_vgg16().training
+    assert (
+        torch.equal(models.published_vgg16()(x), other(x)) and not models.published_vgg16().training
+    )

@@ -1,11 +1,12 @@
-"""The checks of the exercises on sensitivity: wrong answers that students give are refused, right ones of any style accepted."""
+"""The checks of the exercises on sensitivity: wrong answers that students give are refused, right
+ones of any style accepted.
+"""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-
-from students import check, talking, accept_and_refuse
+from students import accept_and_refuse, check, talking
 
 torch.set_num_threads(1)
 
@@ -56,11 +57,18 @@ def sensitivity_backward(f, x, c):
 
 
 def sensitivity_jacobian(f, x, c):
-    return torch.stack([torch.autograd.functional.jacobian(lambda v: f(v[None])[0, k], row) ** 2 for row, k in zip(x, c)])
+    return torch.stack(
+        [
+            torch.autograd.functional.jacobian(lambda v: f(v[None])[0, k], row) ** 2
+            for row, k in zip(x, c)
+        ]
+    )
 
 
 def sensitivity_vmap(f, x, c):
-    return torch.func.vmap(torch.func.grad(lambda row, k: f(row[None])[0].gather(0, k[None])[0]))(x, c).square()
+    return torch.func.vmap(torch.func.grad(lambda row, k: f(row[None])[0].gather(0, k[None])[0]))(
+        x, c
+    ).square()
 
 
 def sensitivity_hot(f, x, c):
@@ -97,13 +105,19 @@ def smoothgrad(f, x, c, n, sigma):
 
 def smoothgrad_at_once(f, x, c, n, sigma):
     many = x.repeat_interleave(n, 0)
-    return grad(f, many + sigma * torch.randn_like(many), c.repeat_interleave(n)).view(len(x), n, -1).mean(1)
+    return (
+        grad(f, many + sigma * torch.randn_like(many), c.repeat_interleave(n))
+        .view(len(x), n, -1)
+        .mean(1)
+    )
 
 
 def smoothgrad_numpy(f, x, c, n, sigma):
     total = torch.zeros_like(x)
     for _ in range(n):
-        total += grad(f, x + torch.from_numpy(np.random.default_rng().normal(0, sigma, x.shape)).to(x), c)
+        total += grad(
+            f, x + torch.from_numpy(np.random.default_rng().normal(0, sigma, x.shape)).to(x), c
+        )
     return total / n
 
 
@@ -114,7 +128,12 @@ def smoothgrad_normal(f, x, c, n, sigma):
 def smoothgrad_antithetic_free(f, x, c, n, sigma):
     generator = torch.Generator()
     generator.seed()
-    return torch.stack([grad(f, x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype), c) for _ in range(n)]).mean(0)
+    return torch.stack(
+        [
+            grad(f, x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype), c)
+            for _ in range(n)
+        ]
+    ).mean(0)
 
 
 def n_pieces(f, a, b, n=2001):
@@ -141,7 +160,7 @@ def n_pieces_tensor(f, a, b, n=2001):
 def n_pieces_single(f, a, b, n=2001):
     t = torch.linspace(a, b, n)
     slope = f(t).diff() / t.diff()
-    stable = (slope.diff().abs() < 0.05 * slope.abs().max())
+    stable = slope.diff().abs() < 0.05 * slope.abs().max()
     levels = slope[:-1][stable]
     return 1 + int((levels.diff().abs() > 0.05 * slope.abs().max()).sum())
 
@@ -165,7 +184,10 @@ def ig_linspace(f, x, x0, c, m=64):
 
 def ig_gauss(f, x, x0, c, m=64):
     nodes, weights = np.polynomial.legendre.leggauss(m)
-    return (x - x0) * sum(w / 2 * grad(f, x0 + (t + 1) / 2 * (x - x0), c) for t, w in zip(nodes.tolist(), weights.tolist()))
+    return (x - x0) * sum(
+        w / 2 * grad(f, x0 + (t + 1) / 2 * (x - x0), c)
+        for t, w in zip(nodes.tolist(), weights.tolist())
+    )
 
 
 def ig_at_once(f, x, x0, c, m=64):
@@ -214,9 +236,21 @@ def cam_mean_twice(A, g):
 
 
 RIGHT = {
-    "sensitivity": [sensitivity, sensitivity_backward, sensitivity_jacobian, sensitivity_vmap, sensitivity_hot],
+    "sensitivity": [
+        sensitivity,
+        sensitivity_backward,
+        sensitivity_jacobian,
+        sensitivity_vmap,
+        sensitivity_hot,
+    ],
     "finite_diff": [finite_diff, finite_diff_loop, finite_diff_together],
-    "smoothgrad": [smoothgrad, smoothgrad_at_once, smoothgrad_numpy, smoothgrad_normal, smoothgrad_antithetic_free],
+    "smoothgrad": [
+        smoothgrad,
+        smoothgrad_at_once,
+        smoothgrad_numpy,
+        smoothgrad_normal,
+        smoothgrad_antithetic_free,
+    ],
     "n_pieces": [n_pieces, n_pieces_loop, n_pieces_tensor, n_pieces_single],
     "integrated_gradients": [ig, ig_right, ig_left, ig_linspace, ig_gauss, ig_at_once],
     "guided_relu": [guided, guided_where, guided_autograd, guided_loop],
@@ -299,65 +333,147 @@ def distinct(f, a, b, n=2001):
 
 
 def shrinking(f, x, x0, c, m=64):
-    return sum(grad(f, x0 + t * (x - x0), c) * t * (x - x0) for t in [(k + 0.5) / m for k in range(m)]) / m
+    return (
+        sum(grad(f, x0 + t * (x - x0), c) * t * (x - x0) for t in [(k + 0.5) / m for k in range(m)])
+        / m
+    )
 
 
 WRONG = {
     "sensitivity": [
-        (lambda f, x, c: grad(f, x, c), "sensitivity is its square"), (lambda f, x, c: grad(f, x, c).abs(), "absolute values"),
-        (lambda f, x, c: x * grad(f, x, c), "multiplies by the input"), (lambda f, x, c: grad(f, x, c, softmaxed) ** 2, "probability"),
-        (lambda f, x, c: grad(f, x, c, lambda f, x, c: softmaxed(f, x, c).log()) ** 2, "logarithm|probability"),
+        (lambda f, x, c: grad(f, x, c), "sensitivity is its square"),
+        (lambda f, x, c: grad(f, x, c).abs(), "absolute values"),
+        (lambda f, x, c: x * grad(f, x, c), "multiplies by the input"),
+        (lambda f, x, c: grad(f, x, c, softmaxed) ** 2, "probability"),
+        (
+            lambda f, x, c: grad(f, x, c, lambda f, x, c: softmaxed(f, x, c).log()) ** 2,
+            "logarithm|probability",
+        ),
         (lambda f, x, c: grad(f, x, c, lambda f, x, c: f(x).sum(1)) ** 2, "sum of all logits"),
         (lambda f, x, c: grad(f, x, c, lambda f, x, c: f(x).max(1).values) ** 2, "highest logit"),
-        (lambda f, x, c: grad(f, x, c, lambda f, x, c: score_of(f, x, c) ** 2), "derivative of the squared score"),
-        (lambda f, x, c: F.normalize(grad(f, x, c), dim=1) ** 2, "normalised"), (lambda f, x, c: sensitivity(f, x, c).mean(0).expand_as(x), "batch"),
-        (lambda f, x, c: sensitivity(f, x, c).sum(1), "shape"), (leave_requires_grad, "requires_grad of an argument"),
-        (with_parameter_gradients, "gradients of the model's parameters"), (forget_zero_grad, "second call|."), (lambda f, x, c: None, "returns None"),
+        (
+            lambda f, x, c: grad(f, x, c, lambda f, x, c: score_of(f, x, c) ** 2),
+            "derivative of the squared score",
+        ),
+        (lambda f, x, c: F.normalize(grad(f, x, c), dim=1) ** 2, "normalised"),
+        (lambda f, x, c: sensitivity(f, x, c).mean(0).expand_as(x), "batch"),
+        (lambda f, x, c: sensitivity(f, x, c).sum(1), "shape"),
+        (leave_requires_grad, "requires_grad of an argument"),
+        (with_parameter_gradients, "gradients of the model's parameters"),
+        (forget_zero_grad, "second call|."),
+        (lambda f, x, c: None, "returns None"),
     ],
     "finite_diff": [
-        (lambda f, x, h: (f(x + h * torch.eye(len(x)).to(x)) - f(x[None])) / h, "forward differences"),
-        (lambda f, x, h: (f(x[None]) - f(x - h * torch.eye(len(x)).to(x))) / h, "backward differences"),
-        (lambda f, x, h: 2 * finite_diff(f, x, h), "2 h apart"), (lambda f, x, h: finite_diff(f, x, h / 2), "h / 2"),
-        (lambda f, x, h: -finite_diff(f, x, h), "sign"), (lambda f, x, h: finite_diff(f, x, h) * 2 * h, "does not divide"),
-        (lambda f, x, h: ((f((x + h)[None]) - f((x - h)[None])) / (2 * h)).expand(len(x)), "all inputs at once"),
-        (lambda f, x, h: torch.autograd.functional.jacobian(lambda v: f(v[None])[0], x), "exact derivative"),
-        (lambda f, x, h: finite_diff(f, x, 1e-4), "exact derivative|step"), (changes_in_place, "argument in place"), (lambda f, x, h: finite_diff(f, x.float(), h), "not the central|raises"),
+        (
+            lambda f, x, h: (f(x + h * torch.eye(len(x)).to(x)) - f(x[None])) / h,
+            "forward differences",
+        ),
+        (
+            lambda f, x, h: (f(x[None]) - f(x - h * torch.eye(len(x)).to(x))) / h,
+            "backward differences",
+        ),
+        (lambda f, x, h: 2 * finite_diff(f, x, h), "2 h apart"),
+        (lambda f, x, h: finite_diff(f, x, h / 2), "h / 2"),
+        (lambda f, x, h: -finite_diff(f, x, h), "sign"),
+        (lambda f, x, h: finite_diff(f, x, h) * 2 * h, "does not divide"),
+        (
+            lambda f, x, h: ((f((x + h)[None]) - f((x - h)[None])) / (2 * h)).expand(len(x)),
+            "all inputs at once",
+        ),
+        (
+            lambda f, x, h: torch.autograd.functional.jacobian(lambda v: f(v[None])[0], x),
+            "exact derivative",
+        ),
+        (lambda f, x, h: finite_diff(f, x, 1e-4), "exact derivative|step"),
+        (changes_in_place, "argument in place"),
+        (lambda f, x, h: finite_diff(f, x.float(), h), "not the central|raises"),
         (lambda f, x, h: f(x), "raises"),
     ],
     "smoothgrad": [
-        (lambda f, x, c, n, s: n * smoothgrad(f, x, c, n, s), "summed"), (lambda f, x, c, n, s: grad(f, x, c), "no noise"), (fixed_seed, "very same"), (one_noise, "same noise"),
-        (shared_by_samples, "share their noise"), (noise_on_the_gradient, "spread|mean"), (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s**0.5), "spread"),
-        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s * 2), "spread"), (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s).abs(), "absolute"),
-        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s) ** 2, "squared"), (lambda f, x, c, n, s: sum(grad(f, x + s * torch.rand_like(x), c) for _ in range(n)) / n, "mean over many"),
-        (lambda f, x, c, n, s: sum(grad(f, x + s * (2 * torch.rand_like(x) - 1), c) for _ in range(n)) / n, "spread"),
-        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s * float(x.max() - x.min())), "spread"), (lambda f, x, c, n, s: sum(grad(f, x + s * torch.randn(len(x), 1).to(x), c) for _ in range(n)) / n, "spread"),
+        (lambda f, x, c, n, s: n * smoothgrad(f, x, c, n, s), "summed"),
+        (lambda f, x, c, n, s: grad(f, x, c), "no noise"),
+        (fixed_seed, "very same"),
+        (one_noise, "same noise"),
+        (shared_by_samples, "share their noise"),
+        (noise_on_the_gradient, "spread|mean"),
+        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s**0.5), "spread"),
+        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s * 2), "spread"),
+        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s).abs(), "absolute"),
+        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s) ** 2, "squared"),
+        (
+            lambda f, x, c, n, s: sum(grad(f, x + s * torch.rand_like(x), c) for _ in range(n)) / n,
+            "mean over many",
+        ),
+        (
+            lambda f, x, c, n, s: (
+                sum(grad(f, x + s * (2 * torch.rand_like(x) - 1), c) for _ in range(n)) / n
+            ),
+            "spread",
+        ),
+        (lambda f, x, c, n, s: smoothgrad(f, x, c, n, s * float(x.max() - x.min())), "spread"),
+        (
+            lambda f, x, c, n, s: (
+                sum(grad(f, x + s * torch.randn(len(x), 1).to(x), c) for _ in range(n)) / n
+            ),
+            "spread",
+        ),
     ],
     "n_pieces": [
-        (lambda f, a, b, n=2001: n_pieces(f, a, b, n) - 1, r"k \+ 1 pieces"), (counted_twice, "counted twice"), (distinct, "different slopes"),
-        (sign_changes, "sign|counted twice"), (lambda f, a, b, n=2001: n_pieces(f, a, b, n) + 1, "one piece too many"), (lambda f, a, b, n=2001: 8, "number of pieces|pieces"),
-        (lambda f, a, b, n=2001: n_pieces(f, 0, 1, n), "number of pieces|kinks"), (lambda f, a, b, n=2001: n_pieces(f, a, b, 40), "number of pieces|twice|slopes|kinks"), (lambda f, a, b, n=2001: None, "returns None"),
+        (lambda f, a, b, n=2001: n_pieces(f, a, b, n) - 1, r"k \+ 1 pieces"),
+        (counted_twice, "counted twice"),
+        (distinct, "different slopes"),
+        (sign_changes, "sign|counted twice"),
+        (lambda f, a, b, n=2001: n_pieces(f, a, b, n) + 1, "one piece too many"),
+        (lambda f, a, b, n=2001: 8, "number of pieces|pieces"),
+        (lambda f, a, b, n=2001: n_pieces(f, 0, 1, n), "number of pieces|kinks"),
+        (lambda f, a, b, n=2001: n_pieces(f, a, b, 40), "number of pieces|twice|slopes|kinks"),
+        (lambda f, a, b, n=2001: None, "returns None"),
     ],
     "integrated_gradients": [
-        (lambda f, x, x0, c, m=64: (x - x0) * grad(f, x, c), "gradient at x alone"), (lambda f, x, x0, c, m=64: (x - x0) * grad(f, x0, c), "gradient at x0 alone"),
-        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m) / (x - x0), "factor x - x0 is missing"), (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m) / (x - x0) * x, "multiplies by x"),
-        (lambda f, x, x0, c, m=64: -ig(f, x, x0, c, m), "sign"), (lambda f, x, x0, c, m=64: ig(f, x, 0 * x, c, m), "taken for 0"),
-        (lambda f, x, x0, c, m=64: m * ig(f, x, x0, c, m), "summed"), (shrinking, "every point"), (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m).mean(0).expand_as(x), "batch"),
-        (lambda f, x, x0, c, m=64: (x - x0) * sum(grad(f, t * x, c) for t in [(k + 0.5) / m for k in range(m)]) / m, "starts at 0|path integral"),
-        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, 1, [0.5]), "path integral"), (lambda f, x, x0, c, m=64: ig(f, x, x0, f(x).argmax(1), m), "path integral|.") ,
+        (lambda f, x, x0, c, m=64: (x - x0) * grad(f, x, c), "gradient at x alone"),
+        (lambda f, x, x0, c, m=64: (x - x0) * grad(f, x0, c), "gradient at x0 alone"),
+        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m) / (x - x0), "factor x - x0 is missing"),
+        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m) / (x - x0) * x, "multiplies by x"),
+        (lambda f, x, x0, c, m=64: -ig(f, x, x0, c, m), "sign"),
+        (lambda f, x, x0, c, m=64: ig(f, x, 0 * x, c, m), "taken for 0"),
+        (lambda f, x, x0, c, m=64: m * ig(f, x, x0, c, m), "summed"),
+        (shrinking, "every point"),
+        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, m).mean(0).expand_as(x), "batch"),
+        (
+            lambda f, x, x0, c, m=64: (
+                (x - x0) * sum(grad(f, t * x, c) for t in [(k + 0.5) / m for k in range(m)]) / m
+            ),
+            "starts at 0|path integral",
+        ),
+        (lambda f, x, x0, c, m=64: ig(f, x, x0, c, 1, [0.5]), "path integral"),
+        (lambda f, x, x0, c, m=64: ig(f, x, x0, f(x).argmax(1), m), "path integral|."),
     ],
     "guided_relu": [
-        (lambda z, g: g * (z > 0), "this is the gradient"), (lambda z, g: g.relu(), "deconvnet"), (lambda z, g: z.relu() * g.relu(), "multiplied"), (lambda z, g: z * g.relu(), "multiplied"),
-        (lambda z, g: g.relu() * (z >= 0), "exactly 0"), (lambda z, g: g.abs() * (z > 0), "turned positive"), (lambda z, g: z.relu(), "ReLU of z"),
-        (lambda z, g: ((z > 0) & (g > 0)).float(), "signs"), (lambda z, g: g.clamp_(min=0) * (z > 0), "argument in place"),
+        (lambda z, g: g * (z > 0), "this is the gradient"),
+        (lambda z, g: g.relu(), "deconvnet"),
+        (lambda z, g: z.relu() * g.relu(), "multiplied"),
+        (lambda z, g: z * g.relu(), "multiplied"),
+        (lambda z, g: g.relu() * (z >= 0), "exactly 0"),
+        (lambda z, g: g.abs() * (z > 0), "turned positive"),
+        (lambda z, g: z.relu(), "ReLU of z"),
+        (lambda z, g: ((z > 0) & (g > 0)).float(), "signs"),
+        (lambda z, g: g.clamp_(min=0) * (z > 0), "argument in place"),
     ],
     "grad_cam_map": [
-        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).sum(1), "negative values remain"), (lambda A, g: (g.mean((2, 3), keepdim=True) * A).relu().sum(1), "too early"),
-        (lambda A, g: (g.mean((2, 3), keepdim=True).relu() * A).sum(1).relu(), "negative weights"), (lambda A, g: (g.sum((2, 3), keepdim=True) * A).sum(1).relu(), "means"),
-        (lambda A, g: (g * A).sum(1).relu(), "place by place"), (lambda A, g: (g.mean((2, 3), keepdim=True) * A).mean(1).relu(), "averaged"),
-        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).sum(1).abs(), "absolute"), (lambda A, g: cam_map(A, g)[:, None], "shape"), (lambda A, g: cam_map(A, g).mean(0).expand(A[:, 0].shape), "batch"),
+        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).sum(1), "negative values remain"),
+        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).relu().sum(1), "too early"),
+        (lambda A, g: (g.mean((2, 3), keepdim=True).relu() * A).sum(1).relu(), "negative weights"),
+        (lambda A, g: (g.sum((2, 3), keepdim=True) * A).sum(1).relu(), "means"),
+        (lambda A, g: (g * A).sum(1).relu(), "place by place"),
+        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).mean(1).relu(), "averaged"),
+        (lambda A, g: (g.mean((2, 3), keepdim=True) * A).sum(1).abs(), "absolute"),
+        (lambda A, g: cam_map(A, g)[:, None], "shape"),
+        (lambda A, g: cam_map(A, g).mean(0).expand(A[:, 0].shape), "batch"),
         (lambda A, g: (A.mean((2, 3), keepdim=True) * g).sum(1).relu(), "not that of the equation"),
     ],
-}  # fmt: skip
+}
 
 
-test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = accept_and_refuse(RIGHT, WRONG)
+test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = (
+    accept_and_refuse(RIGHT, WRONG)
+)

@@ -2,25 +2,34 @@
 
 import pytest
 import torch
+from equations import check_covered, check_numbers, recomputes
 from torch import nn
 
 from lib import models
 from lib import sensitivity as S
-from equations import check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
 
-def network(seed: int, bias: bool = True, smooth: bool = False) -> tuple[nn.Sequential, torch.Tensor]:
+def network(
+    seed: int, bias: bool = True, smooth: bool = False
+) -> tuple[nn.Sequential, torch.Tensor]:
     """A small network of ReLU (or softplus) layers, and samples (4, 5), in double precision."""
     with models.seeded(seed):
-        model = nn.Sequential(nn.Linear(5, 8, bias=bias), nn.Softplus() if smooth else nn.ReLU(), nn.Linear(8, 3, bias=bias)).double()
+        model = nn.Sequential(
+            nn.Linear(5, 8, bias=bias),
+            nn.Softplus() if smooth else nn.ReLU(),
+            nn.Linear(8, 3, bias=bias),
+        ).double()
         return model, torch.randn(4, 5, dtype=torch.float64)
 
 
 def slopes(model: nn.Module, x: torch.Tensor, c: int, h: float = 1e-6) -> torch.Tensor:
     """df_c/dx by central differences."""
-    columns = [(model(x + h * e) - model(x - h * e))[:, c] / (2 * h) for e in torch.eye(x.shape[1], dtype=x.dtype)]
+    columns = [
+        (model(x + h * e) - model(x - h * e))[:, c] / (2 * h)
+        for e in torch.eye(x.shape[1], dtype=x.dtype)
+    ]
     return torch.stack(columns, 1).detach()
 
 
@@ -39,7 +48,10 @@ def test_the_small_stuff_of_a_smooth_network_falls_with_the_square_of_the_step(s
     model, x = network(seed, smooth=True)
     with models.seeded(seed + 10):
         e = torch.randn_like(x)
-    rest = [(model(x + h * e) - model(x))[:, 0] - h * (e * S.gradient(model, x, 0)).sum(1) for h in (1e-2, 1e-3)]
+    rest = [
+        (model(x + h * e) - model(x))[:, 0] - h * (e * S.gradient(model, x, 0)).sum(1)
+        for h in (1e-2, 1e-3)
+    ]
     ratio = (rest[0] / rest[1]).detach()
     assert torch.allclose(ratio, torch.full_like(ratio, 100), rtol=0.2)
 
@@ -81,7 +93,12 @@ def test_smoothgrad_is_a_mean_of_gradients_at_noisy_places(seed):
     R = S.smoothgrad(Cubic(), x, 0, samples=n, sigma=sigma, seed=seed)
     z, length = x @ w, w.norm()
     expected = 3 * (z**2 + (sigma * length) ** 2)[:, None] * w
-    spread = 3 * w.abs() * ((2 * z * sigma * length) ** 2 + 2 * (sigma * length) ** 4).sqrt()[:, None] / n**0.5
+    spread = (
+        3
+        * w.abs()
+        * ((2 * z * sigma * length) ** 2 + 2 * (sigma * length) ** 4).sqrt()[:, None]
+        / n**0.5
+    )
     assert ((R - expected).abs() < 5 * spread).all()
 
 
@@ -91,7 +108,9 @@ def test_integrated_gradients_are_the_integral_along_the_path(seed):
     model, x = network(seed, smooth=True)
     baseline = torch.zeros_like(x)
     t = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
-    g = torch.stack([S.gradient(model, baseline + step * (x - baseline), 1) for step in t[::20]]).mean(0)
+    g = torch.stack(
+        [S.gradient(model, baseline + step * (x - baseline), 1) for step in t[::20]]
+    ).mean(0)
     R = S.integrated_gradients(model, x, 1, baseline=baseline, steps=100)
     assert torch.allclose(R, (x - baseline) * g, atol=1e-3)
     assert torch.allclose(R.sum(1), (model(x) - model(baseline))[:, 1], atol=1e-4)
@@ -109,7 +128,9 @@ def test_class_activation_maps_are_weighted_sums_of_the_last_maps(seed):
     score = sum(w[1, k] * A[:, k].sum((1, 2)) / h for k in range(A.shape[1])) + b[1]
     assert torch.allclose(score, model(x)[:, 1])
     M = sum(w[1, k] * A[:, k] for k in range(A.shape[1]))
-    enlarge = lambda maps: nn.functional.interpolate(maps[:, None], x.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    enlarge = lambda maps: nn.functional.interpolate(
+        maps[:, None], x.shape[2:], mode="bilinear", align_corners=False
+    )[:, 0]
     assert torch.allclose(S.cam(model, x, 1).sum(1), enlarge(M), atol=1e-8)
     weighted = sum(w[1, k] / h * A[:, k] for k in range(A.shape[1])).clamp(min=0)
     assert torch.allclose(S.grad_cam(model, x, 1).sum(1), enlarge(weighted), atol=1e-8)

@@ -1,4 +1,6 @@
-"""Sensitivity and its relatives: equations recomputed in float64, peers compared, identities, bad inputs, nothing left changed."""
+"""Sensitivity and its relatives: equations recomputed in float64, peers compared, identities, bad
+inputs, nothing left changed.
+"""
 
 import copy
 import warnings
@@ -7,17 +9,37 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import Net, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from drawn import Net, drawn
 from lib import data, models
 from lib import sensitivity as module
-from lib.sensitivity import cam, count_linear_regions, deconvnet, grad_cam, gradient, gradient_x_input, guided_backprop, integrated_gradients, kinks, sensitivity, smoothgrad
+from lib.sensitivity import (
+    cam,
+    count_linear_regions,
+    deconvnet,
+    grad_cam,
+    gradient,
+    gradient_x_input,
+    guided_backprop,
+    integrated_gradients,
+    kinks,
+    sensitivity,
+    smoothgrad,
+)
 
 torch.set_num_threads(1)
-METHODS = [gradient, sensitivity, gradient_x_input, smoothgrad, integrated_gradients, deconvnet, guided_backprop]
+METHODS = [
+    gradient,
+    sensitivity,
+    gradient_x_input,
+    smoothgrad,
+    integrated_gradients,
+    deconvnet,
+    guided_backprop,
+]
 MAPS = [cam, grad_cam]
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.__name__)
 EVERY_ON_IMAGES = pytest.mark.parametrize("method", METHODS + MAPS, ids=lambda m: m.__name__)
@@ -32,8 +54,16 @@ def mlp(sizes=(4, 6, 5, 3), bias=True, seed=0):
 
 
 def gap(channels=2):
-    return nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3, padding=1), nn.ReLU(),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 5, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(5, 3),
+    )
 
 
 def tiny():
@@ -42,15 +72,31 @@ def tiny():
     for k, (i, o) in enumerate([(4, 5), (5, 4), (4, 3)]):
         layer = nn.Linear(i, o, dtype=torch.float64)
         with torch.no_grad():
-            layer.weight.copy_(torch.tensor([[((7 * a + 5 * b + 3 * k + a * b) % 11 - 4) / 5 for a in range(i)] for b in range(o)], dtype=torch.float64))
-            layer.bias.copy_(torch.tensor([((4 * b + 3 * k) % 5 - 2) / 4 for b in range(o)], dtype=torch.float64))
+            layer.weight.copy_(
+                torch.tensor(
+                    [
+                        [((7 * a + 5 * b + 3 * k + a * b) % 11 - 4) / 5 for a in range(i)]
+                        for b in range(o)
+                    ],
+                    dtype=torch.float64,
+                )
+            )
+            layer.bias.copy_(
+                torch.tensor([((4 * b + 3 * k) % 5 - 2) / 4 for b in range(o)], dtype=torch.float64)
+            )
         layers += [layer, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
 def loops(model, x, c, message):
-    """Back through dense layers and ReLUs, one number at a time; message(g, z) is what a ReLU sends back."""
-    layers = [(m.weight.tolist(), m.bias.tolist() if m.bias is not None else [0.0] * len(m.weight)) for m in model if isinstance(m, nn.Linear)]
+    """Back through dense layers and ReLUs, one number at a time; message(g, z) is what a ReLU sends
+    back.
+    """
+    layers = [
+        (m.weight.tolist(), m.bias.tolist() if m.bias is not None else [0.0] * len(m.weight))
+        for m in model
+        if isinstance(m, nn.Linear)
+    ]
     rows = []
     for n, row in enumerate(x.flatten(1).tolist()):
         a, zs = row, []
@@ -67,7 +113,11 @@ def loops(model, x, c, message):
     return torch.tensor(rows, dtype=torch.float64).reshape(x.shape)
 
 
-MESSAGES = {gradient: lambda g, z: g * (z > 0), deconvnet: lambda g, z: max(g, 0.0), guided_backprop: lambda g, z: max(g, 0.0) * (z > 0)}
+MESSAGES = {
+    gradient: lambda g, z: g * (z > 0),
+    deconvnet: lambda g, z: max(g, 0.0),
+    guided_backprop: lambda g, z: max(g, 0.0) * (z > 0),
+}
 
 
 # ---------------------------------------------------------------- equations
@@ -81,7 +131,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "positive", "mixed"), TABLE, ids=[row[0].__name__ for row in TABLE])
+@pytest.mark.parametrize(
+    ("method", "positive", "mixed"), TABLE, ids=[row[0].__name__ for row in TABLE]
+)
 def test_the_reference_table_to_its_last_digit(method, positive, mixed):
     x = torch.tensor([[1, 0.5, 2, 0.25], [-1, 0.5, 2, -0.25]], dtype=torch.float64)
     expected = [[float(v) for v in row.split()] for row in (positive, mixed)]
@@ -94,7 +146,9 @@ def test_integrated_gradients_of_the_reference_table():
     x = torch.tensor([[1, 0.5, 2, 0.25], [-1, 0.5, 2, -0.25]], dtype=torch.float64)
     exact = [[1.357565, 0.495766, 1.205494, 0.059179], [-0.606204, 0.100163, 1.557224, -0.093184]]
     for steps, error in ((50, 1e-2), (20000, 5e-5)):
-        assert np.allclose(integrated_gradients(tiny(), x, 0, steps=steps), exact, rtol=0, atol=error)
+        assert np.allclose(
+            integrated_gradients(tiny(), x, 0, steps=steps), exact, rtol=0, atol=error
+        )
 
 
 @settings(max_examples=25, deadline=None)
@@ -103,7 +157,9 @@ def test_integrated_gradients_of_the_reference_table():
 def test_each_backward_pass_is_its_loop(method, seed, n, bias):
     model, x = mlp(bias=bias, seed=seed), normal(n, 4, seed=seed + 1)
     c = [(seed + k) % 3 for k in range(n)]
-    assert torch.allclose(method(model, x, torch.tensor(c)), loops(model, x, c, MESSAGES[method]), atol=1e-10)
+    assert torch.allclose(
+        method(model, x, torch.tensor(c)), loops(model, x, c, MESSAGES[method]), atol=1e-10
+    )
 
 
 def test_sensitivities_sum_to_the_squared_length_and_do_not_know_a_constant():
@@ -123,7 +179,11 @@ def test_gradient_x_input_conserves_without_biases(seed):
 
 
 def test_gradient_against_finite_differences():
-    model, x, h = drawn(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))), normal(2, 4), 1e-5
+    model, x, h = (
+        drawn(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))),
+        normal(2, 4),
+        1e-5,
+    )
     wanted = torch.zeros_like(x)
     for n in range(2):
         for i in range(4):
@@ -138,10 +198,16 @@ def test_smoothgrad_is_the_mean_over_its_noise():
     generator = torch.Generator().manual_seed(7)
     wanted = torch.zeros_like(x)
     for _ in range(9):
-        wanted += gradient(model, x + 0.3 * torch.randn(4, generator=generator, dtype=x.dtype), 1) / 9
+        wanted += (
+            gradient(model, x + 0.3 * torch.randn(4, generator=generator, dtype=x.dtype), 1) / 9
+        )
     assert torch.allclose(smoothgrad(model, x, 1, samples=9, sigma=0.3, seed=7), wanted)
-    assert torch.equal(smoothgrad(model, x, 1, sigma=0.3), smoothgrad(model, x, 1, sigma=0.3, seed=0))
-    assert not torch.equal(smoothgrad(model, x, 1, sigma=0.3), smoothgrad(model, x, 1, sigma=0.3, seed=1))
+    assert torch.equal(
+        smoothgrad(model, x, 1, sigma=0.3), smoothgrad(model, x, 1, sigma=0.3, seed=0)
+    )
+    assert not torch.equal(
+        smoothgrad(model, x, 1, sigma=0.3), smoothgrad(model, x, 1, sigma=0.3, seed=1)
+    )
     assert torch.allclose(smoothgrad(model, x, sigma=0), gradient(model, x))
 
 
@@ -153,11 +219,16 @@ def test_smoothgrad_of_a_square_has_the_expected_mean_and_spread():
 
 
 def test_integrated_gradients_are_complete_for_any_baseline():
-    model, x = drawn(lambda: nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 3))), normal(3, 4)
+    model, x = (
+        drawn(lambda: nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 3))),
+        normal(3, 4),
+    )
     for baseline in (0.0, 1, normal(4, seed=3), normal(3, 4, seed=4)):
         start = torch.as_tensor(baseline, dtype=x.dtype).expand_as(x)
         change = (model(x) - model(start)).detach()[:, 2]
-        assert torch.allclose(integrated_gradients(model, x, 2, baseline, steps=400).sum(1), change, atol=1e-5)
+        assert torch.allclose(
+            integrated_gradients(model, x, 2, baseline, steps=400).sum(1), change, atol=1e-5
+        )
     assert not integrated_gradients(model, x, 2, x).any()
 
 
@@ -186,50 +257,100 @@ def test_passes_of_any_size_give_the_same(method, monkeypatch):
 def test_cam_is_the_weighted_sum_of_the_maps_and_its_mean_the_score():
     model, x, c = drawn(gap), normal(3, 2, 8, 12), torch.tensor([0, 2, 1])
     A = model[:5](x).detach()
-    maps = torch.stack([sum(model[7].weight[k, j] * A[n, j] for j in range(5)) for n, k in enumerate(c)]).detach()
+    maps = torch.stack(
+        [sum(model[7].weight[k, j] * A[n, j] for j in range(5)) for n, k in enumerate(c)]
+    ).detach()
     wanted = F.interpolate(maps[:, None], (8, 12), mode="bilinear")[:, 0]
     assert torch.allclose(cam(model, x, c).sum(1), wanted)
-    assert torch.allclose(maps.mean((1, 2)), model(x).gather(1, c[:, None])[:, 0].detach() - model[7].bias[c].detach())
+    assert torch.allclose(
+        maps.mean((1, 2)), model(x).gather(1, c[:, None])[:, 0].detach() - model[7].bias[c].detach()
+    )
     assert torch.equal(cam(model, x, c)[:, 0], cam(model, x, c)[:, 1])
 
 
 def test_grad_cam_is_the_rectified_cam_where_both_exist():
     model, x = drawn(gap), normal(3, 2, 8, 12)
     maps = (model[7].weight[1].detach()[:, None, None] * model[:5](x).detach()).sum(1, keepdim=True)
-    wanted = F.interpolate(maps.clamp(min=0) / 24, (8, 12), mode="bilinear")[:, 0]  # 4 x 6 positions
+    wanted = F.interpolate(maps.clamp(min=0) / 24, (8, 12), mode="bilinear")[
+        :, 0
+    ]  # 4 x 6 positions
     assert torch.allclose(grad_cam(model, x, 1).sum(1), wanted)
 
 
 def test_cam_sees_pooling_written_in_other_ways():
     def by(pool, head):
-        return lambda: Net(lambda self, x: head(self, pool(F.relu(self.conv(x)))), conv=nn.Conv2d(2, 4, 3), out=nn.Linear(4, 3), one=nn.Conv2d(4, 3, 1))
+        return lambda: Net(
+            lambda self, x: head(self, pool(F.relu(self.conv(x)))),
+            conv=nn.Conv2d(2, 4, 3),
+            out=nn.Linear(4, 3),
+            one=nn.Conv2d(4, 3, 1),
+        )
+
     x = normal(3, 2, 7, 7)
-    made = [drawn(by(lambda h: h.mean((2, 3)), lambda s, p: s.out(p))), drawn(by(lambda h: h.mean([-1, -2]), lambda s, p: F.linear(p, s.out.weight, s.out.bias))),
-            drawn(by(lambda h: F.avg_pool2d(h, 5).flatten(1), lambda s, p: s.out(F.dropout(p, training=s.training)))),
-            drawn(by(lambda h: F.adaptive_avg_pool2d(h, 1)[:, :, 0, 0], lambda s, p: s.out(p)))]
+    made = [
+        drawn(by(lambda h: h.mean((2, 3)), lambda s, p: s.out(p))),
+        drawn(by(lambda h: h.mean([-1, -2]), lambda s, p: F.linear(p, s.out.weight, s.out.bias))),
+        drawn(
+            by(
+                lambda h: F.avg_pool2d(h, 5).flatten(1),
+                lambda s, p: s.out(F.dropout(p, training=s.training)),
+            )
+        ),
+        drawn(by(lambda h: F.adaptive_avg_pool2d(h, 1)[:, :, 0, 0], lambda s, p: s.out(p))),
+    ]
     for model in made:
         assert torch.allclose(cam(model, x, 1), cam(made[0], x, 1))
     fully = drawn(by(lambda h: F.adaptive_avg_pool2d(h, 1), lambda s, p: s.one(p).flatten(1)))
     assert cam(fully, x).shape == x.shape
     maps = drawn(lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
-    assert torch.allclose(cam(maps, x, 2).sum(1, keepdim=True), F.interpolate(maps[0](x)[:, [2]].detach(), (7, 7), mode="bilinear"))
+    assert torch.allclose(
+        cam(maps, x, 2).sum(1, keepdim=True),
+        F.interpolate(maps[0](x)[:, [2]].detach(), (7, 7), mode="bilinear"),
+    )
 
 
 def test_maps_of_other_dimensions():
-    line = drawn(lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)))
-    solid = drawn(lambda: nn.Sequential(nn.Conv3d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 3)))
+    line = drawn(
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)
+        )
+    )
+    solid = drawn(
+        lambda: nn.Sequential(
+            nn.Conv3d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 3)
+        )
+    )
     for model, x in ((line, normal(3, 2, 9)), (solid, normal(3, 2, 5, 6, 7))):
         for method in MAPS:
             assert method(model, x).shape == x.shape
 
 
-@pytest.mark.parametrize("change", [
-    lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)),
-    lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)),
-    lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)),
-    lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
-    lambda: Net(lambda self, x: self.out(self.conv(x).mean((2, 3))) + x.sum((1, 2, 3))[:, None], conv=nn.Conv2d(2, 4, 3), out=nn.Linear(4, 3)),
-], ids=["flatten", "four cells", "deep head", "maximum", "a way around"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)),
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+        ),
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 5),
+            nn.ReLU(),
+            nn.Linear(5, 3),
+        ),
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        ),
+        lambda: Net(
+            lambda self, x: self.out(self.conv(x).mean((2, 3))) + x.sum((1, 2, 3))[:, None],
+            conv=nn.Conv2d(2, 4, 3),
+            out=nn.Linear(4, 3),
+        ),
+    ],
+    ids=["flatten", "four cells", "deep head", "maximum", "a way around"],
+)
 def test_cam_refuses_networks_that_do_not_end_so(change):
     with pytest.raises(ValueError, match="model: expected global average pooling"):
         cam(drawn(change), normal(2, 2, 8, 8))
@@ -240,9 +361,13 @@ def test_grad_cam_names_layers_and_refuses_others():
     assert torch.equal(grad_cam(model, x, 0, "0"), grad_cam(model, x, 0, model[0]))
     assert torch.equal(grad_cam(model, x, 0), grad_cam(model, x, 0, "4"))
     assert not torch.equal(grad_cam(model, x, 0), grad_cam(model, x, 0, "3"))
-    for layer, error, words in (("9", ValueError, "layer: expected a module .* got '9'"), (nn.ReLU(), ValueError, "layer: expected a module"),
-                                (3, TypeError, "layer: expected None, .* got int"), ("7", ValueError, "layer: expected maps .* shape"),
-                                ("6", ValueError, "layer: expected maps")):
+    for layer, error, words in (
+        ("9", ValueError, "layer: expected a module .* got '9'"),
+        (nn.ReLU(), ValueError, "layer: expected a module"),
+        (3, TypeError, "layer: expected None, .* got int"),
+        ("7", ValueError, "layer: expected maps .* shape"),
+        ("6", ValueError, "layer: expected maps"),
+    ):
         with pytest.raises(error, match=words):
             grad_cam(model, x, 0, layer)
     assert not any(m._forward_hooks for m in model.modules())
@@ -262,7 +387,12 @@ def test_grad_cam_of_activations_changed_in_place_later():
         else:
             h = kept
         return self.out(h.flatten(1))
-    make = lambda later: drawn(lambda: Net(lambda self, x: forward(self, x, later), conv=nn.Conv2d(2, 4, 3), out=nn.Linear(144, 3)))
+
+    make = lambda later: drawn(
+        lambda: Net(
+            lambda self, x: forward(self, x, later), conv=nn.Conv2d(2, 4, 3), out=nn.Linear(144, 3)
+        )
+    )
     x = normal(2, 2, 8, 8)
     assert torch.allclose(grad_cam(make(True), x, 1), grad_cam(make(False), x, 1))
 
@@ -271,11 +401,25 @@ def test_grad_cam_of_activations_changed_in_place_later():
 
 
 WRITTEN = {
-    "nn.ReLU": lambda s, z: s.act(z), "in place module": lambda s, z: s.act_in_place(z), "F.relu": lambda s, z: F.relu(z), "torch.relu": lambda s, z: torch.relu(z),
-    "method": lambda s, z: z.relu(), "in place method": lambda s, z: z.relu_(), "F.relu in place": lambda s, z: F.relu(z, inplace=True),
-    "F.relu positional": lambda s, z: F.relu(z, True), "keyword": lambda s, z: F.relu(input=z), "torch.relu_": lambda s, z: torch.relu_(z), "clamp": lambda s, z: z.clamp(min=0), "clamp positional": lambda s, z: z.clamp(0),
-    "clamp_min": lambda s, z: z.clamp_min(0), "clamp_min_": lambda s, z: z.clamp_min_(0.0), "torch.clamp": lambda s, z: torch.clamp(z, 0.0), "clip": lambda s, z: z.clip(min=0),
-    "threshold": lambda s, z: F.threshold(z, 0, 0), "maximum": lambda s, z: torch.maximum(z, torch.zeros_like(z.detach())), "maximum turned": lambda s, z: torch.maximum(z.new_zeros(()), z),
+    "nn.ReLU": lambda s, z: s.act(z),
+    "in place module": lambda s, z: s.act_in_place(z),
+    "F.relu": lambda s, z: F.relu(z),
+    "torch.relu": lambda s, z: torch.relu(z),
+    "method": lambda s, z: z.relu(),
+    "in place method": lambda s, z: z.relu_(),
+    "F.relu in place": lambda s, z: F.relu(z, inplace=True),
+    "F.relu positional": lambda s, z: F.relu(z, True),
+    "keyword": lambda s, z: F.relu(input=z),
+    "torch.relu_": lambda s, z: torch.relu_(z),
+    "clamp": lambda s, z: z.clamp(min=0),
+    "clamp positional": lambda s, z: z.clamp(0),
+    "clamp_min": lambda s, z: z.clamp_min(0),
+    "clamp_min_": lambda s, z: z.clamp_min_(0.0),
+    "torch.clamp": lambda s, z: torch.clamp(z, 0.0),
+    "clip": lambda s, z: z.clip(min=0),
+    "threshold": lambda s, z: F.threshold(z, 0, 0),
+    "maximum": lambda s, z: torch.maximum(z, torch.zeros_like(z.detach())),
+    "maximum turned": lambda s, z: torch.maximum(z.new_zeros(()), z),
     "result unused": lambda s, z: (z.relu_(), z)[1],
 }
 
@@ -286,11 +430,22 @@ def test_relus_are_seen_however_they_are_written(method, relu):
     def forward(self, x):
         h = relu(self, self.a(x))
         return self.c(relu(self, self.b(relu(self, self.b(h)))))
+
     def make():
-        return Net(forward, a=nn.Linear(4, 6), b=nn.Linear(6, 6), c=nn.Linear(6, 3), act=nn.ReLU(), act_in_place=nn.ReLU(inplace=True))
+        return Net(
+            forward,
+            a=nn.Linear(4, 6),
+            b=nn.Linear(6, 6),
+            c=nn.Linear(6, 3),
+            act=nn.ReLU(),
+            act_in_place=nn.ReLU(inplace=True),
+        )
+
     model, x = drawn(make), normal(5, 4)
     plain = nn.Sequential(model.a, nn.ReLU(), model.b, nn.ReLU(), model.b, nn.ReLU(), model.c)
-    assert torch.allclose(method(model, x, 1), loops(plain, x, [1] * 5, MESSAGES[method]), atol=1e-10)
+    assert torch.allclose(
+        method(model, x, 1), loops(plain, x, [1] * 5, MESSAGES[method]), atol=1e-10
+    )
 
 
 def test_residual_networks_and_relus_on_views():
@@ -300,36 +455,79 @@ def test_residual_networks_and_relus_on_views():
         half = h[:, :3]
         half.relu_()
         return self.c(h)
-    model, x = drawn(lambda: Net(forward, a=nn.Linear(4, 6), b=nn.Linear(6, 6), c=nn.Linear(6, 3))), normal(3, 4)
+
+    model, x = (
+        drawn(lambda: Net(forward, a=nn.Linear(4, 6), b=nn.Linear(6, 6), c=nn.Linear(6, 3))),
+        normal(3, 4),
+    )
     A, B, C = (m.weight.detach() for m in (model.a, model.b, model.c))
     h0 = model.a(x).detach()
     z = model.b(h0.relu()).detach()
     h1 = h0 + z.relu()
-    for method, send in ((guided_backprop, lambda g, z: g.clamp(min=0) * (z > 0)), (deconvnet, lambda g, z: g.clamp(min=0))):
+    for method, send in (
+        (guided_backprop, lambda g, z: g.clamp(min=0) * (z > 0)),
+        (deconvnet, lambda g, z: g.clamp(min=0)),
+    ):
         g = C[1].expand(3, 6).clone()
         g[:, :3] = send(g[:, :3], h1[:, :3])
         g = g + send(send(g, z) @ B, h0)
         assert torch.allclose(method(model, x, 1), g @ A)
 
 
-@pytest.mark.parametrize("activation", [F.gelu, F.leaky_relu, F.silu, F.elu, F.relu6, F.softplus, F.hardswish, F.selu,
-                                        lambda z: z.clamp(0, 1), lambda z: z.clamp(min=-1)], ids=lambda f: f.__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "activation",
+    [
+        F.gelu,
+        F.leaky_relu,
+        F.silu,
+        F.elu,
+        F.relu6,
+        F.softplus,
+        F.hardswish,
+        F.selu,
+        lambda z: z.clamp(0, 1),
+        lambda z: z.clamp(min=-1),
+    ],
+    ids=lambda f: f.__name__,
+)
 def test_what_is_no_relu_is_refused_by_name(activation):
-    model = drawn(lambda: Net(lambda self, x: self.b(activation(self.a(x))), a=nn.Linear(4, 6), b=nn.Linear(6, 3)))
+    model = drawn(
+        lambda: Net(
+            lambda self, x: self.b(activation(self.a(x))), a=nn.Linear(4, 6), b=nn.Linear(6, 3)
+        )
+    )
     for method in (guided_backprop, deconvnet):
         with pytest.raises(ValueError, match="model: expected no activation but ReLU"):
             method(model, normal(2, 4))
 
 
-@pytest.mark.parametrize("by_hand", [lambda z: z * (z > 0), lambda z: (z >= 0).float().type_as(z) * z, lambda z: torch.where(z > 0, z, 0.0), lambda z: z.masked_fill(z < 0, 0)])
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        lambda z: z * (z > 0),
+        lambda z: (z >= 0).float().type_as(z) * z,
+        lambda z: torch.where(z > 0, z, 0.0),
+        lambda z: z.masked_fill(z < 0, 0),
+    ],
+)
 def test_relus_written_by_hand_are_refused(by_hand):
-    model = drawn(lambda: Net(lambda self, x: self.b(by_hand(self.a(x))), a=nn.Linear(4, 6), b=nn.Linear(6, 3)))
+    model = drawn(
+        lambda: Net(
+            lambda self, x: self.b(by_hand(self.a(x))), a=nn.Linear(4, 6), b=nn.Linear(6, 3)
+        )
+    )
     with pytest.raises(ValueError, match="model: expected ReLUs by name .* written by hand"):
         guided_backprop(model, normal(2, 4))
 
 
 def test_a_maximum_of_two_signals_is_no_relu():
-    model = drawn(lambda: Net(lambda self, x: torch.maximum(self.a(x), self.b(x)), a=nn.Linear(4, 3), b=nn.Linear(4, 3)))
+    model = drawn(
+        lambda: Net(
+            lambda self, x: torch.maximum(self.a(x), self.b(x)),
+            a=nn.Linear(4, 3),
+            b=nn.Linear(4, 3),
+        )
+    )
     assert torch.equal(guided_backprop(model, normal(5, 4)), gradient(model, normal(5, 4)))
 
 
@@ -350,7 +548,10 @@ def tent(depth):
     layers = []
     for _ in range(depth):
         fold, add = nn.Linear(1, 2), nn.Linear(2, 1)
-        for p, value in zip((*fold.parameters(), *add.parameters()), ([[2.0], [2.0]], [0.0, -1.0], [[1.0, -2.0]], [0.0])):
+        for p, value in zip(
+            (*fold.parameters(), *add.parameters()),
+            ([[2.0], [2.0]], [0.0, -1.0], [[1.0, -2.0]], [0.0]),
+        ):
             p.data = torch.tensor(value)
         layers += [fold, nn.ReLU(), add]
     return nn.Sequential(*layers)
@@ -367,29 +568,69 @@ def by_grid(model, start, end, points=200_001):
     """Runs of equal slope on a fine grid; a cell with a kink in it belongs to none."""
     t = torch.linspace(0, 1, points, dtype=torch.float64)
     with torch.no_grad():
-        f = torch.cat([model(start + s.reshape(-1, *[1] * start.dim()) * (end - start)) for s in t.split(5000)])
+        f = torch.cat(
+            [
+                model(start + s.reshape(-1, *[1] * start.dim()) * (end - start))
+                for s in t.split(5000)
+            ]
+        )
     bends = (f.diff(dim=0).diff(dim=0).abs() > 1e-9 * f.abs().max()).any(1)
     return 1 + int((bends[1:] & ~bends[:-1]).sum()) + int(bends[0])
 
 
-@pytest.mark.parametrize("make", [
-    lambda: models.mlp(2, (12, 12, 12), 3), lambda: nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 8), nn.ReLU6(), nn.Linear(8, 2)),
-    lambda: Net(lambda s, x: s.b(F.relu(s.a(x)) + s.a(x)).abs(), a=nn.Linear(2, 10), b=nn.Linear(10, 3)),
-    lambda: Net(lambda s, x: torch.maximum(s.a(x), s.b(x)).reshape(len(x), 5, 2).amax(2), a=nn.Linear(2, 10), b=nn.Linear(2, 10)),
-    lambda: nn.Sequential(nn.Linear(2, 16), nn.Hardtanh(), nn.Linear(16, 8), nn.Threshold(0.0, 0.0), nn.Linear(8, 2)),
-], ids=["mlp", "relatives", "residual", "maxima", "bounds"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: models.mlp(2, (12, 12, 12), 3),
+        lambda: nn.Sequential(
+            nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 8), nn.ReLU6(), nn.Linear(8, 2)
+        ),
+        lambda: Net(
+            lambda s, x: s.b(F.relu(s.a(x)) + s.a(x)).abs(), a=nn.Linear(2, 10), b=nn.Linear(10, 3)
+        ),
+        lambda: Net(
+            lambda s, x: torch.maximum(s.a(x), s.b(x)).reshape(len(x), 5, 2).amax(2),
+            a=nn.Linear(2, 10),
+            b=nn.Linear(2, 10),
+        ),
+        lambda: nn.Sequential(
+            nn.Linear(2, 16),
+            nn.Hardtanh(),
+            nn.Linear(16, 8),
+            nn.Threshold(0.0, 0.0),
+            nn.Linear(8, 2),
+        ),
+    ],
+    ids=["mlp", "relatives", "residual", "maxima", "bounds"],
+)
 def test_counts_agree_with_a_fine_grid(make):
     for seed in range(3):
         model, ends = drawn(make, seed), normal(2, 2, seed=seed)
-        assert count_linear_regions(model, ends[:1], ends[1:]).item() == by_grid(model, ends[0], ends[1])
+        assert count_linear_regions(model, ends[:1], ends[1:]).item() == by_grid(
+            model, ends[0], ends[1]
+        )
 
 
 def test_counts_with_maximum_pooling_agree_with_a_fine_grid():
-    image = drawn(lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, padding=1), nn.Flatten(), nn.Linear(27, 2)))
-    line = drawn(lambda: nn.Sequential(nn.Conv1d(1, 3, 3), nn.MaxPool1d(3, 1), nn.Flatten(), nn.Linear(12, 2)))
+    image = drawn(
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2, padding=1),
+            nn.Flatten(),
+            nn.Linear(27, 2),
+        )
+    )
+    line = drawn(
+        lambda: nn.Sequential(
+            nn.Conv1d(1, 3, 3), nn.MaxPool1d(3, 1), nn.Flatten(), nn.Linear(12, 2)
+        )
+    )
     for model, shape in ((image, (2, 1, 4, 4)), (line, (2, 1, 8))):
         ends = normal(*shape)
-        assert count_linear_regions(model, ends[:1], ends[1:]).item() == by_grid(model, ends[0], ends[1], 100_001)
+        assert count_linear_regions(model, ends[:1], ends[1:]).item() == by_grid(
+            model, ends[0], ends[1], 100_001
+        )
 
 
 def test_regions_of_a_batch_one_by_one_and_of_a_linear_map():
@@ -416,24 +657,47 @@ def test_networks_that_are_not_piecewise_linear_are_refused():
 
 def test_captum_agrees_where_the_definition_is_the_same():
     captum = pytest.importorskip("captum.attr")
-    model, x, c = drawn(lambda: models.cnn(1, 8, width=4), dtype=torch.float64), normal(4, 1, 8, 8), torch.tensor([1, 0, 9, 3])
+    model, x, c = (
+        drawn(lambda: models.cnn(1, 8, width=4), dtype=torch.float64),
+        normal(4, 1, 8, 8),
+        torch.tensor([1, 0, 9, 3]),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         peers = {
-            gradient: captum.Saliency(model).attribute(x.clone(), target=c, abs=False), gradient_x_input: captum.InputXGradient(model).attribute(x.clone(), target=c),
-            deconvnet: captum.Deconvolution(model).attribute(x.clone(), target=c), guided_backprop: captum.GuidedBackprop(model).attribute(x.clone(), target=c),
-            integrated_gradients: captum.IntegratedGradients(model).attribute(x.clone(), target=c, n_steps=50, method="riemann_middle"),
+            gradient: captum.Saliency(model).attribute(x.clone(), target=c, abs=False),
+            gradient_x_input: captum.InputXGradient(model).attribute(x.clone(), target=c),
+            deconvnet: captum.Deconvolution(model).attribute(x.clone(), target=c),
+            guided_backprop: captum.GuidedBackprop(model).attribute(x.clone(), target=c),
+            integrated_gradients: captum.IntegratedGradients(model).attribute(
+                x.clone(), target=c, n_steps=50, method="riemann_middle"
+            ),
         }
-        layer = captum.LayerGradCam(model, model[5]).attribute(x.clone(), target=c, relu_attributions=True)
-        guided = captum.GuidedGradCam(model, model[5]).attribute(x.clone(), target=c, interpolate_mode="bilinear")
-        smooth = captum.NoiseTunnel(captum.Saliency(model)).attribute(x[:1].clone(), nt_type="smoothgrad", nt_samples=4000, stdevs=0.2, target=c[:1], abs=False)
+        layer = captum.LayerGradCam(model, model[5]).attribute(
+            x.clone(), target=c, relu_attributions=True
+        )
+        guided = captum.GuidedGradCam(model, model[5]).attribute(
+            x.clone(), target=c, interpolate_mode="bilinear"
+        )
+        smooth = captum.NoiseTunnel(captum.Saliency(model)).attribute(
+            x[:1].clone(),
+            nt_type="smoothgrad",
+            nt_samples=4000,
+            stdevs=0.2,
+            target=c[:1],
+            abs=False,
+        )
     for method, peer in peers.items():
         assert torch.allclose(method(model, x, c), peer.detach(), atol=1e-10), method.__name__
     wanted = captum.LayerAttribution.interpolate(layer, (8, 8), "bilinear").detach()
     assert torch.allclose(grad_cam(model, x, c, "5"), wanted, atol=1e-10)
-    assert torch.allclose(guided_backprop(model, x, c) * grad_cam(model, x, c, "5"), guided.detach(), atol=1e-10)
+    assert torch.allclose(
+        guided_backprop(model, x, c) * grad_cam(model, x, c, "5"), guided.detach(), atol=1e-10
+    )
     ours = smoothgrad(model, x[:1], c[:1], samples=4000, sigma=0.2)
-    spread = torch.stack([gradient(model, x[:1] + 0.2 * normal(1, 1, 8, 8, seed=k), c[:1]) for k in range(200)]).std(0)
+    spread = torch.stack(
+        [gradient(model, x[:1] + 0.2 * normal(1, 1, 8, 8, seed=k), c[:1]) for k in range(200)]
+    ).std(0)
     assert ((ours - smooth).abs() < 6 * spread * (2 / 4000) ** 0.5 + 1e-9).all()
 
 
@@ -445,8 +709,11 @@ def test_zennit_agrees():
     model, x = drawn(lambda: models.cnn(1, 8, width=4)), normal(3, 1, 8, 8)
     chosen = lambda scores: F.one_hot(torch.full((3,), 2), 10).to(scores)
     from zennit.attribution import Gradient
+
     with Gradient(model, GuidedBackprop()) as attributor:
-        assert torch.allclose(guided_backprop(model, x, 2), attributor(x.clone(), chosen)[1], atol=1e-10)
+        assert torch.allclose(
+            guided_backprop(model, x, 2), attributor(x.clone(), chosen)[1], atol=1e-10
+        )
     with IntegratedGradients(model, n_iter=2000) as attributor:
         theirs = attributor(x.clone(), chosen)[1]
     assert torch.allclose(integrated_gradients(model, x, 2, steps=2000), theirs, atol=5e-3)
@@ -469,13 +736,19 @@ def test_a_batch_of_one_is_a_row_of_a_batch_and_float32_is_float64(method):
 
 @EVERY_ON_IMAGES
 def test_nothing_is_left_changed(method):
-    model, x = drawn(lambda: nn.Sequential(nn.BatchNorm2d(2), *gap()[:6], nn.Dropout(), *gap()[6:])), normal(3, 2, 8, 8)
+    model, x = (
+        drawn(lambda: nn.Sequential(nn.BatchNorm2d(2), *gap()[:6], nn.Dropout(), *gap()[6:])),
+        normal(3, 2, 8, 8),
+    )
     model.train()
     model[0].eval()
     model[1].weight.requires_grad_(False)
     model[4].weight.grad = torch.ones_like(model[4].weight)
     before, x_before, state = copy.deepcopy(model.state_dict()), x.clone(), torch.get_rng_state()
-    modes, hooks = [m.training for m in model.modules()], [len(m._forward_hooks) for m in model.modules()]
+    modes, hooks = (
+        [m.training for m in model.modules()],
+        [len(m._forward_hooks) for m in model.modules()],
+    )
     for wrong in (False, True):
         if wrong:
             with pytest.raises(ValueError, match="target: expected classes in 0..2, got"):
@@ -483,11 +756,20 @@ def test_nothing_is_left_changed(method):
         else:
             with torch.no_grad():
                 assert torch.equal(method(model, x), method(model, x))
-        assert modes == [m.training for m in model.modules()] and hooks == [len(m._forward_hooks) for m in model.modules()]
+        assert modes == [m.training for m in model.modules()] and hooks == [
+            len(m._forward_hooks) for m in model.modules()
+        ]
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-        assert torch.equal(x, x_before) and not x.requires_grad and torch.equal(state, torch.get_rng_state())
+        assert (
+            torch.equal(x, x_before)
+            and not x.requires_grad
+            and torch.equal(state, torch.get_rng_state())
+        )
         assert not model[1].weight.requires_grad and model[4].weight.requires_grad
-        assert torch.equal(model[4].weight.grad, torch.ones_like(model[4].weight)) and model[1].weight.grad is None
+        assert (
+            torch.equal(model[4].weight.grad, torch.ones_like(model[4].weight))
+            and model[1].weight.grad is None
+        )
 
 
 def test_count_leaves_nothing_changed():
@@ -500,34 +782,61 @@ def test_count_leaves_nothing_changed():
 @EVERY_ON_IMAGES
 def test_bad_arguments_are_named(method):
     model, x = drawn(gap), normal(2, 2, 8, 8)
-    for arguments, error, words in (((lambda x: x, x), TypeError, "model: expected"), ((model, x.numpy()), TypeError, "x: expected"), ((model, x.float()), TypeError, "x: expected"),
-                                    ((model, x * float("nan")), ValueError, "x: expected finite"), ((model, x, "0"), TypeError, "target: expected"),
-                                    ((model, x, torch.tensor([0, 1, 2])), ValueError, "target: expected shape"), ((model, x, -1), ValueError, "target: expected classes"),
-                                    ((Net(lambda s, x: x.detach().flatten(1)), x), ValueError, "model: .*")):
+    for arguments, error, words in (
+        ((lambda x: x, x), TypeError, "model: expected"),
+        ((model, x.numpy()), TypeError, "x: expected"),
+        ((model, x.float()), TypeError, "x: expected"),
+        ((model, x * float("nan")), ValueError, "x: expected finite"),
+        ((model, x, "0"), TypeError, "target: expected"),
+        ((model, x, torch.tensor([0, 1, 2])), ValueError, "target: expected shape"),
+        ((model, x, -1), ValueError, "target: expected classes"),
+        ((Net(lambda s, x: x.detach().flatten(1)), x), ValueError, "model: .*"),
+    ):
         with pytest.raises(error, match=words):
             method(*arguments)
 
 
-@pytest.mark.parametrize(("method", "options", "error", "words"), [
-    (smoothgrad, {"samples": 0}, ValueError, "samples: expected an int >= 1, got 0"), (smoothgrad, {"samples": 1.5}, TypeError, "samples: expected an int"),
-    (smoothgrad, {"sigma": -1}, ValueError, "sigma: expected a number >= 0"), (integrated_gradients, {"steps": 0}, ValueError, "steps: expected"),
-    (smoothgrad, {"sigma": "a"}, ValueError, "sigma: expected"), (integrated_gradients, {"baseline": torch.zeros(5)}, ValueError, "baseline: expected a shape that broadcasts"),
-    (integrated_gradients, {"baseline": "black"}, TypeError, "baseline: expected a number"), (integrated_gradients, {"baseline": float("nan")}, ValueError, "baseline: expected finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "options", "error", "words"),
+    [
+        (smoothgrad, {"samples": 0}, ValueError, "samples: expected an int >= 1, got 0"),
+        (smoothgrad, {"samples": 1.5}, TypeError, "samples: expected an int"),
+        (smoothgrad, {"sigma": -1}, ValueError, "sigma: expected a number >= 0"),
+        (integrated_gradients, {"steps": 0}, ValueError, "steps: expected"),
+        (smoothgrad, {"sigma": "a"}, ValueError, "sigma: expected"),
+        (
+            integrated_gradients,
+            {"baseline": torch.zeros(5)},
+            ValueError,
+            "baseline: expected a shape that broadcasts",
+        ),
+        (integrated_gradients, {"baseline": "black"}, TypeError, "baseline: expected a number"),
+        (integrated_gradients, {"baseline": float("nan")}, ValueError, "baseline: expected finite"),
+    ],
+)
 def test_bad_options_are_named(method, options, error, words):
     with pytest.raises(error, match=words):
         method(mlp(), normal(2, 4), **options)
 
 
 def test_a_model_that_works_in_place_on_its_input():
-    model, plain = (drawn(lambda: Net(forward, a=nn.Linear(4, 3))) for forward in (lambda s, x: s.a(x.mul_(2)), lambda s, x: s.a(x * 2)))
+    model, plain = (
+        drawn(lambda: Net(forward, a=nn.Linear(4, 3)))
+        for forward in (lambda s, x: s.a(x.mul_(2)), lambda s, x: s.a(x * 2))
+    )
     for method in METHODS:
         x = normal(2, 4)
         assert torch.allclose(method(model, x), method(plain, x)) and torch.equal(x, normal(2, 4))
 
 
 def test_other_shapes_than_images():
-    words = drawn(lambda: Net(lambda s, x: s.out(s.lstm(x)[0][:, -1]), lstm=nn.LSTM(3, 4, batch_first=True), out=nn.Linear(4, 2)))
+    words = drawn(
+        lambda: Net(
+            lambda s, x: s.out(s.lstm(x)[0][:, -1]),
+            lstm=nn.LSTM(3, 4, batch_first=True),
+            out=nn.Linear(4, 2),
+        )
+    )
     for method in METHODS:
         assert method(words, normal(2, 5, 3)).shape == (2, 5, 3)
 

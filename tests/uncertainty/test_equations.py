@@ -4,19 +4,23 @@ import math
 
 import pytest
 import torch
+from equations import check_covered, check_numbers, recomputes
 from torch import nn
 from torch.distributions import Normal
 
 from lib import models
 from lib import uncertainty as U
 from lib.uncertainty import laplace
-from equations import check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
 
 def probabilities(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).mul(2).softmax(-1)
+    return (
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        .mul(2)
+        .softmax(-1)
+    )
 
 
 @recomputes("uncertainty", "text-04")
@@ -25,9 +29,14 @@ def test_far_away_a_network_of_relus_is_linear_along_a_ray(seed):
     model = models.mlp(4, (12, 12), 3, seed=seed).double()
     x = torch.randn(5, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     f = [model(1e4 * k * x) for k in (1, 2, 3)]
-    assert torch.allclose(f[2] - f[1], f[1] - f[0])  # delta V x + a: equal steps of delta, equal steps of f
+    assert torch.allclose(
+        f[2] - f[1], f[1] - f[0]
+    )  # delta V x + a: equal steps of delta, equal steps of f
     ordered = f[2].sort(1).values
-    assert ((ordered[:, 2] - ordered[:, 1]) > 2 * (f[0].sort(1).values[:, 2] - f[0].sort(1).values[:, 1])).all()
+    assert (
+        (ordered[:, 2] - ordered[:, 1])
+        > 2 * (f[0].sort(1).values[:, 2] - f[0].sort(1).values[:, 1])
+    ).all()
 
 
 @recomputes("uncertainty", "text-06", "text-06 2")
@@ -38,11 +47,18 @@ def test_the_loss_of_a_gaussian_and_the_law_of_total_variance(seed):
     output = torch.stack([mean, log_variance], 1)
     exact = -Normal(mean, (log_variance / 2).exp()).log_prob(y).mean() - 0.5 * math.log(2 * math.pi)
     formula = (0.5 * log_variance + (y - mean) ** 2 / (2 * log_variance.exp())).mean()
-    assert torch.isclose(formula, exact) and torch.isclose(U.gaussian_nll(output, y), formula, atol=1e-3)
-    mu, variance = torch.randn(5, 4, generator=generator, dtype=torch.float64), torch.rand(5, 4, generator=generator, dtype=torch.float64)
+    assert torch.isclose(formula, exact) and torch.isclose(
+        U.gaussian_nll(output, y), formula, atol=1e-3
+    )
+    mu, variance = (
+        torch.randn(5, 4, generator=generator, dtype=torch.float64),
+        torch.rand(5, 4, generator=generator, dtype=torch.float64),
+    )
     parts = U.decompose_variance(mu, variance)
     bar = sum(mu) / 5
-    assert torch.allclose(parts.aleatoric, sum(variance) / 5) and torch.allclose(parts.epistemic, sum((m - bar) ** 2 for m in mu) / 5)
+    assert torch.allclose(parts.aleatoric, sum(variance) / 5) and torch.allclose(
+        parts.epistemic, sum((m - bar) ** 2 for m in mu) / 5
+    )
     second = sum(variance + mu**2) / 5  # E[y^2] of the mixture
     assert torch.allclose(parts.total, second - bar**2)
 
@@ -54,7 +70,11 @@ def test_entropy_is_aleatoric_plus_mutual_information(seed):
     parts, bar = U.decompose(P), P.mean(0)
     H = lambda p: -(p * p.log()).sum(-1)
     divergence = sum((p * (p / bar).log()).sum(-1) for p in P) / 6
-    assert torch.allclose(parts.total, H(bar)) and torch.allclose(parts.aleatoric, H(P).mean(0)) and torch.allclose(parts.epistemic, divergence)
+    assert (
+        torch.allclose(parts.total, H(bar))
+        and torch.allclose(parts.aleatoric, H(P).mean(0))
+        and torch.allclose(parts.epistemic, divergence)
+    )
 
 
 @recomputes("uncertainty", "text-18")
@@ -62,12 +82,19 @@ def test_entropy_is_aleatoric_plus_mutual_information(seed):
 def test_votes_of_annotators_by_bayes_rule(seed):
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randint(3, (400,), generator=generator)
-    theta = (torch.eye(3, dtype=torch.float64) * 3 + torch.rand(4, 3, 3, generator=generator, dtype=torch.float64))
+    theta = torch.eye(3, dtype=torch.float64) * 3 + torch.rand(
+        4, 3, 3, generator=generator, dtype=torch.float64
+    )
     theta = theta / theta.sum(2, keepdim=True)
-    votes = torch.stack([torch.multinomial(theta[a][truth], 1, generator=generator)[:, 0] for a in range(4)], 1)
+    votes = torch.stack(
+        [torch.multinomial(theta[a][truth], 1, generator=generator)[:, 0] for a in range(4)], 1
+    )
     found = U.dawid_skene(votes, classes=3, iterations=100)
     for n in range(20):
-        weight = [found.prior[c] * math.prod(found.confusion[a, c, votes[n, a]].item() for a in range(4)) for c in range(3)]
+        weight = [
+            found.prior[c] * math.prod(found.confusion[a, c, votes[n, a]].item() for a in range(4))
+            for c in range(3)
+        ]
         assert torch.allclose(found.labels[n], torch.stack(weight) / sum(weight), atol=1e-3)
 
 
@@ -75,14 +102,20 @@ def test_votes_of_annotators_by_bayes_rule(seed):
 @SEEDS
 def test_the_covariance_of_laplace_by_the_hessian(seed):
     model = nn.Sequential(nn.Linear(3, 2, bias=False)).double()
-    model[0].weight.data = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    model[0].weight.data = torch.randn(
+        2, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     x = torch.randn(7, 3, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
 
-    def loss(w: torch.Tensor) -> torch.Tensor:  # linear in the weights: the Hessian is J^T H J, whatever the labels
+    def loss(
+        w: torch.Tensor,
+    ) -> torch.Tensor:  # linear in the weights: the Hessian is J^T H J, whatever the labels
         return torch.logsumexp(x @ w.view(2, 3).T, 1).sum() + 0.5 * 0.7 * (w**2).sum()
 
     hessian = torch.autograd.functional.hessian(loss, model[0].weight.data.flatten())
-    assert torch.allclose(laplace(model, x, precision=0.7).covariance, torch.linalg.inv(hessian), atol=1e-8)
+    assert torch.allclose(
+        laplace(model, x, precision=0.7).covariance, torch.linalg.inv(hessian), atol=1e-8
+    )
 
 
 @recomputes("uncertainty", "text-25", "text-26")
@@ -96,7 +129,9 @@ def test_calibration_error_by_bins_and_the_best_temperature(seed):
     for b in range(10):
         inside = (confidence > b / 10) & (confidence <= (b + 1) / 10)
         if inside.any():
-            error += inside.double().mean() * abs(right[inside].double().mean() - confidence[inside].mean())
+            error += inside.double().mean() * abs(
+                right[inside].double().mean() - confidence[inside].mean()
+            )
     assert abs(U.calibration_error(P, y, bins=10) - error) < 1e-6
     T = U.fit_temperature(logits, y)
     nll = lambda t: nn.functional.cross_entropy(logits / t, y)
@@ -107,7 +142,10 @@ def test_calibration_error_by_bins_and_the_best_temperature(seed):
 @SEEDS
 @pytest.mark.parametrize("alpha", [0.1, 0.25])
 def test_the_conformal_quantile_is_an_order_statistic(seed, alpha):
-    P, y = probabilities(seed, 39, 4), torch.randint(4, (39,), generator=torch.Generator().manual_seed(seed))
+    P, y = (
+        probabilities(seed, 39, 4),
+        torch.randint(4, (39,), generator=torch.Generator().manual_seed(seed)),
+    )
     s = sorted(1 - P[n, y[n]].item() for n in range(39))
     q = s[math.ceil(40 * (1 - alpha)) - 1]
     assert math.isclose(U.conformal_quantile(1 - P[torch.arange(39), y], alpha), q)

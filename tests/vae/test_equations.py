@@ -1,21 +1,26 @@
-"""The chapter on variational autoencoders: its equations on random input, the numbers of its prose."""
+"""The chapter on variational autoencoders: its equations on random input, the numbers of its
+prose.
+"""
 
 import itertools
 import math
 
 import pytest
 import torch
+from equations import check_covered, check_numbers, recomputes
 from torch.distributions import Normal, kl_divergence
 
 from lib import models, vae
-from equations import check_covered, check_numbers, recomputes
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
 
 def known(seed: int) -> tuple[float, float, torch.Tensor]:
     """A world where all is known, z ~ N(0, 1), x ~ N(a z, s): a, s and some x (4,)."""
-    a, s, *x = (torch.randn(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).abs() + 0.3).tolist()
+    a, s, *x = (
+        torch.randn(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).abs()
+        + 0.3
+    ).tolist()
     return a, s, torch.tensor(x, dtype=torch.float64)
 
 
@@ -40,11 +45,17 @@ def test_the_algebra_of_the_bound_in_a_known_world(seed):
     # expectations over q by quadrature
     grid = torch.linspace(-12, 12, 40_001, dtype=torch.float64)[:, None]
     weight = q.log_prob(grid).exp() * (grid[1] - grid[0])
-    elbo = (weight * (Normal(0, 1).log_prob(grid) + Normal(a * grid, s).log_prob(x) - q.log_prob(grid))).sum(0)
+    elbo = (
+        weight * (Normal(0, 1).log_prob(grid) + Normal(a * grid, s).log_prob(x) - q.log_prob(grid))
+    ).sum(0)
     gap = (weight * (q.log_prob(grid) - posterior.log_prob(grid))).sum(0)
-    assert torch.allclose(elbo + gap, log_p, atol=1e-6) and torch.allclose(gap, kl_divergence(q, posterior), atol=1e-6)
+    assert torch.allclose(elbo + gap, log_p, atol=1e-6) and torch.allclose(
+        gap, kl_divergence(q, posterior), atol=1e-6
+    )
     reconstruction = (weight * Normal(a * grid, s).log_prob(x)).sum(0)
-    assert torch.allclose(elbo, reconstruction - kl_divergence(q, Normal(torch.zeros_like(x), 1.0)), atol=1e-6)
+    assert torch.allclose(
+        elbo, reconstruction - kl_divergence(q, Normal(torch.zeros_like(x), 1.0)), atol=1e-6
+    )
 
 
 @recomputes("vae", "two-forms 2", "two-forms 3")
@@ -54,7 +65,9 @@ def test_the_loss_and_the_divergence_of_gaussians(seed):
         mean, log_variance = torch.randn(2, 5, 3, dtype=torch.float64)
         x = torch.bernoulli(torch.full((4, 1, 3, 3), 0.5))
     sigma = (log_variance / 2).exp()
-    formula = 0.5 * sum(mean[:, d] ** 2 + sigma[:, d] ** 2 - 1 - (sigma[:, d] ** 2).log() for d in range(3))
+    formula = 0.5 * sum(
+        mean[:, d] ** 2 + sigma[:, d] ** 2 - 1 - (sigma[:, d] ** 2).log() for d in range(3)
+    )
     assert torch.allclose(vae.kl_standard_normal(mean, log_variance), formula)
     assert torch.allclose(formula, kl_divergence(Normal(mean, sigma), Normal(0, 1)).sum(1))
     coder = vae.dense_vae(pixels=9, hidden=(6,), latent=2, seed=seed)
@@ -74,7 +87,10 @@ def test_two_gradients_through_a_draw_have_the_same_mean(seed):
     mu, sigma, n = 0.7, 1.3, 400_000
     eps = torch.randn(n, generator=generator, dtype=torch.float64)
     z = mu + sigma * eps
-    for h, slope, truth in ((z**2, 2 * z, 2 * mu), (z.sin(), z.cos(), math.cos(mu) * math.exp(-(sigma**2) / 2))):
+    for h, slope, truth in (
+        (z**2, 2 * z, 2 * mu),
+        (z.sin(), z.cos(), math.cos(mu) * math.exp(-(sigma**2) / 2)),
+    ):
         for estimate in (h * (z - mu) / sigma**2, slope):
             assert abs(estimate.mean() - truth) < 5 * estimate.std() / n**0.5
 
@@ -110,12 +126,18 @@ def test_the_weighted_bound_by_a_loop(seed):
     m, v = coder.encode(x)
 
     weights = []
-    for eps in torch.randn(20 * len(x), 2, generator=torch.Generator().manual_seed(seed)).view(20, len(x), 2):
+    for eps in torch.randn(20 * len(x), 2, generator=torch.Generator().manual_seed(seed)).view(
+        20, len(x), 2
+    ):
         z = m + (v / 2).exp() * eps
         log_q = Normal(m, (v / 2).exp()).log_prob(z).sum(1)
-        weights.append(coder.log_likelihood(x, coder.decode(z)) + Normal(0.0, 1.0).log_prob(z).sum(1) - log_q)
+        weights.append(
+            coder.log_likelihood(x, coder.decode(z)) + Normal(0.0, 1.0).log_prob(z).sum(1) - log_q
+        )
     expected = torch.logsumexp(torch.stack(weights), 0) - math.log(20)
-    assert torch.allclose(vae.importance_weighted_bound(coder, x, 20, seed=seed), expected, atol=1e-4)
+    assert torch.allclose(
+        vae.importance_weighted_bound(coder, x, 20, seed=seed), expected, atol=1e-4
+    )
 
 
 @recomputes("vae", "families-text")
@@ -125,8 +147,13 @@ def test_a_boltzmann_machine_by_summing_over_everything(seed):
     with models.seeded(seed), torch.no_grad():
         for p in rbm.parameters():
             p.copy_(torch.randn_like(p))
-    X, H = (torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64) for k in (5, 3))
-    energies = torch.exp(X @ rbm.W.detach() @ H.T + (X @ rbm.a.detach())[:, None] + H @ rbm.b.detach())
+    X, H = (
+        torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=torch.float64)
+        for k in (5, 3)
+    )
+    energies = torch.exp(
+        X @ rbm.W.detach() @ H.T + (X @ rbm.a.detach())[:, None] + H @ rbm.b.detach()
+    )
     p = energies.sum(1) / energies.sum()
     assert torch.allclose(rbm.log_likelihood(X).exp(), p)
 

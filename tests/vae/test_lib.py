@@ -1,4 +1,6 @@
-"""The bound, its parts and the families, recomputed by slow loops in double precision and on models whose p(x) is known."""
+"""The bound, its parts and the families, recomputed by slow loops in double precision and on models
+whose p(x) is known.
+"""
 
 import itertools
 import math
@@ -19,10 +21,17 @@ torch.set_num_threads(1)
 
 
 def linear_world(pixels=5, latent=2, sigma=0.7, seed=0, spoilt=0.0):
-    """A VAE whose decoder is linear and whose encoder gives the exact posterior, and its exact log p(x)."""
+    """A VAE whose decoder is linear and whose encoder gives the exact posterior, and its exact log
+    p(x).
+    """
     g = torch.Generator().manual_seed(seed)
-    W, b = torch.randn(pixels, latent, generator=g).double(), torch.randn(pixels, generator=g).double()
-    W, _ = torch.linalg.qr(W)  # orthogonal columns: the posterior's covariance is diagonal, as q's is
+    W, b = (
+        torch.randn(pixels, latent, generator=g).double(),
+        torch.randn(pixels, generator=g).double(),
+    )
+    W, _ = torch.linalg.qr(
+        W
+    )  # orthogonal columns: the posterior's covariance is diagonal, as q's is
     W = W * torch.tensor([1.5, 0.8, 0.4])[:latent].double()
     decoder = nn.Linear(latent, pixels).double()
     decoder.weight.data, decoder.bias.data = W, b
@@ -32,9 +41,13 @@ def linear_world(pixels=5, latent=2, sigma=0.7, seed=0, spoilt=0.0):
     class Posterior(nn.Module):
         def forward(self, x):
             mean = (x - b) @ W @ covariance / sigma**2
-            return torch.cat([mean + spoilt, covariance.diagonal().log().expand_as(mean) - spoilt], 1)
+            return torch.cat(
+                [mean + spoilt, covariance.diagonal().log().expand_as(mean) - spoilt], 1
+            )
 
-    exact = torch.distributions.MultivariateNormal(b, W @ W.T + sigma**2 * torch.eye(pixels).double())
+    exact = torch.distributions.MultivariateNormal(
+        b, W @ W.T + sigma**2 * torch.eye(pixels).double()
+    )
     return vae.VAE(Posterior(), decoder, sigma), exact, covariance
 
 
@@ -43,7 +56,10 @@ def binary_vae(seed=0, pixels=6, latent=2):
 
 
 def some_binary(n, pixels=6, seed=0):
-    return torch.bernoulli(torch.full((n, 1, pixels // 2, 2), 0.4).double(), generator=torch.Generator().manual_seed(seed))
+    return torch.bernoulli(
+        torch.full((n, 1, pixels // 2, 2), 0.4).double(),
+        generator=torch.Generator().manual_seed(seed),
+    )
 
 
 # ---------------------------------------------------------------- the bound
@@ -58,25 +74,41 @@ def test_kl_is_that_of_an_integral(pairs):
         s = math.exp(v / 2)
         z = torch.linspace(m - 12 * s, m + 12 * s, 4001, dtype=torch.float64)
         log_q, log_p = -0.5 * ((z - m) / s) ** 2 - math.log(s), -0.5 * z**2
-        total += torch.trapezoid(torch.exp(log_q) / math.sqrt(2 * math.pi) * (log_q - log_p), z).item()
-    assert vae.kl_standard_normal(mean[None], log_variance[None]).item() == pytest.approx(total, abs=1e-6)
+        total += torch.trapezoid(
+            torch.exp(log_q) / math.sqrt(2 * math.pi) * (log_q - log_p), z
+        ).item()
+    assert vae.kl_standard_normal(mean[None], log_variance[None]).item() == pytest.approx(
+        total, abs=1e-6
+    )
 
 
 def test_reparameterised_samples_have_the_moments_and_the_derivatives():
-    mean, log_variance = torch.tensor([[0.5, -2.0]]).double().requires_grad_(), torch.tensor([[1.0, -1.0]]).double().requires_grad_()
-    z = vae.reparameterize(mean.expand(200_000, 2), log_variance.expand(200_000, 2), torch.Generator().manual_seed(0))
+    mean, log_variance = (
+        torch.tensor([[0.5, -2.0]]).double().requires_grad_(),
+        torch.tensor([[1.0, -1.0]]).double().requires_grad_(),
+    )
+    z = vae.reparameterize(
+        mean.expand(200_000, 2), log_variance.expand(200_000, 2), torch.Generator().manual_seed(0)
+    )
     spread = torch.exp(log_variance / 2)
     assert ((z.mean(0) - mean).abs() < 5 * spread / 200_000**0.5).all()
     assert ((z.var(0) / log_variance.exp() - 1).abs() < 5 * (2 / 200_000) ** 0.5).all()
     one = vae.reparameterize(mean, log_variance, torch.Generator().manual_seed(3))
-    assert torch.allclose(torch.autograd.grad(one.sum(), mean, retain_graph=True)[0], torch.ones_like(mean))
+    assert torch.allclose(
+        torch.autograd.grad(one.sum(), mean, retain_graph=True)[0], torch.ones_like(mean)
+    )
     assert torch.allclose(torch.autograd.grad(one.sum(), log_variance)[0], (one - mean) / 2)
 
 
 def test_likelihoods_are_products_over_pixels():
-    x, l = some_binary(3).flatten(1), torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).double() * 3
+    x, l = (
+        some_binary(3).flatten(1),
+        torch.randn(3, 6, generator=torch.Generator().manual_seed(0)).double() * 3,
+    )
     for row, logits, value in zip(x.tolist(), l.tolist(), vae.bernoulli_log_likelihood(x, l)):
-        assert value.item() == pytest.approx(sum(math.log(1 / (1 + math.exp(-v if p else v))) for p, v in zip(row, logits)))
+        assert value.item() == pytest.approx(
+            sum(math.log(1 / (1 + math.exp(-v if p else v))) for p, v in zip(row, logits))
+        )
     assert torch.isfinite(vae.bernoulli_log_likelihood(x, 200 * l)).all()
     normal = torch.distributions.Normal(l, 0.3)
     assert torch.allclose(vae.gaussian_log_likelihood(x, l, 0.3), normal.log_prob(x).sum(1))
@@ -89,16 +121,24 @@ def test_the_bound_by_a_loop_and_against_an_integral():
     for n, image in enumerate(x):
         mean, log_variance = (part.item() for part in model.encode(image[None]))
         z, s = mean + math.exp(log_variance / 2) * grid, math.exp(log_variance / 2)
-        log_px_z = torch.stack([model.log_likelihood(image[None], model.decode(v.view(1, 1)))[0] for v in z])
+        log_px_z = torch.stack(
+            [model.log_likelihood(image[None], model.decode(v.view(1, 1)))[0] for v in z]
+        )
         weight = torch.exp(-0.5 * grid**2) / math.sqrt(2 * math.pi)
         reconstruction = torch.trapezoid(weight * log_px_z, grid)
-        wide = torch.stack([model.log_likelihood(image[None], model.decode(v.view(1, 1)))[0] for v in grid])
+        wide = torch.stack(
+            [model.log_likelihood(image[None], model.decode(v.view(1, 1)))[0] for v in grid]
+        )
         log_p = torch.log(torch.trapezoid(weight * wide.exp(), grid))
         assert bound.reconstruction[n].item() == pytest.approx(reconstruction.item(), abs=0.05)
         log_q, log_prior = -0.5 * ((z - mean) / s) ** 2 - math.log(s), -0.5 * z**2
-        gap = torch.trapezoid(weight * (log_q - (log_px_z + log_prior - log_p)), grid)  # KL(q || p(z|x))
+        gap = torch.trapezoid(
+            weight * (log_q - (log_px_z + log_prior - log_p)), grid
+        )  # KL(q || p(z|x))
         assert (log_p - reconstruction + bound.kl[n]).item() == pytest.approx(gap.item(), abs=1e-6)
-        assert vae.importance_weighted_bound(model, x, 20_000)[n].item() == pytest.approx(log_p.item(), abs=0.02)
+        assert vae.importance_weighted_bound(model, x, 20_000)[n].item() == pytest.approx(
+            log_p.item(), abs=0.02
+        )
     assert torch.equal(bound.total, bound.reconstruction - bound.kl)
 
 
@@ -117,8 +157,16 @@ def test_the_gap_is_the_divergence_of_q_from_the_posterior():
     mean, log_variance = model.encode(x)
     right, W = linear_world()[0], model.decoder.weight
     other, other_log_variance = right.encode(x)
-    gap = 0.5 * ((mean - other) ** 2 / other_log_variance.exp() + (log_variance - other_log_variance).exp() - 1 - log_variance + other_log_variance).sum(1)
-    reconstruction = vae.gaussian_log_likelihood(x, model.decode(mean), 0.7) - 0.5 / 0.7**2 * ((W**2).sum(0) * log_variance.exp()).sum(1)
+    gap = 0.5 * (
+        (mean - other) ** 2 / other_log_variance.exp()
+        + (log_variance - other_log_variance).exp()
+        - 1
+        - log_variance
+        + other_log_variance
+    ).sum(1)
+    reconstruction = vae.gaussian_log_likelihood(x, model.decode(mean), 0.7) - 0.5 / 0.7**2 * (
+        (W**2).sum(0) * log_variance.exp()
+    ).sum(1)
     bound = reconstruction - vae.kl_standard_normal(mean, log_variance)
     assert torch.allclose(exact.log_prob(x) - bound, gap, atol=1e-10)
 
@@ -134,27 +182,43 @@ def test_more_samples_raise_the_bound_and_never_above_the_truth():
 
 
 def test_in_groups_the_result_is_the_same():
-    """With the exact posterior all weights are equal, so that no draw matters, only that each group counts once."""
+    """With the exact posterior all weights are equal, so that no draw matters, only that each group
+    counts once.
+    """
     model, exact, _ = linear_world()
     x = exact.sample((5,))
     for at_once in (1, 60, 2**20):
-        assert torch.allclose(vae.importance_weighted_bound(model, x, 11, at_once=at_once), exact.log_prob(x), atol=1e-10)
+        assert torch.allclose(
+            vae.importance_weighted_bound(model, x, 11, at_once=at_once),
+            exact.log_prob(x),
+            atol=1e-10,
+        )
 
 
-@pytest.mark.parametrize("bound", [lambda m, x: vae.elbo(m, x).total, partial(vae.importance_weighted_bound, samples=5)])
+@pytest.mark.parametrize(
+    "bound", [lambda m, x: vae.elbo(m, x).total, partial(vae.importance_weighted_bound, samples=5)]
+)
 def test_state_is_left_alone_and_precision_agrees(bound):
     model, x = binary_vae(), some_binary(4)
     before, copy = torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
     first = bound(model, x)
     assert torch.equal(first, bound(model, x)) and torch.equal(torch.get_rng_state(), before)
-    assert all(torch.equal(v, copy[k]) for k, v in model.state_dict().items()) and all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(v, copy[k]) for k, v in model.state_dict().items()) and all(
+        p.grad is None for p in model.parameters()
+    )
     assert bound(model.float(), x.float()).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("make", "error", "message"), [
-    (lambda m, x: (m, 0.5 * x), ValueError, "x: expected black and white"), (lambda m, x: (m, x.long()), TypeError, "x: expected a floating-point"),
-    (lambda m, x: (m, x.tolist()), TypeError, "x: expected a floating-point tensor .* list"), (lambda m, x: (m.decoder, x), TypeError, "vae: expected a VAE"),
-    (lambda m, x: (m, x, 0), ValueError, "samples: expected at least 1")])
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda m, x: (m, 0.5 * x), ValueError, "x: expected black and white"),
+        (lambda m, x: (m, x.long()), TypeError, "x: expected a floating-point"),
+        (lambda m, x: (m, x.tolist()), TypeError, "x: expected a floating-point tensor .* list"),
+        (lambda m, x: (m.decoder, x), TypeError, "vae: expected a VAE"),
+        (lambda m, x: (m, x, 0), ValueError, "samples: expected at least 1"),
+    ],
+)
 def test_bad_arguments_are_named(make, error, message):
     for bound in (vae.elbo, vae.importance_weighted_bound):
         with pytest.raises(error, match=message):
@@ -201,7 +265,10 @@ def test_the_kl_splits_into_information_and_distance():
             each = q.log_prob(z[n]).sum(1)
             slow.append((each[n] - each.exp().mean().log()).item())
     assert information.item() == pytest.approx(sum(slow) / len(slow), abs=1e-9)
-    parts = [sum(vae.kl_parts(model, x, samples=2000)).item(), vae.kl_standard_normal(mean, log_variance).mean().item()]
+    parts = [
+        sum(vae.kl_parts(model, x, samples=2000)).item(),
+        vae.kl_standard_normal(mean, log_variance).mean().item(),
+    ]
     assert parts[0] == pytest.approx(parts[1], abs=0.02)
 
 
@@ -213,7 +280,11 @@ def test_training_raises_the_bound_and_keeps_the_random_state():
     pixels = torch.bernoulli(data.digits().x_test, generator=torch.Generator().manual_seed(0))
     state, before = torch.get_rng_state(), vae.elbo(model, pixels).total.mean().item()
     history = vae.fit(model, x, 300, progress=False)
-    assert torch.equal(state, torch.get_rng_state()) and not model.training and len(history.losses) == 3
+    assert (
+        torch.equal(state, torch.get_rng_state())
+        and not model.training
+        and len(history.losses) == 3
+    )
     assert vae.elbo(model, pixels).total.mean().item() > before + 10
     again = vae.dense_vae(64, (32,), 4)
     vae.fit(again, x, 300, progress=False)
@@ -221,14 +292,20 @@ def test_training_raises_the_bound_and_keeps_the_random_state():
 
 
 def test_a_linear_vae_finds_as_many_directions_as_eigenvalues_exceed_the_noise():
-    """Tipping and Bishop (1999): the directions whose variance exceeds sigma^2 are kept; all others collapse."""
+    """Tipping and Bishop (1999): the directions whose variance exceeds sigma^2 are kept; all others
+    collapse.
+    """
     g = torch.Generator().manual_seed(0)
     x = torch.randn(4000, 5, generator=g) * torch.tensor([3.0, 2.0, 0.5, 0.4, 0.3])
     model = vae.dense_vae(5, (), 3, sigma=1.0)
     vae.fit(model, x, 1500, learning_rate=1e-2, progress=False)
     assert vae.active_units(model, x).sum() == 2
-    best = torch.distributions.MultivariateNormal(torch.zeros(5), torch.diag(torch.tensor([9.0, 4.0, 1.0, 1.0, 1.0])))
-    assert vae.elbo(model, x, 20).total.mean().item() == pytest.approx(best.log_prob(x).mean().item(), abs=0.05)
+    best = torch.distributions.MultivariateNormal(
+        torch.zeros(5), torch.diag(torch.tensor([9.0, 4.0, 1.0, 1.0, 1.0]))
+    )
+    assert vae.elbo(model, x, 20).total.mean().item() == pytest.approx(
+        best.log_prob(x).mean().item(), abs=0.05
+    )
 
 
 def test_the_committed_weights_read_real_digits():
@@ -252,7 +329,9 @@ def test_an_autoregressive_model_is_a_product_of_conditionals():
     for i in range(6):
         changed = x.clone()
         changed[:, i:] = 1 - changed[:, i:]
-        assert torch.allclose(logits[:, i], model(changed)[:, i]), "pixel i reads only the pixels before it"
+        assert torch.allclose(logits[:, i], model(changed)[:, i]), (
+            "pixel i reads only the pixels before it"
+        )
     assert not torch.allclose(logits[:, 5], model(1 - x)[:, 5])
     p = model.log_likelihood(x).exp()
     drawn = model.sample(20_000)
@@ -263,16 +342,29 @@ def test_an_autoregressive_model_is_a_product_of_conditionals():
 
 def test_an_rbm_by_enumerating_both_layers():
     model = vae.RBM(4, 3, seed=1).double()
-    model.a.data, model.b.data = torch.tensor([0.3, -1, 0.5, 2]).double(), torch.tensor([1.0, -0.5, 0.2]).double()
+    model.a.data, model.b.data = (
+        torch.tensor([0.3, -1, 0.5, 2]).double(),
+        torch.tensor([1.0, -0.5, 0.2]).double(),
+    )
     x, h = everything(4), everything(3)
     W, a, b = (p.detach() for p in (model.W, model.a, model.b))
-    energy = torch.tensor([[sum(v[i] * W[i, j] * s[j] for i in range(4) for j in range(3)) + v @ a + s @ b for s in h] for v in x])
+    energy = torch.tensor(
+        [
+            [
+                sum(v[i] * W[i, j] * s[j] for i in range(4) for j in range(3)) + v @ a + s @ b
+                for s in h
+            ]
+            for v in x
+        ]
+    )
     Z = energy.exp().sum()
     assert model.log_partition().item() == pytest.approx(math.log(Z))
     assert torch.allclose(model.log_likelihood(x), (energy.exp().sum(1) / Z).log())
     p = energy.exp().sum(1) / Z
     drawn = model.sample(20_000, steps=50)
-    share = torch.bincount((drawn.long() * 2 ** torch.arange(3, -1, -1)).sum(1), minlength=16) / 20_000
+    share = (
+        torch.bincount((drawn.long() * 2 ** torch.arange(3, -1, -1)).sum(1), minlength=16) / 20_000
+    )
     assert ((share - p).abs() < 5 * (p * (1 - p) / 20_000).sqrt() + 1e-9).all()
 
 
@@ -282,7 +374,9 @@ def test_an_rbm_learns_and_refuses_what_it_cannot_sum():
     before = model.log_likelihood(x).mean()
     state = torch.get_rng_state()
     vae.fit_rbm(model, x, 600)
-    assert model.log_likelihood(x).mean() > before + 10 and torch.equal(state, torch.get_rng_state())
+    assert model.log_likelihood(x).mean() > before + 10 and torch.equal(
+        state, torch.get_rng_state()
+    )
     with pytest.raises(ValueError, match="hidden: expected at most 20 neurons .* got 21"):
         vae.RBM(4, 21).log_partition()
 
@@ -296,8 +390,23 @@ def test_mnist_is_read_where_it_is():
         pytest.skip("BOOK_DATA does not name a folder that holds mnist/")
     split = data.mnist()
     assert split.x_train.shape == (60000, 1, 28, 28) and split.x_test.shape == (10000, 1, 28, 28)
-    assert split.x_train.dtype == torch.float32 and 0 <= split.x_train.min() and split.x_train.max() == 1
-    assert torch.bincount(split.y_test).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert (
+        split.x_train.dtype == torch.float32
+        and 0 <= split.x_train.min()
+        and split.x_train.max() == 1
+    )
+    assert torch.bincount(split.y_test).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
 
 
 CONTENT = b"some data"
@@ -331,12 +440,23 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_a_file_is_downloaded_from_the_first_mirror_that_has_it_and_kept(server, cache):
-    assert downloads.file("set/part", SHA, [f"{server}/missing", f"{server}/good"]).read_bytes() == CONTENT
-    assert downloads.file("set/part", SHA, []).read_bytes() == CONTENT, "from the cache, with no network"
+    assert (
+        downloads.file("set/part", SHA, [f"{server}/missing", f"{server}/good"]).read_bytes()
+        == CONTENT
+    )
+    assert downloads.file("set/part", SHA, []).read_bytes() == CONTENT, (
+        "from the cache, with no network"
+    )
 
 
 def test_when_all_mirrors_fail_each_is_named_and_what_to_do(server, cache):
-    with pytest.raises(OSError, match=r"set/part could not be downloaded from .*/missing .*/good-but-other .*by hand.*BOOK_DATA"):
+    with pytest.raises(
+        OSError,
+        match=(
+            r"set/part could not be downloaded from .*/missing .*/good-but-other .*by "
+            r"hand.*BOOK_DATA"
+        ),
+    ):
         downloads.file("set/part", SHA, [f"{server}/missing", f"{server}/good-but-other"])
 
 
