@@ -47,12 +47,14 @@ from .interpretability import (
 )
 from .lrp import (
     check_absorbed_by_bias,
-    check_deep_lift_layer,
     check_lrp_alphabeta,
     check_lrp_epsilon,
     check_lrp_mlp,
     check_lrp_zb,
     check_lrp_zplus,
+)
+from .lrp_networks import (
+    check_deep_lift_layer,
     check_lstm_word_relevance,
     check_one_class_relevance,
 )
