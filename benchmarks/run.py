@@ -25,11 +25,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# tests: the stand-in for torchvision that zennit imports
 sys.path[:0] = [
     str(ROOT),
     str(ROOT / "tools"),
     str(ROOT / "tests"),
-]  # tests: the stand-in for torchvision that zennit imports
+]
 
 import numpy as np
 import torch
@@ -457,9 +458,8 @@ def main() -> None:
             ]
         model.eval().requires_grad_(False)
         for rule in rules:
-            peers = not (
-                arguments.only_lib or column is None
-            )  # they refuse or misread the other networks
+            # they refuse or misread the other networks
+            peers = not (arguments.only_lib or column is None)
             row = [
                 f"{measure(model, x, rounds, METHODS[rule][library]):.2f}"
                 if library in METHODS[rule] and (peers or library == "lib")
@@ -467,10 +467,8 @@ def main() -> None:
                 for library in ("lib", "captum", "zennit")
             ]
             lines.append(
-                (
-                    f"| {rule} | {case} | {row[0]} | {target(case, rule, column)} | {row[1]} | "
-                    f"{row[2]} |"
-                )
+                f"| {rule} | {case} | {row[0]} | {target(case, rule, column)} | {row[1]} | "
+                f"{row[2]} |"
             )
             print(lines[-1], flush=True)
     if not arguments.case or "ensembles" in arguments.case:

@@ -9,9 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
-RELEVANCE = LinearSegmentedColormap.from_list(
-    "relevance", [BLUE, "white", RED]
-)  # blue and red differ for every kind of colour vision
+# blue and red differ for every kind of colour vision
+RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])
 
 plt.rcParams.update(
     {

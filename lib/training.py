@@ -63,10 +63,8 @@ def fit(
             losses.append(total / len(x))
             if not torch.isfinite(torch.tensor(losses[-1])):
                 raise ValueError(
-                    (
-                        f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a "
-                        f"smaller learning_rate"
-                    )
+                    f"loss: expected a finite value, got {losses[-1]} in epoch {epoch}; try a "
+                    f"smaller learning_rate"
                 )
     model.eval()
     return History(losses, steps)

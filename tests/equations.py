@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COVERED: dict[
-    str, dict[str, str]
-] = {}  # chapter: equation: the test that recomputes it; printed at the end of a run
+# chapter: equation: the test that recomputes it; printed at the end of a run
+COVERED: dict[str, dict[str, str]] = {}
 
 
 def cells(chapter: str) -> list[dict]:

@@ -24,9 +24,10 @@ PAGE_BYTES = 3_000_000
 # Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's
 # text, content outside landmarks
 THEME_VIOLATIONS = {"label-content-name-mismatch", "region"}
+# an arrow without a name
 THEME_PARTS = {
     "exclude": [[".bd-sidebar-primary .toctree-toggle"], [".bd-sidebar-primary summary"]]
-}  # an arrow without a name
+}
 
 every_page = pytest.mark.parametrize(
     "path", PAGES, ids=lambda p: str(p.relative_to(HTML).with_suffix(""))
@@ -268,10 +269,8 @@ def test_the_first_text_comes_within_a_second(browser, hosted, path):
         seconds += [
             time / 1000
             for time in page.evaluate(
-                (
-                    "performance.getEntriesByName('first-contentful-paint').map(entry => "
-                    "entry.startTime)"
-                )
+                "performance.getEntriesByName('first-contentful-paint').map(entry => "
+                "entry.startTime)"
             )
         ]
         context.close()

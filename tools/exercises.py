@@ -55,9 +55,8 @@ def students_copy(solution):
     notebook = canonical(nbformat.reads(text, 4))
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("grade_id") == SET_UP:
-            del cell.metadata.nbgrader[
-                "checksum"
-            ]  # `make address` changes this cell where it stands
+            # `make address` changes this cell where it stands
+            del cell.metadata.nbgrader["checksum"]
     return text_of(notebook)
 
 

@@ -51,10 +51,11 @@ def api(course, cell_seconds=CELL_SECONDS):
     """nbgrader on the course folder, with what its defaults get wrong put right."""
     config = exercises.settings()
     config.merge(PyFileConfigLoader("nbgrader_config.py", str(course)).load_config())
+    # several write
     config.CourseDirectory.root, config.CourseDirectory.db_url = (
         str(course),
         f"sqlite:///{course / 'gradebook.db'}?timeout=60",
-    )  # several write
+    )
     config.Execute.timeout = cell_seconds
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:"]
     steps = GenerateAssignment.class_traits()["preprocessors"].default_args[0]

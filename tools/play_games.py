@@ -22,10 +22,11 @@ from stored import store
 from lib import data, gans
 
 MEMBERS, SPREAD = 10, 0.05
+# the centres, and the steps of the generator
 WORLDS = {
     "ring of 8": (gans.ring(8), 3000),
     "grid of 25": (gans.grid(5), 8000),
-}  # the centres, and the steps of the generator
+}
 GAMES = {
     "saturating": {"kind": "saturating"},
     "non-saturating": {},

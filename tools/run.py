@@ -32,9 +32,8 @@ NO_STORED_OUTPUT = (
 )
 
 NAMED_ID = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-DRAWN_ID = re.compile(
-    r"[0-9a-f]{8}(-[0-9a-f-]+)?|c\d+"
-)  # what editors draw at random, or an earlier position
+# what editors draw at random, or an earlier position
+DRAWN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f-]+)?|c\d+")
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -100,18 +99,14 @@ def refuse_unfit(notebook):
             where = f"cell {cell.id} ({_first_line(cell)})"
             if output.get("name") == "stderr":
                 raise Refused(
-                    (
-                        f"{where} writes to stderr, which no page should "
-                        f"show:\n{output.text.strip()[:400]}"
-                    )
+                    f"{where} writes to stderr, which no page should "
+                    f"show:\n{output.text.strip()[:400]}"
                 )
             for text in _texts(output):
                 if ADDRESS.search(text):
                     raise Refused(
-                        (
-                            f"{where} shows an object's address, another one on each "
-                            f"run:\n{text.strip()[:400]}"
-                        )
+                        f"{where} shows an object's address, another one on each "
+                        f"run:\n{text.strip()[:400]}"
                     )
                 if str(ROOT) in text or str(pathlib.Path.home()) + os.sep in text:
                     raise Refused(f"{where} shows a path of this machine:\n{text.strip()[:400]}")

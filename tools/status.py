@@ -50,10 +50,8 @@ ROW = re.compile(
     r"^\| \[(.+?)\]\((.+?)\) \| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", re.MULTILINE
 )
 STATED = re.compile(
-    (
-        r"runs in about (\w+ (?:seconds?|minutes?))( on one processor core)?;? at 15 W this is "
-        r"([\d.]+) Wh"
-    )
+    r"runs in about (\w+ (?:seconds?|minutes?))( on one processor core)?;? at 15 W this is "
+    r"([\d.]+) Wh"
 )
 
 
@@ -122,7 +120,7 @@ def write_heads():
         notebook = nbformat.read(path, 4)
         cell = notebook.cells[0]
         cell.source, count = STATED.subn(
-            lambda m: (
+            lambda m, seconds=seconds, energy=energy: (
                 m[0].replace(m[1], rounded(seconds)).replace(f"{m[3]} Wh", f"{energy:.2g} Wh")
             ),
             cell.source,

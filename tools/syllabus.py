@@ -10,10 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "instructors.md"
 BETWEEN = re.compile(r"(?s)(<!-- tasks: made by tools/syllabus.py -->\n).*?(<!-- end -->)")
 TASK = re.compile(
-    (
-        r"^##+ (\d+) (.+)\n\n\*(\d+) minutes,(?: (\w+),)? (\d+) points?\b(, a written answer|, "
-        r"graded by a person)?"
-    )
+    r"^##+ (\d+) (.+)\n\n\*(\d+) minutes,(?: (\w+),)? (\d+) points?\b(, a written answer|, "
+    r"graded by a person)?"
 )
 
 
@@ -46,10 +44,8 @@ def table():
     for name in sets():
         for number, title, time, difficulty, worth in tasks(name):
             rows.append(
-                (
-                    f"| [{name}](exercises/{name}.ipynb) | {number} {title} | {difficulty} | "
-                    f"{time} | {worth} |"
-                )
+                f"| [{name}](exercises/{name}.ipynb) | {number} {title} | {difficulty} | "
+                f"{time} | {worth} |"
             )
             minutes, points = minutes + time, points + worth
     head = "| set | task | difficulty | minutes | points |\n|---|---|---|---|---|\n"

@@ -77,6 +77,7 @@ APPLICATIONS = {
     ),
 }
 RATES = {"questions": 1e-3, "scenes_shallow": 1e-3, "scenes_deep": 1e-3, "scenes_early": 1e-3}
+# steps after which the agent of the game is kept
 STAGES = (
     0,
     100,
@@ -89,7 +90,7 @@ STAGES = (
     4500,
     7000,
     10000,
-)  # steps after which the agent of the game is kept
+)
 
 
 def split_of(name: str) -> tuple[data.Split, str, int]:

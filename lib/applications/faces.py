@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 SIGNS = ("wrinkles", "laugh", "grey hair", "glasses")
+# how often an old face has each sign; a young one has it in the other cases
 _OLD = (
     0.8,
     0.1,
     0.8,
     0.5,
-)  # how often an old face has each sign; a young one has it in the other cases
+)
 _SKIN = np.array([[0.95, 0.80, 0.68], [0.80, 0.60, 0.45], [0.55, 0.38, 0.28]])
 
 

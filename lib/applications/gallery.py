@@ -229,7 +229,7 @@ def atom_places(bonds: Tensor, steps: int = 300) -> np.ndarray:
         far = np.minimum(far, far[:, k : k + 1] + far[k])
     angle = 2 * np.pi * np.arange(len(far)) / len(far)
     places = 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
-    for step in range(steps):  # each atom follows springs to all others, as stiff as they are near
+    for _ in range(steps):  # each atom follows springs to all others, as stiff as they are near
         gap = places[:, None] - places
         length = np.linalg.norm(gap, axis=2) + np.eye(len(far))
         pull = (

@@ -90,17 +90,13 @@ def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
         raise ValueError(f"count: expected a whole number >= 1, got {count!r}")
     if not isinstance(groups, Tensor) or groups.dtype != torch.long:
         raise TypeError(
-            (
-                f"groups: expected a LongTensor (N, T), got "
-                f"{getattr(groups, 'dtype', type(groups).__name__)}"
-            )
+            f"groups: expected a LongTensor (N, T), got "
+            f"{getattr(groups, 'dtype', type(groups).__name__)}"
         )
     if R.dim() != 2 or groups.shape != R.shape or ((groups < -1) | (groups >= count)).any():
         raise ValueError(
-            (
-                f"groups: expected numbers -1..{count - 1} of the relevance's shape (N, T), got "
-                f"{tuple(groups.shape)} for {tuple(R.shape)}"
-            )
+            f"groups: expected numbers -1..{count - 1} of the relevance's shape (N, T), got "
+            f"{tuple(groups.shape)} for {tuple(R.shape)}"
         )
     member = groups[:, None] == torch.arange(count, device=R.device)[:, None]  # (N, count, T)
     return (member * R[:, None]).sum(2)
@@ -120,17 +116,13 @@ def pool_regions(relevance: Tensor, regions: Tensor) -> Tensor:
     R = R.sum(1) if R.dim() == 4 else R
     if not isinstance(regions, Tensor) or regions.dtype != torch.bool:
         raise TypeError(
-            (
-                f"regions: expected a bool tensor (N, G, H, W), got "
-                f"{getattr(regions, 'dtype', type(regions).__name__)}"
-            )
+            f"regions: expected a bool tensor (N, G, H, W), got "
+            f"{getattr(regions, 'dtype', type(regions).__name__)}"
         )
     if R.dim() != 3 or regions.dim() != 4 or (len(regions), *regions.shape[2:]) != tuple(R.shape):
         raise ValueError(
-            (
-                f"regions: expected shape (N, G, H, W) with the pixels of the relevance, got "
-                f"{tuple(regions.shape)} for {tuple(R.shape)}"
-            )
+            f"regions: expected shape (N, G, H, W) with the pixels of the relevance, got "
+            f"{tuple(regions.shape)} for {tuple(R.shape)}"
         )
     return (regions.to(R.device) * R[:, None]).sum((2, 3))
 
@@ -146,9 +138,8 @@ def pooled_context_use(relevance: Tensor, box: Tensor) -> Tensor:
     >>> pooled_context_use(R, torch.tensor([[[True, False]], [[True, False]]]))
     tensor(0.7500)
     """
-    ratio = context_use(
-        relevance, box
-    )  # outside / inside of each sample, and both add up to its positive relevance
+    # outside / inside of each sample, and both add up to its positive relevance
+    ratio = context_use(relevance, box)
     R = relevance.detach()
     whole = (R.sum(1) if R.dim() == 4 else R).clamp(min=0).sum((1, 2))
     inside = torch.where(whole > 0, whole / (1 + ratio), 0)
@@ -202,13 +193,13 @@ def truth_auc(relevance: Tensor, truth: Tensor) -> Tensor:
     """
     R, T = (values.flatten(1) for values in _pair(relevance, truth))
     order = R.sort(1).values
+    # its rank, ties halved
     below = (torch.searchsorted(order, R) + torch.searchsorted(order, R, right=True)).to(
         R.dtype
-    ) / 2  # its rank, ties halved
+    ) / 2
     inside, outside = T.sum(1), (~T).sum(1)
-    return ((below * T).sum(1) - inside**2 / 2) / (
-        inside * outside
-    )  # the truth's own pairs taken out
+    # the truth's own pairs taken out
+    return ((below * T).sum(1) - inside**2 / 2) / (inside * outside)
 
 
 def truth_mass(relevance: Tensor, truth: Tensor) -> Tensor:
@@ -278,9 +269,8 @@ def mixed_scenes(
             f"context: expected four probabilities, one for each class, got {context!r}"
         )
     levels = sorted(set(context))
-    worlds = [
-        data.scenes(n, seed, context=level) for level in levels
-    ]  # one seed: the same labels in all
+    # one seed: the same labels in all
+    worlds = [data.scenes(n, seed, context=level) for level in levels]
     which = torch.tensor([levels.index(level) for level in context])[worlds[0].labels]
     parts = {
         name: torch.stack([getattr(world, name) for world in worlds])[which, torch.arange(n)]
@@ -295,17 +285,13 @@ def mixed_scenes(
 def _checked(relevance: Tensor) -> Tensor:
     if not isinstance(relevance, Tensor) or not relevance.is_floating_point():
         raise TypeError(
-            (
-                f"relevance: expected a floating-point tensor, got "
-                f"{getattr(relevance, 'dtype', type(relevance).__name__)}"
-            )
+            f"relevance: expected a floating-point tensor, got "
+            f"{getattr(relevance, 'dtype', type(relevance).__name__)}"
         )
     if relevance.dim() < 2 or relevance.numel() == 0:
         raise ValueError(
-            (
-                f"relevance: expected a batch (N, ...) with at least one number, got shape "
-                f"{tuple(relevance.shape)}"
-            )
+            f"relevance: expected a batch (N, ...) with at least one number, got shape "
+            f"{tuple(relevance.shape)}"
         )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")

@@ -18,16 +18,16 @@ SCIENCE = (
     "engines",
 )
 ARTS = ("poetry", "dance", "drama", "sculpture", "novels", "music", "painting", "theatre")
+# invented
 JOBS = tuple(
     a + b + c
     for a in ("ba", "de", "fi", "lo", "mu")
     for b in ("la", "ne", "ri", "to", "vu")
     for c in ("k", "m", "s", "x")
-)  # invented
+)
 FILLERS = tuple(f"f{i}" for i in range(30))  # words that go with everything
-SIDES = tuple(
-    tuple(f"{side}{i}" for i in range(30)) for side in "uv"
-)  # words of two circles of life
+# words of two circles of life
+SIDES = tuple(tuple(f"{side}{i}" for i in range(30)) for side in "uv")
 WORDS = FEMALE + MALE + SCIENCE + ARTS + JOBS + FILLERS + SIDES[0] + SIDES[1]
 INDEX = {word: i for i, word in enumerate(WORDS)}
 
@@ -136,10 +136,8 @@ def word_vectors(sentences: Tensor, dimensions: int = 20, words: int = len(WORDS
     alone = joint.sum(1)
     if (alone == 0).any():
         raise ValueError(
-            (
-                f"sentences: expected every word at least once, got none of word "
-                f"{int((alone == 0).nonzero()[0])}"
-            )
+            f"sentences: expected every word at least once, got none of word "
+            f"{int((alone == 0).nonzero()[0])}"
         )
     information = (joint / alone[:, None] / alone).clamp(min=1e-12).log().clamp(min=0)
     U, S, _ = torch.linalg.svd(information)

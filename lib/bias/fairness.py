@@ -106,10 +106,8 @@ def group_rates(y: Tensor, yhat: Tensor, g: Tensor) -> Rates:
     y, yhat, g = check_binary("y", y), check_binary("yhat", yhat), check_groups(g)
     if not y.shape == yhat.shape == g.shape:
         raise ValueError(
-            (
-                f"y, yhat, g: expected the same shape (N,), got {tuple(y.shape)}, "
-                f"{tuple(yhat.shape)}, {tuple(g.shape)}"
-            )
+            f"y, yhat, g: expected the same shape (N,), got {tuple(y.shape)}, "
+            f"{tuple(yhat.shape)}, {tuple(g.shape)}"
         )
     counts = torch.bincount(4 * g + 2 * y + yhat, minlength=4 * (int(g.max()) + 1)).view(-1, 4)
     return rates_from_counts(*counts.T)
@@ -199,10 +197,8 @@ def fair_thresholds(
     y, g = check_binary("y", y), check_groups(g)
     if not score.shape == y.shape == g.shape:
         raise ValueError(
-            (
-                f"score, y, g: expected the same shape (N,), got {tuple(score.shape)}, "
-                f"{tuple(y.shape)}, {tuple(g.shape)}"
-            )
+            f"score, y, g: expected the same shape (N,), got {tuple(score.shape)}, "
+            f"{tuple(y.shape)}, {tuple(g.shape)}"
         )
     hulls = [_hull(score[g == k].double(), y[g == k]) for k in range(int(g.max()) + 1)]
     base = torch.stack([y[g == k].double().mean() for k in range(len(hulls))])
@@ -317,10 +313,8 @@ def check_groups(values: Tensor, name: str = "g") -> Tensor:
     """Whole numbers from 0 (N,) as int64, or a TypeError or ValueError that names the argument."""
     if not isinstance(values, Tensor) or values.is_floating_point() or values.is_complex():
         raise TypeError(
-            (
-                f"{name}: expected a tensor of whole numbers, got "
-                f"{values.dtype if isinstance(values, Tensor) else type(values).__name__}"
-            )
+            f"{name}: expected a tensor of whole numbers, got "
+            f"{values.dtype if isinstance(values, Tensor) else type(values).__name__}"
         )
     if values.dim() != 1 or values.numel() == 0:
         raise ValueError(

@@ -105,10 +105,8 @@ def bias_direction(first: Tensor, second: Tensor, share: float = 0.5) -> Tensor:
     first, second = _words("first", first, zero=True), _words("second", second, zero=True)
     if first.shape != second.shape:
         raise ValueError(
-            (
-                f"first, second: expected pairs, the same shape (P, D), got {tuple(first.shape)} "
-                f"and {tuple(second.shape)}"
-            )
+            f"first, second: expected pairs, the same shape (P, D), got {tuple(first.shape)} "
+            f"and {tuple(second.shape)}"
         )
     if not 0 < share <= 1:
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
@@ -134,10 +132,8 @@ def remove_projection(phi: Tensor, B: Tensor) -> Tensor:
     B = B[:, None] if B.dim() == 1 else B
     if B.dim() != 2 or phi.dim() != 2 or phi.shape[1] != len(B):
         raise ValueError(
-            (
-                f"phi, B: expected (N, D) and (D,) or (D, k), got {tuple(phi.shape)} and "
-                f"{tuple(B.shape)}"
-            )
+            f"phi, B: expected (N, D) and (D,) or (D, k), got {tuple(phi.shape)} and "
+            f"{tuple(B.shape)}"
         )
     U, S, _ = torch.linalg.svd(B, full_matrices=False)
     U = U[:, S > 1e-6 * S.max()] if S.max() > 0 else U[:, :0]
@@ -184,10 +180,8 @@ def adjusted_effect(t: Tensor, y: Tensor, z: Tensor) -> float:
     t, z = check_binary("t", t), check_groups(z, "z")
     if not t.shape == y.shape == z.shape:
         raise ValueError(
-            (
-                f"t, y, z: expected the same shape (N,), got {tuple(t.shape)}, {tuple(y.shape)}, "
-                f"{tuple(z.shape)}"
-            )
+            f"t, y, z: expected the same shape (N,), got {tuple(t.shape)}, {tuple(y.shape)}, "
+            f"{tuple(z.shape)}"
         )
     effect = 0.0
     for stratum in z.unique():
@@ -195,10 +189,8 @@ def adjusted_effect(t: Tensor, y: Tensor, z: Tensor) -> float:
         treated, others = y[inside & (t == 1)].double(), y[inside & (t == 0)].double()
         if len(treated) == 0 or len(others) == 0:
             raise ValueError(
-                (
-                    f"t: expected both treatments in every stratum, got one only where z = "
-                    f"{int(stratum)}"
-                )
+                f"t: expected both treatments in every stratum, got one only where z = "
+                f"{int(stratum)}"
             )
         effect += inside.double().mean().item() * (treated.mean() - others.mean()).item()
     return effect
@@ -220,10 +212,8 @@ def _cosines(W: Tensor, A: Tensor) -> Tensor:
 def _words(name: str, W: Tensor, zero: bool = False) -> Tensor:
     if not isinstance(W, Tensor) or not W.is_floating_point():
         raise TypeError(
-            (
-                f"{name}: expected a floating-point tensor, got "
-                f"{W.dtype if isinstance(W, Tensor) else type(W).__name__}"
-            )
+            f"{name}: expected a floating-point tensor, got "
+            f"{W.dtype if isinstance(W, Tensor) else type(W).__name__}"
         )
     if W.dim() != 2 or len(W) == 0 or not torch.isfinite(W).all():
         raise ValueError(

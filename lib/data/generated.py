@@ -4,6 +4,7 @@ sets that are downloaded on request.
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,21 +58,22 @@ def mnist() -> Split:
 
 
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")
+# silhouettes that stand for them
 _GLYPHS = (
     "\N{BLACK CHESS KNIGHT}",
     "\N{ANCHOR}",
     "\N{AIRPLANE}",
     "\N{WHEEL OF DHARMA}",
-)  # silhouettes that stand for them
+)
+# (c)
 _TAG = np.array(
     [
         [mark == "#" for mark in row]
         for row in (".#.....#.", "#..###..#", "#..#....#", "#..###..#", ".#.....#.")
     ]
-)  # (c)
-_GROUND = np.array(
-    [[0.45, 0.62, 0.30], [0.25, 0.45, 0.65], [0.62, 0.76, 0.90], [0.55, 0.52, 0.50]]
-)  # meadow, sea, sky, road
+)
+# meadow, sea, sky, road
+_GROUND = np.array([[0.45, 0.62, 0.30], [0.25, 0.45, 0.65], [0.62, 0.76, 0.90], [0.55, 0.52, 0.50]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +115,8 @@ def scenes(
         raise ValueError(f"n, size: expected n >= 1 and size >= 32, got {n} and {size}")
     if not 0 <= context <= 1 or len(tagged) != 4 or not all(0 <= p <= 1 for p in tagged):
         raise ValueError(
-            (
-                f"context, tagged: expected probabilities, four of them in tagged, got {context} "
-                f"and {tagged}"
-            )
+            f"context, tagged: expected probabilities, four of them in tagged, got {context} "
+            f"and {tagged}"
         )
     if corner not in (0, 1, 2, 3, None):
         raise ValueError(f"corner: expected 0, 1, 2, 3 or None, got {corner}")
@@ -129,9 +129,8 @@ def scenes(
     objects = np.stack(
         [_silhouette(_GLYPHS[k], s, t, l, size) for k, s, t, l in zip(labels, side, top, left)]
     )
-    shade = (
-        random.uniform(0.0, 0.25, (n, 3)) + random.integers(0, 2, (n, 1)) * 0.7
-    )  # dark or bright, whatever the class
+    # dark or bright, whatever the class
+    shade = random.uniform(0.0, 0.25, (n, 3)) + random.integers(0, 2, (n, 1)) * 0.7
     images = np.where(objects[:, None], shade[:, :, None, None], images)
     has_tag = random.random(n) < np.array(tagged)[labels]
     corners = random.integers(0, 4, n) if corner is None else np.full(n, corner)
@@ -179,14 +178,13 @@ def _tag(corner: int, size: int) -> np.ndarray:
     return mask
 
 
-def _outline(glyph: str, cache: dict[str, GlyphPath] = {}) -> GlyphPath:
+@cache
+def _outline(glyph: str) -> GlyphPath:
     """The outline of a glyph, scaled to the unit square."""
-    if glyph not in cache:
-        font = FontProperties(fname=findfont("DejaVu Sans"))
-        path = TextPath((0, 0), glyph, size=100, prop=font)
-        low, high = path.vertices.min(0), path.vertices.max(0)
-        cache[glyph] = GlyphPath((path.vertices - low) / (high - low).max(), path.codes)
-    return cache[glyph]
+    font = FontProperties(fname=findfont("DejaVu Sans"))
+    path = TextPath((0, 0), glyph, size=100, prop=font)
+    low, high = path.vertices.min(0), path.vertices.max(0)
+    return GlyphPath((path.vertices - low) / (high - low).max(), path.codes)
 
 
 def _boxes(masks: np.ndarray) -> Tensor:
@@ -259,10 +257,11 @@ _WORDS = {
     "not": "not never",
     "other": "the and but",
 }
+# the empty word pads
 VOCABULARY = (
     "",
     *sorted({word for words in _WORDS.values() for word in words.split()}),
-)  # the empty word pads
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,9 +124,8 @@ def newsgroups(subset: str = "train", remove: tuple[str, ...] = ()) -> Texts:
 
     cached = given("20newsgroups/scikit_learn_data/20news-bydate_py3.pkz")
     if cached is not None:
-        file(
-            "20newsgroups/scikit_learn_data/20news-bydate_py3.pkz", NEWSGROUPS, ()
-        )  # a pickle: verified before it is opened
+        # a pickle: verified before it is opened
+        file("20newsgroups/scikit_learn_data/20news-bydate_py3.pkz", NEWSGROUPS, ())
     read = fetch_20newsgroups(data_home=cached and str(cached.parent), subset=subset, remove=remove)
     return Texts(read.data, torch.from_numpy(read.target), tuple(read.target_names))
 

@@ -33,10 +33,8 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
         raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
     if x.dim() < 2 or x.numel() == 0:
         raise ValueError(
-            (
-                f"x: expected a batch (N, ...) with at least one sample and one feature, got "
-                f"shape {tuple(x.shape)}"
-            )
+            f"x: expected a batch (N, ...) with at least one sample and one feature, got "
+            f"shape {tuple(x.shape)}"
         )
     if not _finite(x):
         raise ValueError("x: expected finite values, got NaN or infinity")
@@ -49,10 +47,8 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
         and (parameter.dtype, parameter.device) != (x.dtype, x.device)
     ):
         raise TypeError(
-            (
-                f"x: expected {parameter.dtype} on {parameter.device} as the model has, got "
-                f"{x.dtype} on {x.device}"
-            )
+            f"x: expected {parameter.dtype} on {parameter.device} as the model has, got "
+            f"{x.dtype} on {x.device}"
         )
 
 
@@ -82,9 +78,8 @@ def check_scores(scores: Tensor, x: Tensor) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    return math.isfinite(values.sum().item()) or bool(
-        torch.isfinite(values).all()
-    )  # a sum is quicker, but may overflow
+    # a sum is quicker, but may overflow
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
 def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
@@ -103,10 +98,8 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
             target = target.expand(count)
         if target.shape != (count,):
             raise ValueError(
-                (
-                    f"target: expected shape ({count},), one class for each sample, got "
-                    f"{tuple(target.shape)}"
-                )
+                f"target: expected shape ({count},), one class for each sample, got "
+                f"{tuple(target.shape)}"
             )
         target = target.to(scores.device, torch.long)
     elif isinstance(target, int) and not isinstance(target, bool):
@@ -176,9 +169,8 @@ def gradient_of_score(
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.enable_grad():
-        leaf = (
-            x.detach().clone().requires_grad_()
-        )  # a copy: a model that works in place must not change x
+        # a copy: a model that works in place must not change x
+        leaf = x.detach().clone().requires_grad_()
         scores = model(leaf * 1)
         check_scores(scores, x)
         classes = class_index(scores, target)

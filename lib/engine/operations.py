@@ -26,9 +26,8 @@ ROUTE = set(
     "pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d "
     "adaptive_max_pool3d max_unpool1d max_unpool2d max_unpool3d max min amax amin maximum minimum sort topk where masked_fill".split()
 )
-SEVERAL = set(
-    "cat concat concatenate stack hstack vstack max min maximum minimum where".split()
-)  # of those above
+# of those above
+SEVERAL = set("cat concat concatenate stack hstack vstack max min maximum minimum where".split())
 SHARE = set(
     "add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
     "adaptive_avg_pool3d interpolate upsample cumsum fold index_add scatter_add".split()
@@ -54,6 +53,7 @@ PLAIN = {int, float, bool, str, type(None)}  # arguments that hold no tensor
 
 PRODUCT = {"mul", "multiply", "matmul", "mm", "bmm", "einsum"}
 QUOTIENT = {"div", "divide", "true_divide", "truediv"}
+# what multiplies a signal without being one
 GATE = {
     "sigmoid",
     "hardsigmoid",
@@ -62,7 +62,7 @@ GATE = {
     "reciprocal",
     "exp",
     "erf",
-}  # what multiplies a signal without being one
+}
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 TAYLOR = {"local_response_norm"}
 ONLY_CALL: dict[
@@ -318,12 +318,10 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
     ):  # one operation: asked directly, without torch's engine
         c = node(s)
         c = c[ways[0][0]] if isinstance(c, tuple) else c
-        return (
-            c if c.shape == a.shape else c.sum_to_size(a.shape)
-        )  # after a broadcast; the engine would have done so
-    return torch.autograd.grad(z, a, s, retain_graph=True)[
-        0
-    ]  # z may be in two graphs: with a batch normalisation and without
+        # after a broadcast; the engine would have done so
+        return c if c.shape == a.shape else c.sum_to_size(a.shape)
+    # z may be in two graphs: with a batch normalisation and without
+    return torch.autograd.grad(z, a, s, retain_graph=True)[0]
 
 
 def pull_to_all(z: Tensor, leaves: Sequence[Tensor], s: Tensor) -> list[Tensor | None]:

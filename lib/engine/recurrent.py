@@ -41,10 +41,11 @@ class Cell:
         states = (h[None], c[None]) if self.kind == "lstm" else h[None]
         out = self.call(x, states, flat, b_ih is not None, 1, 0.0, False, False, False)[0]
         before = torch.cat([h[None], out[:-1]])
+        # what each gate gets from the input and from the state
         u, v = (
             F.linear(x, w_ih, b_ih),
             F.linear(before, w_hh, b_hh),
-        )  # what each gate gets from the input and from the state
+        )
         self.saved = {"x": x, "before": before}
         if self.kind == "lstm":
             i, f, g, _ = (u + v).chunk(4, -1)
@@ -75,9 +76,8 @@ class Cell:
         D).
         """
         above = above.flip(0) if self.backwards else above
-        eps = getattr(
-            self.rule, "eps", None
-        )  # LRP-0 and epsilon: each step is a product with what is made here, once
+        # LRP-0 and epsilon: each step is a product with what is made here, once
+        eps = getattr(self.rule, "eps", None)
         per = {
             name: _reciprocal(self.saved[name], eps or 0.0)
             for name in ("sum", "z", "z_h", "u")
@@ -232,10 +232,8 @@ def recurrence(
     """
     if not isinstance(args[3], bool):
         raise ValueError(
-            (
-                f"model: the operation {kind!r} on a packed sequence has no relevance rule; give "
-                f"a padded batch"
-            )
+            f"model: the operation {kind!r} on a packed sequence has no relevance rule; give "
+            f"a padded batch"
         )
     x, states, flat, has_bias, layers, _, _, bidirectional, batch_first = args
     states = list(states) if isinstance(states, (tuple, list)) else [states]
@@ -274,9 +272,8 @@ def _lstm_cell(
     d: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     h, c = states
-    c = c + 0 * x.sum(
-        -1, keepdim=True
-    )  # a first state is a signal like the others, no number that the gate would speak for
+    # a first state is a signal like the others, no number that the gate would speak for
+    c = c + 0 * x.sum(-1, keepdim=True)
     i, f, g, o = (F.linear(x, w, b) + F.linear(h, u, d)).chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c

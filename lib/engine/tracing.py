@@ -77,25 +77,21 @@ class Tracer(TorchFunctionMode):
         self._rule_of = rule_of
         self.steps: list[Step] = []
         self._model = model
-        self._traced: dict[int, Tensor] = {
-            id(x): x
-        }  # the tensors that depend on x; holding them keeps their ids unique
+        # the tensors that depend on x; holding them keeps their ids unique
+        self._traced: dict[int, Tensor] = {id(x): x}
         self._raw: set[int] = {id(x)}  # x itself, or x in another shape
         self._nonnegative: set[int] = set()
         self._gates: set[int] = set()
         self._replaced: dict[int, Tensor] = {}  # what an in-place operation would have written over
-        self._kept: dict[
-            int, list[Tensor]
-        ] = {}  # those themselves, by their memory, which must stay theirs
-        self._constants: dict[
-            int, Tensor
-        ] = {}  # what was met that does not depend on x, so far as is seen
+        # those themselves, by their memory, which must stay theirs
+        self._kept: dict[int, list[Tensor]] = {}
+        # what was met that does not depend on x, so far as is seen
+        self._constants: dict[int, Tensor] = {}
         self._made: dict[int, Tensor] = {}  # what calls that were seen have made without x
         self._count = 0
         self._hooked = nn.modules.module._has_any_global_hook()
-        self._maps: dict[
-            int, Step
-        ] = {}  # linear ones, by the id of the output, for a batch normalisation that follows
+        # linear ones, by the id of the output, for a batch normalisation that follows
+        self._maps: dict[int, Step] = {}
 
     def run(self, module: nn.Module, h: Any) -> Any:
         """module(h), written down. Of plain layers in a row the one call is known, which is quicker
@@ -214,10 +210,8 @@ class Tracer(TorchFunctionMode):
                 for written in self._kept.get(tensor.untyped_storage().data_ptr(), ())
             ):
                 raise ValueError(
-                    (
-                        "model: a tensor that was changed in place through a view of it is used "
-                        "again; this cannot be followed"
-                    )
+                    "model: a tensor that was changed in place through a view of it is used "
+                    "again; this cannot be followed"
                 )
 
     def _other(
@@ -272,10 +266,8 @@ class Tracer(TorchFunctionMode):
             return self._constant_result(function(*args, **kwargs))
         if (args and args[0] is not inputs[0]) or len(inputs) > 1:
             raise ValueError(
-                (
-                    f"model: the operation {name!r} of several tensors that depend on x has no "
-                    f"relevance rule"
-                )
+                f"model: the operation {name!r} of several tensors that depend on x has no "
+                f"relevance rule"
             )
         a = source = inputs[0]
         may_write = (
@@ -358,10 +350,8 @@ class Tracer(TorchFunctionMode):
     def _recurrent(self, name: str, function: Callable, args: tuple) -> tuple[Tensor, ...]:
         if self._inputs(args[1:]):
             raise ValueError(
-                (
-                    f"model: the operation {name!r} with a first state that depends on x has no "
-                    f"relevance rule"
-                )
+                f"model: the operation {name!r} with a first state that depends on x has no "
+                f"relevance rule"
             )
 
         def make_map(weight: Tensor, bias: Tensor | None) -> tuple[LinearMap, Any]:
@@ -404,10 +394,8 @@ class Tracer(TorchFunctionMode):
                 or kwargs.get("per_sample_weights") is not None
             ):
                 raise ValueError(
-                    (
-                        "model: the operation 'embedding_bag' has a relevance rule for words (N, "
-                        "T), summed or averaged, only"
-                    )
+                    "model: the operation 'embedding_bag' has a relevance rule for words (N, "
+                    "T), summed or averaged, only"
                 )
             with self:
                 vectors = F.embedding(args[0], args[1], kwargs.get("padding_idx"))
@@ -442,9 +430,8 @@ class Tracer(TorchFunctionMode):
                 and args[0] is inputs[0]
                 and PLAIN.issuperset(map(type, (*args[1:], *kwargs.values())))
             ):
-                result = function(
-                    leaves[0], *args[1:], **kwargs
-                )  # the usual case, without a search
+                # the usual case, without a search
+                result = function(leaves[0], *args[1:], **kwargs)
             else:
                 stand_in = {id(t): leaf for t, leaf in zip(inputs, leaves)}
                 if in_place:
@@ -474,9 +461,8 @@ class Tracer(TorchFunctionMode):
             self._overwrite(written, outputs[0])
         if result is results[0]:
             return outputs[0]
-        self._constant_result(
-            [t for t in tensors(result) if not t.requires_grad]
-        )  # the positions of maxima
+        # the positions of maxima
+        self._constant_result([t for t in tensors(result) if not t.requires_grad])
         return replace(result, dict(zip(map(id, results), outputs)))
 
     def _linear(
@@ -513,9 +499,8 @@ class Tracer(TorchFunctionMode):
 
         def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             if name in ("matmul", "mm", "addmm"):
-                return (
-                    torch.matmul(a, weight) if bias is None else torch.matmul(a, weight) + bias
-                )  # of a batch normalisation
+                # of a batch normalisation
+                return torch.matmul(a, weight) if bias is None else torch.matmul(a, weight) + bias
             return function(a, weight, bias, *args[3:], **named)
 
         layer = LinearMap(
@@ -580,10 +565,8 @@ class Tracer(TorchFunctionMode):
             or function is not F.batch_norm
         ):
             raise ValueError(
-                (
-                    "model: the operation 'batch_norm' with the statistics of the batch has no "
-                    "relevance rule"
-                )
+                "model: the operation 'batch_norm' with the statistics of the batch has no "
+                "relevance rule"
             )
         step = self._maps.get(id(z))
         if step is None or (step.linear.kind == "dense" and z.dim() > 2):
@@ -638,9 +621,7 @@ def trace(
             model(x)
         if any(id(t) not in again._constants for t in unknown):
             raise ValueError(
-                (
-                    "model: a part of it (scripted code, say) computes with tensors out of sight; "
-                    "this cannot be followed"
-                )
+                "model: a part of it (scripted code, say) computes with tensors out of sight; "
+                "this cannot be followed"
             )
     return scores, tracer.steps

@@ -144,10 +144,8 @@ def word_deleting(
     check_arguments(model, words, words=True)
     if words.is_floating_point() or words.dim() != 2:
         raise TypeError(
-            (
-                f"words: expected numbers of words (N, T), int64, got {words.dtype} of shape "
-                f"{tuple(words.shape)}"
-            )
+            f"words: expected numbers of words (N, T), int64, got {words.dtype} of shape "
+            f"{tuple(words.shape)}"
         )
     relevance = _checked(words, relevance, "words")
     _check_order(order)
@@ -185,10 +183,8 @@ def _checked(x: Tensor, relevance: Tensor, name: str) -> Tensor:
         fits = relevance.shape == x.shape or x.dim() > 2 and relevance.shape == without
     if not fits:
         raise ValueError(
-            (
-                f"relevance: expected the shape of {name}, {tuple(x.shape)}, got "
-                f"{tuple(relevance.shape)}"
-            )
+            f"relevance: expected the shape of {name}, {tuple(x.shape)}, got "
+            f"{tuple(relevance.shape)}"
         )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")
@@ -198,10 +194,8 @@ def _checked(x: Tensor, relevance: Tensor, name: str) -> Tensor:
 def _check_order(order: str) -> None:
     if order not in ("morf", "lerf"):
         raise ValueError(
-            (
-                f"order: expected 'morf' (most relevant first) or 'lerf' (least relevant first), "
-                f"got {order!r}"
-            )
+            f"order: expected 'morf' (most relevant first) or 'lerf' (least relevant first), "
+            f"got {order!r}"
         )
 
 
@@ -272,10 +266,8 @@ def _replacement(x: Tensor, replace: str | float | Tensor, seed: int) -> Tensor:
         return blurred(x)
     if replace in REPLACEMENTS:
         raise ValueError(
-            (
-                f"replace: expected images (N, C, H, W) for {replace!r}, got x of shape "
-                f"{tuple(x.shape)}"
-            )
+            f"replace: expected images (N, C, H, W) for {replace!r}, got x of shape "
+            f"{tuple(x.shape)}"
         )
     raise ValueError(
         f"replace: expected one of {REPLACEMENTS}, a number or a tensor, got {replace!r}"
@@ -288,10 +280,8 @@ def _from_neighbours(x: Tensor, ranks: Tensor, patch: int) -> Callable[[Tensor, 
     """
     if x.dim() == 2:
         raise ValueError(
-            (
-                f"replace: expected x with places (N, C, ...) for 'neighbours', got shape "
-                f"{tuple(x.shape)}"
-            )
+            f"replace: expected x with places (N, C, ...) for 'neighbours', got shape "
+            f"{tuple(x.shape)}"
         )
     number = _patches(x.shape[2:], patch, x.device)
     count = int(number.max()) + 1
@@ -311,15 +301,15 @@ def _from_neighbours(x: Tensor, ranks: Tensor, patch: int) -> Callable[[Tensor, 
         )
         / pixels[:, None]
     )
-    values = (
-        x.new_zeros(*x.shape[:2], count).index_add_(2, number.flatten(), x.flatten(2)) / pixels
-    )  # (N, C, P)
+    # (N, C, P)
+    values = x.new_zeros(*x.shape[:2], count).index_add_(2, number.flatten(), x.flatten(2)) / pixels
+    # (P, P)
     near = (
         torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(
             float("inf")
         )
         ** -4
-    )  # (P, P)
+    )
     place_of = ranks.new_zeros(len(x), count).scatter_(
         1, number.flatten().expand(len(x), -1), ranks.flatten(1)
     )

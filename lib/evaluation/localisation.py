@@ -105,16 +105,12 @@ def _positive(relevance: Tensor) -> Tensor:
 def _checked(mask: Tensor, R: Tensor, name: str = "mask") -> Tensor:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise TypeError(
-            (
-                f"{name}: expected a bool tensor (N, H, W), got "
-                f"{getattr(mask, 'dtype', type(mask).__name__)}"
-            )
+            f"{name}: expected a bool tensor (N, H, W), got "
+            f"{getattr(mask, 'dtype', type(mask).__name__)}"
         )
     if mask.shape != R.shape:
         raise ValueError(
-            (
-                f"{name}: expected shape {tuple(R.shape)}, as the pixels of the relevance, got "
-                f"{tuple(mask.shape)}"
-            )
+            f"{name}: expected shape {tuple(R.shape)}, as the pixels of the relevance, got "
+            f"{tuple(mask.shape)}"
         )
     return mask.to(R.device)

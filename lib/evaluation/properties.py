@@ -292,10 +292,8 @@ def _rows(relevance: Tensor, count: int | None = None) -> Tensor:
         raise TypeError(f"relevance: expected a torch.Tensor, got {type(relevance).__name__}")
     if relevance.dim() < 2 or relevance.numel() == 0 or count not in (None, len(relevance)):
         raise ValueError(
-            (
-                f"relevance: expected shape ({'N' if count is None else count}, ...), got "
-                f"{tuple(relevance.shape)}"
-            )
+            f"relevance: expected shape ({'N' if count is None else count}, ...), got "
+            f"{tuple(relevance.shape)}"
         )
     if not torch.isfinite(relevance).all():
         raise ValueError("relevance: expected finite values, got NaN or infinity")

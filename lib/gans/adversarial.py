@@ -183,31 +183,30 @@ def train(
         ]
         averaged = MovingAverage(generator, average)
         losses: list[float] = []
+
+        def judge(v: Tensor, blur: float, *classes: Tensor) -> Tensor:
+            return discriminator(v + blur * torch.randn_like(v) if blur else v, *classes)
+
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
-
-            def judge(v: Tensor, *classes: Tensor) -> Tensor:
-                return discriminator(
-                    v + noise * (1 - step / steps) * torch.randn_like(v) if noise else v, *classes
-                )
-
+            blur = noise * (1 - step / steps)
             for _ in range(critic_steps):
                 chosen = torch.randint(len(x), (batch,), device=x.device)
                 real, classes = x[chosen], () if labels is None else (labels[chosen],)
                 fake = generator(torch.randn(batch, generator.latent, device=x.device), *classes)
-                refused = judge(fake.detach(), *classes)
+                refused = judge(fake.detach(), blur, *classes)
                 if mismatch:
                     kinds = int(labels.max()) + 1
                     others = (
                         classes[0] + torch.randint(1, kinds, (batch,), device=x.device)
                     ) % kinds
-                    refused = torch.cat([refused, judge(real, others)])
-                loss = discriminator_loss(judge(real, *classes), refused, kind)
+                    refused = torch.cat([refused, judge(real, blur, others)])
+                loss = discriminator_loss(judge(real, blur, *classes), refused, kind)
                 if penalty:
                     loss = loss + penalty * gradient_penalty(
-                        lambda v: discriminator(v, *classes), real, fake
+                        lambda v, classes=classes: discriminator(v, *classes), real, fake
                     )
                 descend(players[1], loss)
-            loss = generator_loss(judge(fake, *classes), kind)
+            loss = generator_loss(judge(fake, blur, *classes), kind)
             descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
@@ -245,10 +244,8 @@ def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: in
         or not len(samples)
     ):
         raise ValueError(
-            (
-                f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and "
-                f"{tuple(centres.shape)}"
-            )
+            f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and "
+            f"{tuple(centres.shape)}"
         )
     near = torch.cdist(samples, centres) <= radius
     counts = near.sum(0)

@@ -61,18 +61,14 @@ def attention_rollout(
         class_index(scores, target)
     if not seen.weights:
         raise ValueError(
-            (
-                "model: expected nn.MultiheadAttention or scaled_dot_product_attention in it, "
-                "found none"
-            )
+            "model: expected nn.MultiheadAttention or scaled_dot_product_attention in it, "
+            "found none"
         )
     for weights in seen.weights:
         if weights.dim() != 4 or weights.shape[0] != len(x) or weights.shape[2:] != (T, T):
             raise ValueError(
-                (
-                    f"model: expected attention of shape ({len(x)}, heads, {T}, {T}), got "
-                    f"{tuple(weights.shape)}"
-                )
+                f"model: expected attention of shape ({len(x)}, heads, {T}, {T}), got "
+                f"{tuple(weights.shape)}"
             )
     mixed = rollout(seen.weights)
     reached = mixed.mean(1) if position is None else mixed[:, position]
@@ -112,18 +108,15 @@ def shuffled(attention: Tensor, present: Tensor, seed: int = 0) -> Tensor:
     """
     if attention.dim() != 2 or attention.shape != present.shape:
         raise ValueError(
-            (
-                f"attention, present: expected the same shape (N, T), got "
-                f"{tuple(attention.shape)} and {tuple(present.shape)}"
-            )
+            f"attention, present: expected the same shape (N, T), got "
+            f"{tuple(attention.shape)} and {tuple(present.shape)}"
         )
     luck = torch.rand(attention.shape, generator=torch.Generator().manual_seed(seed)).to(
         attention.device
     )
     drawn = luck.masked_fill(~present, 2.0).argsort(1)  # positions in random order, padding last
-    own = present.to(torch.uint8).argsort(
-        dim=1, descending=True, stable=True
-    )  # in their own order, padding last
+    # in their own order, padding last
+    own = present.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     dealt = torch.zeros_like(attention).scatter(1, drawn, attention.gather(1, own))
     return torch.where(present, dealt, attention)
 

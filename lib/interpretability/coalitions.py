@@ -114,10 +114,8 @@ def shapley(
     game = Game(model, x, target, regions, baseline)
     if method == "exact" and game.players > MOST_EXACT:
         raise ValueError(
-            (
-                f'method: "exact" takes at most {MOST_EXACT} players, got {game.players}; take '
-                f'"kernel" or "sampled", or larger regions'
-            )
+            f'method: "exact" takes at most {MOST_EXACT} players, got {game.players}; take '
+            f'"kernel" or "sampled", or larger regions'
         )
     way = ways["exact" if game.players == 1 else method]
     return game.hand_out(way(game, samples, torch.Generator().manual_seed(whole("seed", seed))))
@@ -189,10 +187,8 @@ def _players(x: Tensor, regions: Tensor | None) -> tuple[Tensor, int]:
         torch.uint8,
     ):
         raise TypeError(
-            (
-                f"regions: expected a tensor of whole numbers, got "
-                f"{getattr(regions, 'dtype', type(regions).__name__)}"
-            )
+            f"regions: expected a tensor of whole numbers, got "
+            f"{getattr(regions, 'dtype', type(regions).__name__)}"
         )
     try:
         wide = torch.broadcast_to(
@@ -200,10 +196,8 @@ def _players(x: Tensor, regions: Tensor | None) -> tuple[Tensor, int]:
         )
     except RuntimeError:
         raise ValueError(
-            (
-                f"regions: expected a shape that can be broadcast to {tuple(x.shape)}, got "
-                f"{tuple(regions.shape)}"
-            )
+            f"regions: expected a shape that can be broadcast to {tuple(x.shape)}, got "
+            f"{tuple(regions.shape)}"
         ) from None
     if wide.min() < 0:
         raise ValueError(f"regions: expected players 0, 1, 2, ..., got {int(wide.min())}")
@@ -228,9 +222,8 @@ def _exact(game: Game, samples: int, generator: torch.Generator) -> Tensor:
         ],
         dtype=torch.float64,
     )
-    weights = torch.where(
-        z, joins[size][:, None], -stays[size][:, None]
-    )  # v(S) counts for its members, against the others
+    # v(S) counts for its members, against the others
+    weights = torch.where(z, joins[size][:, None], -stays[size][:, None])
     values = game.values(z)
     return weights.T.to(values.device) @ values
 
@@ -241,9 +234,8 @@ def _sampled(game: Game, samples: int, generator: torch.Generator) -> Tensor:
         [torch.randperm(P, generator=generator) for _ in range(max(1, samples // (P - 1)))]
     )
     place = orders.argsort(1)  # when each player comes in
-    z = (
-        place[:, None] < torch.arange(1, P)[:, None]
-    )  # (orders, P - 1, P): after 1, 2, ... P - 1 players have come
+    # (orders, P - 1, P): after 1, 2, ... P - 1 players have come
+    z = place[:, None] < torch.arange(1, P)[:, None]
     ends = game.values(torch.tensor([[False] * P, [True] * P]))
     inner = game.values(z.flatten(0, 1)).view(len(orders), P - 1, -1)
     steps = torch.cat(
@@ -256,9 +248,8 @@ def _kernel(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
     empty, full = game.values(torch.tensor([[False] * P, [True] * P]))
     sizes = torch.arange(1, P, dtype=torch.float64)
-    mass = 1 / (
-        sizes * (P - sizes)
-    )  # of all coalitions of a size, in the kernel (P - 1) / (binomial(P, s) s (P - s))
+    # of all coalitions of a size, in the kernel (P - 1) / (binomial(P, s) s (P - s))
+    mass = 1 / (sizes * (P - sizes))
     if P <= 20 and 2**P - 2 <= samples:
         z = all_coalitions(P)[1:-1]
         weights = torch.stack([mass[s - 1] / math.comb(P, s) for s in z.sum(1).tolist()])

@@ -3,6 +3,7 @@ gradient of the model but one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,10 +117,8 @@ def prediction_difference(
         )
     if reference.shape[1:] != x.shape[1:] or len(reference) < 2:
         raise ValueError(
-            (
-                f"reference: expected shape (M >= 2, {', '.join(map(str, x.shape[1:]))}), got "
-                f"{tuple(reference.shape)}"
-            )
+            f"reference: expected shape (M >= 2, {', '.join(map(str, x.shape[1:]))}), got "
+            f"{tuple(reference.shape)}"
         )
     whole("surround", surround, 0)
     whole("samples", samples, 1)
@@ -129,20 +128,20 @@ def prediction_difference(
         scores, chosen = start(model, x, target, log_odds)
         for place in _windows(x, window, None):
             draw = _drawn_fillings if surround == 0 else _gaussian_fillings
-            fillings = draw(
-                x, reference, place, surround, samples, generator
-            )  # (samples, 1 or N, *window)
+            # (samples, 1 or N, *window)
+            fillings = draw(x, reference, place, surround, samples, generator)
 
-            def replace(which: slice, rows: slice) -> Tensor:
+            def replace(
+                which: slice, rows: slice, place: Any = place, fillings: Tensor = fillings
+            ) -> Tensor:
                 replaced = x[rows].expand(len(fillings[which]), *x[rows].shape).clone()
                 replaced[(slice(None), slice(None), *place)] = fillings[which][
                     :, rows if fillings.shape[1] > 1 else slice(None)
                 ]
                 return replaced
 
-            logs = scores_of_many(model, x, chosen, samples, replace, log_odds).logsumexp(
-                0
-            )  # the mean of p_c and of 1 - p_c
+            # the mean of p_c and of 1 - p_c
+            logs = scores_of_many(model, x, chosen, samples, replace, log_odds).logsumexp(0)
             change = (scores[:, 0] - scores[:, 1]) - (logs[:, 0] - logs[:, 1])
             result[(slice(None), *place)] = change.reshape(-1, *[1] * (x.dim() - 1)) / torch.log(
                 torch.tensor(2.0)
@@ -192,10 +191,8 @@ def meaningful_perturbation(
         raise ValueError(f"x: expected images (N, C, H, W), got shape {tuple(x.shape)}")
     if area < 0 or smoothness < 0 or learning_rate <= 0:
         raise ValueError(
-            (
-                f"area, smoothness, learning_rate: expected >= 0, >= 0 and > 0, got {area}, "
-                f"{smoothness} and {learning_rate}"
-            )
+            f"area, smoothness, learning_rate: expected >= 0, >= 0 and > 0, got {area}, "
+            f"{smoothness} and {learning_rate}"
         )
     whole("steps", steps, 1)
     with undisturbed(model, x):
@@ -203,9 +200,8 @@ def meaningful_perturbation(
             _, chosen = start(model, x, target)
         x = x.detach()
         other = blurred(x) if background is None else filling("background", background, x)
-        theta = torch.full_like(
-            x[:, :1], 2.0, requires_grad=True
-        )  # m = sigmoid(theta) stays within [0, 1], at first near 1
+        # m = sigmoid(theta) stays within [0, 1], at first near 1
+        theta = torch.full_like(x[:, :1], 2.0, requires_grad=True)
         optimiser = torch.optim.Adam([theta], learning_rate)
         for _ in range(steps):
             with torch.enable_grad():
@@ -263,9 +259,8 @@ def scores_of_many(
     As many variants are made at a time as fit into a fixed number of input values: memory does not
         grow with `count` or N.
     """
-    room = max(
-        1, 2 ** (24 if x.is_cuda else 18) // x[0].numel()
-    )  # on a processor small passes stay in its cache
+    # on a processor small passes stay in its cache
+    room = max(1, 2 ** (24 if x.is_cuda else 18) // x[0].numel())
     rows = min(len(x), room)
     columns = []
     for a in range(0, len(x), rows):
@@ -300,10 +295,8 @@ def filling(name: str, value: float | Tensor, x: Tensor) -> Tensor:
         return value.expand_as(x)
     except RuntimeError:
         raise ValueError(
-            (
-                f"{name}: expected a tensor that can be broadcast to {tuple(x.shape)}, got shape "
-                f"{tuple(value.shape)}"
-            )
+            f"{name}: expected a tensor that can be broadcast to {tuple(x.shape)}, got shape "
+            f"{tuple(value.shape)}"
         ) from None
 
 
@@ -324,10 +317,8 @@ def _sizes(name: str, value: int | Sequence[int], x: Tensor) -> list[int]:
         value = [value] if axes == 1 else [x.shape[1]] + [value] * (axes - 1)
     if not isinstance(value, (tuple, list)):
         raise TypeError(
-            (
-                f"{name}: expected a whole number, or one for each axis of a sample, got "
-                f"{type(value).__name__}"
-            )
+            f"{name}: expected a whole number, or one for each axis of a sample, got "
+            f"{type(value).__name__}"
         )
     sizes = [whole(name, size, 1) for size in value]
     if len(sizes) != axes:

@@ -75,9 +75,8 @@ def prototype(
     >>> prototype(model, torch.zeros(1, 2), 0, penalty=0.5).round(decimals=3)
     tensor([[ 2., -4.]])
     """
-    decode = decode or (
-        lambda code: code * 1
-    )  # a copy: a model that works in place must not change x
+    # a copy: a model that works in place must not change x
+    decode = decode or (lambda code: code * 1)
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise TypeError(f"x: expected a float tensor, got {getattr(x, 'dtype', type(x).__name__)}")
     whole("steps", steps, 0)
@@ -98,10 +97,8 @@ def prototype(
             code = code + learning_rate * torch.autograd.grad(gain, leaf)[0]
         if not torch.isfinite(code).all():
             raise ValueError(
-                (
-                    f"learning_rate: the climb left all bounds; expected a value smaller than "
-                    f"{learning_rate}, or a larger penalty"
-                )
+                f"learning_rate: the climb left all bounds; expected a value smaller than "
+                f"{learning_rate}, or a larger penalty"
             )
         with torch.no_grad():
             return decode(code).detach()

@@ -68,10 +68,8 @@ def tree_rules(
         ]
     if not hasattr(tree, "tree_") or not hasattr(tree, "classes_"):
         raise TypeError(
-            (
-                f"tree: expected a tree of grow_tree or a fitted DecisionTreeClassifier, got "
-                f"{type(tree).__name__}"
-            )
+            f"tree: expected a tree of grow_tree or a fitted DecisionTreeClassifier, got "
+            f"{type(tree).__name__}"
         )
     inner = tree.tree_
     features = [f"x{k}" for k in range(inner.n_features)] if features is None else list(features)

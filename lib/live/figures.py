@@ -419,17 +419,13 @@ def _parts(model: nn.Module):
             yield from _parts(module)
     elif not isinstance(model, _PLAIN):
         raise TypeError(
-            (
-                f"model: expected nn.Sequential of {', '.join(part.__name__ for part in _PLAIN)}, "
-                f"got {model}"
-            )
+            f"model: expected nn.Sequential of {', '.join(part.__name__ for part in _PLAIN)}, "
+            f"got {model}"
         )
     elif _has_options(model):
         raise TypeError(
-            (
-                f"model: expected a layer without groups, dilation, ceil_mode or another padding "
-                f"than zeros, got {model}"
-            )
+            f"model: expected a layer without groups, dilation, ceil_mode or another padding "
+            f"than zeros, got {model}"
         )
     else:
         yield model
@@ -507,17 +503,13 @@ class Quiz(Output):
         for question, options in questions:
             if sum(bool(correct) for _, correct, _ in options) != 1:
                 raise ValueError(
-                    (
-                        f"quiz({key!r}): expected exactly one right option, got {options} for "
-                        f"{question!r}"
-                    )
+                    f"quiz({key!r}): expected exactly one right option, got {options} for "
+                    f"{question!r}"
                 )
             if missing := [option for option, _, explanation in options if not explanation.strip()]:
                 raise ValueError(
-                    (
-                        f"quiz({key!r}): expected an explanation of every option, got none for "
-                        f"{missing} of {question!r}"
-                    )
+                    f"quiz({key!r}): expected an explanation of every option, got none for "
+                    f"{missing} of {question!r}"
                 )
         self.key, self.title, self.questions = key, title, list(questions)
 
@@ -594,10 +586,8 @@ def _drawn(draw, state: dict, key: str, dpi: int) -> tuple[list, str]:
     picture, description = result
     if not isinstance(description, str) or len(description.split()) < 6:
         raise ValueError(
-            (
-                f"{where}: the description must be a sentence of at least six words, got "
-                f"{description!r}"
-            )
+            f"{where}: the description must be a sentence of at least six words, got "
+            f"{description!r}"
         )
     panels = picture if isinstance(picture, list | tuple) else [("", picture)]
     return [(str(caption), shown(p, dpi, where)) for caption, p in panels], " ".join(

@@ -97,10 +97,8 @@ def shown(picture: Picture, dpi: int, where: str) -> Shown | Bars:
         else type(picture).__name__
     )
     raise TypeError(
-        (
-            f"{where}: a picture must be a Figure, a uint8 array (H, W) or (H, W, 3), or Bars, "
-            f"got {what}"
-        )
+        f"{where}: a picture must be a Figure, a uint8 array (H, W) or (H, W, 3), or Bars, "
+        f"got {what}"
     )
 
 
@@ -162,10 +160,8 @@ def common_frames(states: list, key: str) -> list[Frame]:
     kinds = [[isinstance(p, Bars) for _, p in panels] for panels, _ in states]
     if any(kind != kinds[0] for kind in kinds):
         raise ValueError(
-            (
-                f"explore({key!r}): expected the same panels in every state, got "
-                f"{sorted(set(map(len, kinds)))} panels"
-            )
+            f"explore({key!r}): expected the same panels in every state, got "
+            f"{sorted(set(map(len, kinds)))} panels"
         )
     return [
         _common_frame([panels[i] for panels, _ in states], states) for i in range(len(kinds[0]))

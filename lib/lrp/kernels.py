@@ -58,10 +58,8 @@ def linear_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
         )
     if hasattr(estimator, "support_vectors_") and len(estimator.classes_) > 2:
         raise ValueError(
-            (
-                f"estimator: expected two classes or LinearSVC, got {len(estimator.classes_)} "
-                f"classes; {type(estimator).__name__} decides between pairs of classes"
-            )
+            f"estimator: expected two classes or LinearSVC, got {len(estimator.classes_)} "
+            f"classes; {type(estimator).__name__} decides between pairs of classes"
         )
     values = _values(estimator, x, sparse=True)
     scores, w = torch.as_tensor(estimator.decision_function(values)), _dense(estimator.coef_)
@@ -218,10 +216,8 @@ def _machine(estimator: Any, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"estimator: expected the kernel 'rbf', got {estimator.kernel!r}")
     if len(getattr(estimator, "classes_", ())) > 2:
         raise ValueError(
-            (
-                f"estimator: expected two classes, got {len(estimator.classes_)}; SVC decides "
-                f"between pairs of classes"
-            )
+            f"estimator: expected two classes, got {len(estimator.classes_)}; SVC decides "
+            f"between pairs of classes"
         )
     vectors, alpha = _dense(estimator.support_vectors_), _dense(estimator.dual_coef_)[0]
     return vectors[alpha != 0], alpha[alpha != 0]
@@ -233,10 +229,8 @@ def _check_fitted(estimator: Any) -> None:
 
     if not isinstance(estimator, BaseEstimator):
         raise TypeError(
-            (
-                f"estimator: expected a scikit-learn estimator, got "
-                f"{'the class itself' if isinstance(estimator, type) else type(estimator).__name__}"
-            )
+            f"estimator: expected a scikit-learn estimator, got "
+            f"{'the class itself' if isinstance(estimator, type) else type(estimator).__name__}"
         )
     check_is_fitted(estimator)
 
@@ -251,18 +245,14 @@ def _values(estimator: Any, x: Any, sparse: bool = False) -> Any:
         )
     else:
         raise TypeError(
-            (
-                f"x: expected an array or a tensor{' or a sparse matrix' * sparse}, got "
-                f"{type(x).__name__}"
-            )
+            f"x: expected an array or a tensor{' or a sparse matrix' * sparse}, got "
+            f"{type(x).__name__}"
         )
     count = estimator.n_features_in_
     if values.ndim != 2 or values.shape[1] != count or values.shape[0] == 0:
         raise ValueError(
-            (
-                f"x: expected shape (N, {count}) with N >= 1, as the estimator was fitted, got "
-                f"{tuple(x.shape)}"
-            )
+            f"x: expected shape (N, {count}) with N >= 1, as the estimator was fitted, got "
+            f"{tuple(x.shape)}"
         )
     if not np.isfinite(finite).all():
         raise ValueError("x: expected finite values, got NaN or infinity")

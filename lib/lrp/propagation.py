@@ -128,10 +128,8 @@ def lrp(
             count := len({step.linear.index for step in steps if step.linear})
         ):
             raise ValueError(
-                (
-                    f"rules: expected {count} rules, one for each linear map of the model, got "
-                    f"{len(rules)}"
-                )
+                f"rules: expected {count} rules, one for each linear map of the model, got "
+                f"{len(rules)}"
             )
         chosen = class_index(scores, target)[:, None]
         if (
@@ -195,9 +193,8 @@ def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
     if isinstance(rules, Rule):
         return lambda layer: rules
     if isinstance(rules, (list, tuple)) and rules and all(isinstance(rule, Rule) for rule in rules):
-        return lambda layer: rules[
-            min(layer.index, len(rules) - 1)
-        ]  # the number is compared when the model has run
+        # the number is compared when the model has run
+        return lambda layer: rules[min(layer.index, len(rules) - 1)]
     if callable(rules) and not isinstance(rules, type):
         return rules
     raise TypeError(
@@ -220,9 +217,8 @@ def _line(step: Step, above: list[Tensor | None], below: list[Tensor | None], co
 
 def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
     if step.family == "pass":
-        same = (
-            above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point
-        )  # the relevance of word numbers
+        # the relevance of word numbers
+        same = above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point
         return above if same else [above[0].to(dtype)]
     if step.family == "linear":
         return [step.rule.propagate(step.linear, above[0])]

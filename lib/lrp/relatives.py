@@ -243,10 +243,8 @@ def _rescale(
     if step.family == "share" and step.operation not in SUMS:
         if not all(c is None or torch.equal(c, c0) for c, c0 in zip(below, twin.pull(m))):
             raise ValueError(
-                (
-                    f"model: the operation {step.operation!r} weighs its input by x; it has no "
-                    f"multiplier"
-                )
+                f"model: the operation {step.operation!r} weighs its input by x; it has no "
+                f"multiplier"
             )
     return below
 
@@ -258,9 +256,8 @@ def _pick(step: Step, twin: Step, m: Tensor) -> list[Tensor]:
     change = step.outputs[0] - twin.outputs[0]
     rises = change >= 0
     by_x = rises if step.operation in LARGEST else ~rises
-    message = change.masked_fill_(change == 0, 1e-20).mul_(
-        m
-    )  # 0 / 0 becomes 1, nothing else is changed
+    # 0 / 0 becomes 1, nothing else is changed
+    message = change.masked_fill_(change == 0, 1e-20).mul_(m)
     shares = zip(_gradient(step, message * by_x), _gradient(twin, message.mul_(~by_x)))
     deltas = [a - a0 for a, a0 in zip(step.inputs, twin.inputs)]
     return [
@@ -306,9 +303,8 @@ def _pattern(layer: LinearMap, active: Tensor | None) -> Tensor:
     )
     message = (y.detach() - y.detach().mean(each, keepdim=True)) * (1 if active is None else active)
     variance = (y.detach() * message).sum(each, keepdim=True)
-    return torch.autograd.grad(y, weight, _divide(message, variance))[
-        0
-    ]  # the gradient of a weight sums x over samples and positions
+    # the gradient of a weight sums x over samples and positions
+    return torch.autograd.grad(y, weight, _divide(message, variance))[0]
 
 
 def _divide(relevance: Tensor, z: Tensor) -> Tensor:
@@ -352,10 +348,8 @@ class _Calls(TorchFunctionMode):
             return (output > 0).to(a.dtype)
         if id(output) not in self._made:
             raise ValueError(
-                (
-                    f"model: the operation {step.operation!r} is not seen from outside; its slope "
-                    f"is not known"
-                )
+                f"model: the operation {step.operation!r} is not seen from outside; its slope "
+                f"is not known"
             )
         function, args, kwargs = self._made[id(output)]
         with torch.enable_grad():
@@ -404,10 +398,8 @@ def _backward(
     def send_known(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
         if step.family not in ("pass", "route", "share", "linear"):
             raise ValueError(
-                (
-                    f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and "
-                    f"none here"
-                )
+                f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and "
+                f"none here"
             )
         return send(step, above)
 
@@ -479,10 +471,8 @@ def _check_baseline(baseline: Tensor | None, x: Tensor) -> Tensor:
         raise TypeError(f"baseline: expected None or a torch.Tensor, got {type(baseline).__name__}")
     if (baseline.dtype, baseline.device) != (x.dtype, x.device):
         raise TypeError(
-            (
-                f"baseline: expected {x.dtype} on {x.device} as x, got {baseline.dtype} on "
-                f"{baseline.device}"
-            )
+            f"baseline: expected {x.dtype} on {x.device} as x, got {baseline.dtype} on "
+            f"{baseline.device}"
         )
     if not torch.isfinite(baseline).all():
         raise ValueError("baseline: expected finite values, got NaN or infinity")
@@ -490,10 +480,8 @@ def _check_baseline(baseline: Tensor | None, x: Tensor) -> Tensor:
         return baseline.detach().expand_as(x).clone()
     except RuntimeError:
         raise ValueError(
-            (
-                f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got "
-                f"{tuple(baseline.shape)}"
-            )
+            f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got "
+            f"{tuple(baseline.shape)}"
         ) from None
 
 
@@ -503,10 +491,8 @@ def _check_same_path(steps: list[Step], steps0: list[Step]) -> None:
 
     if path(steps) != path(steps0):
         raise ValueError(
-            (
-                "model: expected the same operations for the baseline as for x; this one decides "
-                "by what it sees"
-            )
+            "model: expected the same operations for the baseline as for x; this one decides "
+            "by what it sees"
         )
 
 
@@ -520,10 +506,8 @@ def _check_complete(relevance: Tensor, difference: Tensor) -> None:
         (parts.sum(1) - difference).abs() <= 1e4 * torch.finfo(relevance.dtype).eps * scale
     ).all():
         raise ValueError(
-            (
-                "model: the multipliers do not add up to the difference of the scores; a part of "
-                "it picks or weighs its values by x"
-            )
+            "model: the multipliers do not add up to the difference of the scores; a part of "
+            "it picks or weighs its values by x"
         )
 
 
@@ -534,10 +518,8 @@ def _check_patterns(patterns: Sequence[Tensor], maps: dict[int, LinearMap]) -> d
         and all(isinstance(pattern, Tensor) for pattern in patterns)
     ):
         raise TypeError(
-            (
-                f"patterns: expected the list of tensors of `estimate_patterns`, got "
-                f"{type(patterns).__name__}"
-            )
+            f"patterns: expected the list of tensors of `estimate_patterns`, got "
+            f"{type(patterns).__name__}"
         )
     shapes, expected = (
         [tuple(p.shape) for p in patterns],

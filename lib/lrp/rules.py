@@ -89,10 +89,8 @@ class AlphaBeta:
     def __post_init__(self) -> None:
         if not (self.beta >= 0 and abs(self.alpha - self.beta - 1) < 1e-9):
             raise ValueError(
-                (
-                    f"alpha, beta: expected alpha - beta = 1 and beta >= 0, got {self.alpha} and "
-                    f"{self.beta}"
-                )
+                f"alpha, beta: expected alpha - beta = 1 and beta >= 0, got {self.alpha} and "
+                f"{self.beta}"
             )
 
     def forward(self, layer: LinearMap) -> Tensor:
@@ -116,9 +114,8 @@ class ZPlus:
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
-        return layer.apply(
-            layer.a, layer.weight, layer.bias
-        )  # no graph: the way back goes through the positive part alone
+        # no graph: the way back goes through the positive part alone
+        return layer.apply(layer.a, layer.weight, layer.bias)
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         return _share(_part(layer, positive=True), layer.a, relevance)
@@ -164,10 +161,8 @@ class ZBox:
         )
         if (x < low).any() or (x > high).any():
             raise ValueError(
-                (
-                    f"x: expected values between low and high of ZBox, got a range of "
-                    f"{x.min():.3g} to {x.max():.3g}"
-                )
+                f"x: expected values between low and high of ZBox, got a range of "
+                f"{x.min():.3g} to {x.max():.3g}"
             )
         return low.expand_as(x), high.expand_as(x)
 

@@ -148,15 +148,12 @@ def published_vgg16(download: bool = False) -> nn.Sequential:
         torch.hub.load_state_dict_from_url(VGG16, str(folder), map_location="cpu", check_hash=True)
     if not place.exists():
         raise OSError(
-            (
-                f"download: the weights of VGG16 are not at {place}; call "
-                f"published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there"
-            )
+            f"download: the weights of VGG16 are not at {place}; call "
+            f"published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there"
         )
     model, published = vgg16(), torch.load(place, map_location="cpu", weights_only=True)
-    model.load_state_dict(
-        dict(zip(model.state_dict(), published.values(), strict=True))
-    )  # the same layers in the same order
+    # the same layers in the same order
+    model.load_state_dict(dict(zip(model.state_dict(), published.values(), strict=True)))
     return model.eval()
 
 

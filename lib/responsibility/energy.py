@@ -30,10 +30,8 @@ class measure_energy:
     def __init__(self, watts: float = WATTS, grams_per_kwh: float = GRAMS_PER_KWH) -> None:
         if not (0 <= watts < float("inf") and 0 <= grams_per_kwh < float("inf")):
             raise ValueError(
-                (
-                    f"watts, grams_per_kwh: expected finite numbers of at least 0, got {watts} "
-                    f"and {grams_per_kwh}"
-                )
+                f"watts, grams_per_kwh: expected finite numbers of at least 0, got {watts} "
+                f"and {grams_per_kwh}"
             )
         self.watts, self.grams_per_kwh, self.seconds = watts, grams_per_kwh, 0.0
 

@@ -14,10 +14,11 @@ from ..engine.contract import check_arguments, check_scores, undisturbed
 from ..uncertainty.calibration import auroc
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+# one sample's gradient depends on the others
 _MIXING = (
     nn.modules.batchnorm._BatchNorm,
     nn.SyncBatchNorm,
-)  # one sample's gradient depends on the others
+)
 ORDERS = tuple(range(2, 65)) + (80, 96, 128, 192, 256, 512)
 
 
@@ -93,10 +94,8 @@ def per_sample_gradients(
     """
     if mixing := [name for name, part in model.named_modules() if isinstance(part, _MIXING)]:
         raise ValueError(
-            (
-                f"model: expected no batch normalisation, which mixes the samples of a batch, got "
-                f"it at {mixing}"
-            )
+            f"model: expected no batch normalisation, which mixes the samples of a batch, got "
+            f"it at {mixing}"
         )
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if len(x) == 0:
@@ -146,10 +145,8 @@ def dp_sgd_step(
     batch = len(x) if batch is None else batch
     if not (clip > 0 and noise >= 0 and learning_rate > 0 and batch > 0):
         raise ValueError(
-            (
-                f"clip, noise, learning_rate, batch: expected clip, rate and batch above 0 and "
-                f"noise >= 0, got {clip}, {noise}, {learning_rate}, {batch}"
-            )
+            f"clip, noise, learning_rate, batch: expected clip, rate and batch above 0 and "
+            f"noise >= 0, got {clip}, {noise}, {learning_rate}, {batch}"
         )
     with torch.random.fork_rng([x.device] if x.is_cuda else []):  # for dropout
         torch.manual_seed(seed)
@@ -182,10 +179,8 @@ def dp_fit(
     """
     if not 0 < batch <= len(x) or len(x) != len(y):
         raise ValueError(
-            (
-                f"x, y, batch: expected as many labels as samples and 0 < batch <= {len(x)}, got "
-                f"{len(y)} labels and batch {batch}"
-            )
+            f"x, y, batch: expected as many labels as samples and 0 < batch <= {len(x)}, got "
+            f"{len(y)} labels and batch {batch}"
         )
     draw = torch.Generator().manual_seed(seed)
     copies = []
@@ -233,10 +228,8 @@ def epsilon(noise: float, rate: float, steps: int, delta: float = 1e-5) -> float
     """
     if not (noise >= 0 and 0 < rate <= 1 and steps >= 1 and 0 < delta < 1):
         raise ValueError(
-            (
-                f"noise, rate, steps, delta: expected noise >= 0, rate in (0, 1], steps >= 1, "
-                f"delta in (0, 1), got {noise}, {rate}, {steps}, {delta}"
-            )
+            f"noise, rate, steps, delta: expected noise >= 0, rate in (0, 1], steps >= 1, "
+            f"delta in (0, 1), got {noise}, {rate}, {steps}, {delta}"
         )
     if noise == 0:
         return math.inf

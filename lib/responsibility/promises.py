@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-CHAPTERS = (
-    Path(__file__).resolve().parents[2] / "chapters"
-)  # not there where only lib was installed, as in Colab
+# not there where only lib was installed, as in Colab
+CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 _ENERGY = re.compile(
     r"runs in about (\d+) (second|minute)s?\b.*? at ([\d.]+) W this is ([\d.]+) Wh", re.DOTALL
 )

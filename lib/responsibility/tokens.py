@@ -5,9 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 Pair = tuple[bytes, bytes]
-WORD = re.compile(
-    r"\s?\S+|\s"
-)  # a word with the space before it: no token reaches over the edge of a word
+# a word with the space before it: no token reaches over the edge of a word
+WORD = re.compile(r"\s?\S+|\s")
 
 
 def count_words(texts: Iterable[str], weight: float = 1.0) -> Counter[str]:
@@ -36,16 +35,13 @@ def train_bpe(counts: Mapping[str, float], merges: int) -> list[Pair]:
     """
     if merges < 0 or not all(count > 0 for count in counts.values()):
         raise ValueError(
-            (
-                f"merges, counts: expected merges >= 0 and positive counts, got {merges} and "
-                f"{min(counts.values(), default=0)}"
-            )
+            f"merges, counts: expected merges >= 0 and positive counts, got {merges} and "
+            f"{min(counts.values(), default=0)}"
         )
     tokens = {word: split_bytes(word) for word in counts}
     total: dict[Pair, float] = defaultdict(float)
-    where: dict[Pair, set[str]] = defaultdict(
-        set
-    )  # only these words change when the pair is merged
+    # only these words change when the pair is merged
+    where: dict[Pair, set[str]] = defaultdict(set)
 
     def enter(word: str, sign: int) -> None:
         for pair in zip(tokens[word], tokens[word][1:]):
@@ -77,10 +73,11 @@ def merge(tokens: Sequence[bytes], pair: Pair) -> list[bytes]:
     done: list[bytes] = []
     for token in tokens:
         if done and (done[-1], token) == pair:
+            # an empty token stops a merge of what has just been merged
             done[-1:] = [
                 b"".join(pair),
                 b"",
-            ]  # an empty token stops a merge of what has just been merged
+            ]
         else:
             done.append(token)
     return [token for token in done if token]

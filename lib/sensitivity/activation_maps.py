@@ -81,10 +81,8 @@ def cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tens
         score, watch = _run(model, x, target, _Pooling(), stack)
         if watch.pooled is None or not _is_linear(score.grad_fn, watch.pooled.edge.node):
             raise ValueError(
-                (
-                    "model: expected global average pooling (mean over all positions) and then "
-                    "one linear map to the scores, as CAM needs; use grad_cam"
-                )
+                "model: expected global average pooling (mean over all positions) and then "
+                "one linear map to the scores, as CAM needs; use grad_cam"
             )
         (w,) = torch.autograd.grad(score.sum(), watch.pooled.edge)
     w = w.reshape(*w.shape[:2], *[1] * (x.dim() - 2))
@@ -203,10 +201,8 @@ def _module(model: nn.Module, layer: str | nn.Module) -> nn.Module:
             f"layer: expected None, a module of the model or its name, got {type(layer).__name__}"
         )
     raise ValueError(
-        (
-            f"layer: expected a module of the model or one of the names {list(named)[1:]}, got "
-            f"{layer!r}"
-        )
+        f"layer: expected a module of the model or one of the names {list(named)[1:]}, got "
+        f"{layer!r}"
     )
 
 
@@ -233,9 +229,8 @@ def _is_linear(node: Node, end: Node) -> bool:
     """Whether autograd's graph leads from this node (the chosen scores) through linear maps to the
     end, and nowhere else but to parameters.
     """
-    waiting = [
-        source for source, _ in node.next_functions if source is not None
-    ]  # below the choice of a class
+    # below the choice of a class
+    waiting = [source for source, _ in node.next_functions if source is not None]
     while waiting:
         node = waiting.pop()
         if node is end or node is not None and node.name().endswith("AccumulateGrad"):

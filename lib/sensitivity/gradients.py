@@ -172,9 +172,8 @@ def _mean_gradient(
 def _gradient_at(model: nn.Module, points: Tensor, classes: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = points.requires_grad_()
-        return slope(
-            model(leaf * 1), leaf, classes
-        )  # a model that works in place must not meet the leaf
+        # a model that works in place must not meet the leaf
+        return slope(model(leaf * 1), leaf, classes)
 
 
 def _noise_like(sample: Tensor, generator: torch.Generator) -> Tensor:
@@ -185,10 +184,8 @@ def _noise_like(sample: Tensor, generator: torch.Generator) -> Tensor:
 def _baseline_like(x: Tensor, baseline: float | Tensor) -> Tensor:
     if isinstance(baseline, bool) or not isinstance(baseline, (int, float, Tensor)):
         raise TypeError(
-            (
-                f"baseline: expected a number or a tensor that broadcasts to x, got "
-                f"{type(baseline).__name__}"
-            )
+            f"baseline: expected a number or a tensor that broadcasts to x, got "
+            f"{type(baseline).__name__}"
         )
     start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).detach()
     if not torch.isfinite(start).all():
@@ -197,10 +194,8 @@ def _baseline_like(x: Tensor, baseline: float | Tensor) -> Tensor:
         return start.expand_as(x)
     except RuntimeError:
         raise ValueError(
-            (
-                f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got "
-                f"{tuple(start.shape)}"
-            )
+            f"baseline: expected a shape that broadcasts to {tuple(x.shape)}, got "
+            f"{tuple(start.shape)}"
         ) from None
 
 

@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from ..engine.contract import check_arguments, check_scores, class_index, slope, undisturbed
 from ..engine.operations import name_of
 
+# autograd's nodes of rectifiers that neither method defines, or that were not seen
 UNKNOWN = (
     "Relu",
     "Threshold",
@@ -41,8 +42,9 @@ UNKNOWN = (
     "Rrelu",
     "Compiled",
     "Rnn",
-)  # autograd's nodes of rectifiers that neither method defines, or that were not seen
+)
 
+# those that are a ReLU with some arguments
 RECTIFIERS = {
     "relu",
     "clamp",
@@ -52,7 +54,7 @@ RECTIFIERS = {
     "maximum",
     "max",
     "fmax",
-}  # those that are a ReLU with some arguments
+}
 COMPARISONS = {"gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal"}
 CASTS = {"float", "double", "half", "bfloat16", "to", "type", "type_as"}
 MASKINGS = {"mul", "multiply", "where", "masked_fill"}
@@ -111,9 +113,8 @@ class Rectifiers(TorchFunctionMode):
     def __init__(self, send: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self._send = send
-        self._masks: dict[
-            int, Tensor
-        ] = {}  # where a signal is above or below something; held, so that their ids stay theirs
+        # where a signal is above or below something; held, so that their ids stay theirs
+        self._masks: dict[int, Tensor] = {}
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -138,10 +139,8 @@ class Rectifiers(TorchFunctionMode):
             id(value) in self._masks for value in (*args, *kwargs.values())
         ):
             raise ValueError(
-                (
-                    f"model: expected ReLUs by name (relu, clamp...), got one written by hand "
-                    f"with {name!r}"
-                )
+                f"model: expected ReLUs by name (relu, clamp...), got one written by hand "
+                f"with {name!r}"
             )
         result = function(*args, **kwargs)
         compares = name in COMPARISONS and any(

@@ -56,10 +56,8 @@ def kinks(model: nn.Module, start: Tensor, end: Tensor) -> list[Tensor]:
         raise TypeError(f"end: expected a torch.Tensor, got {type(end).__name__}")
     if end.shape != start.shape or not torch.isfinite(end).all():
         raise ValueError(
-            (
-                f"end: expected finite values of shape {tuple(start.shape)}, as start has, got "
-                f"shape {tuple(end.shape)}"
-            )
+            f"end: expected finite values of shape {tuple(start.shape)}, as start has, got "
+            f"shape {tuple(end.shape)}"
         )
     with undisturbed(model, start), torch.no_grad():
         double = copy.deepcopy(model).double()
@@ -94,10 +92,8 @@ def _that_matter(t: Tensor, scores_at: Callable[[Tensor], Tensor]) -> Tensor:
     scale = f.abs().amax() + 1e-300
     if ((f[1:] + f[:-1]) / 2 - middle).abs().amax() > 1e-7 * scale:
         raise ValueError(
-            (
-                "model: expected a piecewise linear network whose ReLUs and maxima can be seen; "
-                "its scores bend between the kinks"
-            )
+            "model: expected a piecewise linear network whose ReLUs and maxima can be seen; "
+            "its scores bend between the kinks"
         )
     slope = f.diff(dim=0) / t.diff()[:, None]
     rounding = 1e-13 * scale / t.diff()[:, None]  # of the quotient
@@ -135,10 +131,8 @@ class _Crossings(TorchFunctionMode):
         for s in switches:
             if len(s) != len(self._t):
                 raise ValueError(
-                    (
-                        f"model: expected the first dimension to count the samples all the way, "
-                        f"got shape {tuple(s.shape)} for {len(self._t)} samples"
-                    )
+                    f"model: expected the first dimension to count the samples all the way, "
+                    f"got shape {tuple(s.shape)} for {len(self._t)} samples"
                 )
             s = s.flatten(1)
             s = torch.where(s.abs() <= 1e-13 * s.abs().amax(0), 0.0, s)

@@ -54,10 +54,8 @@ def dawid_skene(
     """
     if not isinstance(votes, Tensor) or votes.is_floating_point() or votes.dtype == torch.bool:
         raise TypeError(
-            (
-                f"votes: expected whole numbers (a LongTensor), got "
-                f"{votes.dtype if isinstance(votes, Tensor) else type(votes).__name__}"
-            )
+            f"votes: expected whole numbers (a LongTensor), got "
+            f"{votes.dtype if isinstance(votes, Tensor) else type(votes).__name__}"
         )
     if votes.dim() != 2 or votes.numel() == 0 or votes.min() < -1 or votes.max() >= classes:
         raise ValueError(

@@ -79,10 +79,8 @@ def fit_temperature(logits: Tensor, y: Tensor) -> float:
     """
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         raise TypeError(
-            (
-                f"logits: expected a floating-point tensor (N, C), got "
-                f"{logits.dtype if isinstance(logits, Tensor) else type(logits).__name__}"
-            )
+            f"logits: expected a floating-point tensor (N, C), got "
+            f"{logits.dtype if isinstance(logits, Tensor) else type(logits).__name__}"
         )
     if logits.dim() != 2 or not torch.isfinite(logits).all():
         raise ValueError(f"logits: expected finite scores (N, C), got shape {tuple(logits.shape)}")
@@ -97,17 +95,13 @@ def fit_temperature(logits: Tensor, y: Tensor) -> float:
     low, high = -30.0, 30.0  # base-2 logarithm of 1 / T
     if slope(low) >= 0:
         raise ValueError(
-            (
-                "logits: expected scores that favour the labels, got none: no finite temperature "
-                "is best"
-            )
+            "logits: expected scores that favour the labels, got none: no finite temperature "
+            "is best"
         )
     if slope(high) <= 0:
         raise ValueError(
-            (
-                "logits: expected some wrong predictions, got all right: no temperature above 0 "
-                "is best; take more samples"
-            )
+            "logits: expected some wrong predictions, got all right: no temperature above 0 "
+            "is best; take more samples"
         )
     for _ in range(60):
         middle = (low + high) / 2
@@ -143,10 +137,8 @@ def rejection_curve(uncertainty: Tensor, error: Tensor) -> RejectionCurve:
     """
     if uncertainty.shape != error.shape or uncertainty.dim() != 1 or len(error) == 0:
         raise ValueError(
-            (
-                f"uncertainty, error: expected the same shape (N,), got "
-                f"{tuple(uncertainty.shape)} and {tuple(error.shape)}"
-            )
+            f"uncertainty, error: expected the same shape (N,), got "
+            f"{tuple(uncertainty.shape)} and {tuple(error.shape)}"
         )
     ordered, order = uncertainty.detach().sort()
     _, group, sizes = ordered.unique_consecutive(return_inverse=True, return_counts=True)
@@ -166,10 +158,8 @@ def auroc(unknown: Tensor, known: Tensor) -> float:
     """
     if unknown.dim() != 1 or known.dim() != 1 or len(unknown) == 0 or len(known) == 0:
         raise ValueError(
-            (
-                f"unknown, known: expected scores (P,) and (N,), got shapes "
-                f"{tuple(unknown.shape)} and {tuple(known.shape)}"
-            )
+            f"unknown, known: expected scores (P,) and (N,), got shapes "
+            f"{tuple(unknown.shape)} and {tuple(known.shape)}"
         )
     ordered = known.detach().sort().values
     below, up_to = (
@@ -185,17 +175,13 @@ def check_probabilities(P: Tensor, name: str = "P", samples: bool = False) -> No
     """
     if not isinstance(P, Tensor) or not P.is_floating_point():
         raise TypeError(
-            (
-                f"{name}: expected a floating-point tensor (..., C), got "
-                f"{P.dtype if isinstance(P, Tensor) else type(P).__name__}"
-            )
+            f"{name}: expected a floating-point tensor (..., C), got "
+            f"{P.dtype if isinstance(P, Tensor) else type(P).__name__}"
         )
     if P.dim() < 1 or P.numel() == 0 or samples and P.dim() != 2:
         raise ValueError(
-            (
-                f"{name}: expected probabilities {'(N, C)' if samples else '(..., C)'}, got shape "
-                f"{tuple(P.shape)}"
-            )
+            f"{name}: expected probabilities {'(N, C)' if samples else '(..., C)'}, got shape "
+            f"{tuple(P.shape)}"
         )
     sums = P.sum(-1)
     if not (P >= 0).all() or not torch.isclose(sums, torch.ones_like(sums), atol=1e-3).all():
@@ -213,10 +199,8 @@ def check_labels(y: Tensor, P: Tensor) -> None:
         or y.dtype == torch.bool
     ):
         raise TypeError(
-            (
-                f"y: expected whole numbers (a LongTensor), got "
-                f"{y.dtype if isinstance(y, Tensor) else type(y).__name__}"
-            )
+            f"y: expected whole numbers (a LongTensor), got "
+            f"{y.dtype if isinstance(y, Tensor) else type(y).__name__}"
         )
     if y.shape != P.shape[:1]:
         raise ValueError(

@@ -22,9 +22,8 @@ def conformal_quantile(scores: Tensor, alpha: float) -> float:
         raise ValueError(f"scores: expected (n,) with n >= 1, got shape {tuple(scores.shape)}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha: expected a number between 0 and 1, got {alpha}")
-    k = math.ceil(
-        (len(scores) + 1) * (1 - alpha) - 1e-9
-    )  # 10 * (1 - 0.1) is a little more than 9 in floating point
+    # 10 * (1 - 0.1) is a little more than 9 in floating point
+    k = math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9)
     return scores.kthvalue(k).values.item() if k <= len(scores) else math.inf
 
 
@@ -68,6 +67,5 @@ def _threshold(P: Tensor) -> Tensor:
 
 def _cumulative(P: Tensor) -> Tensor:
     ordered, order = P.sort(1)
-    return torch.empty_like(P).scatter(
-        1, order, 1 - (ordered.cumsum(1) - ordered)
-    )  # 1 minus all that is smaller: exactly 1 for the smallest
+    # 1 minus all that is smaller: exactly 1 for the smallest
+    return torch.empty_like(P).scatter(1, order, 1 - (ordered.cumsum(1) - ordered))

@@ -25,11 +25,12 @@ _ELEMENTWISE = (
     nn.Identity,
     nn.Dropout,
 )
+# the first gain nothing, the others keep state
 _ONE_BY_ONE = (
     nn.modules.conv._ConvNd,
     nn.modules.batchnorm._BatchNorm,
     nn.RNNBase,
-)  # the first gain nothing, the others keep state
+)
 _ADAM = partial(torch.optim.Adam, fused=True)  # the same steps, one pass over the weights each
 _WEIGHTS = 50_000  # of a member: with more of them, training in turn is as quick
 # of the widest layer, all members together: few enough to stay in the processor's cache
@@ -192,10 +193,8 @@ class Ensemble(nn.Module):
         """
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(
-                (
-                    f"x, y: expected the same number of samples, at least one, got {len(x)} and "
-                    f"{len(y)}"
-                )
+                f"x, y: expected the same number of samples, at least one, got {len(x)} and "
+                f"{len(y)}"
             )
         if epochs < 1 or batch < 1:
             raise ValueError(f"epochs, batch: expected at least 1, got {epochs} and {batch}")
@@ -240,10 +239,8 @@ class Ensemble(nn.Module):
                 losses.append(total / len(x))
                 if not torch.isfinite(torch.tensor(losses[-1])):
                     raise ValueError(
-                        (
-                            f"the loss is {losses[-1]} after epoch {len(losses)}: take a smaller "
-                            f"learning_rate"
-                        )
+                        f"the loss is {losses[-1]} after epoch {len(losses)}: take a smaller "
+                        f"learning_rate"
                     )
         self.eval()
         return History(losses, epochs * -(-len(x) // batch))
@@ -288,10 +285,8 @@ def _member(make: Callable[[int], nn.Module], seed: int) -> nn.Module:
         member = make(seed)
     if not isinstance(member, nn.Module):
         raise TypeError(
-            (
-                f"make: expected a function of a seed that returns a torch.nn.Module, got "
-                f"{type(member).__name__}"
-            )
+            f"make: expected a function of a seed that returns a torch.nn.Module, got "
+            f"{type(member).__name__}"
         )
     return member
 
@@ -303,10 +298,8 @@ def _check_alike(members: list[nn.Module]) -> None:
     )
     if any(other != first for other in rest) or len({str(member) for member in members}) > 1:
         raise ValueError(
-            (
-                "make: expected members that differ in their weights only, got different layers "
-                "or shapes"
-            )
+            "make: expected members that differ in their weights only, got different layers "
+            "or shapes"
         )
     if not first:
         raise ValueError("make: expected a network with parameters, got none")
@@ -321,9 +314,8 @@ def _stacked(members: list[nn.Module]) -> nn.Module:
     ]
     stacked = copy.deepcopy(members[0])
     for name, value in [*stacked.named_parameters(), *stacked.named_buffers()]:
-        value.data = torch.stack(
-            [row[name].detach() for row in values]
-        )  # what is shared stays shared, what is frozen frozen
+        # what is shared stays shared, what is frozen frozen
+        value.data = torch.stack([row[name].detach() for row in values])
     return stacked
 
 

@@ -55,9 +55,8 @@ def decompose(P: Tensor) -> Uncertainty:
             f"P: expected (S, N, C), S predictions for each sample, got shape {tuple(P.shape)}"
         )
     total, aleatoric = entropy(P.mean(0)), entropy(P).mean(0)
-    return Uncertainty(
-        total, aleatoric, (total - aleatoric).clamp(min=0)
-    )  # below 0 by rounding only
+    # below 0 by rounding only
+    return Uncertainty(total, aleatoric, (total - aleatoric).clamp(min=0))
 
 
 def decompose_variance(mean: Tensor, variance: Tensor) -> Uncertainty:
@@ -71,10 +70,8 @@ def decompose_variance(mean: Tensor, variance: Tensor) -> Uncertainty:
     """
     if mean.shape != variance.shape or mean.dim() < 2:
         raise ValueError(
-            (
-                f"mean, variance: expected the same shape (M, N), got {tuple(mean.shape)} and "
-                f"{tuple(variance.shape)}"
-            )
+            f"mean, variance: expected the same shape (M, N), got {tuple(mean.shape)} and "
+            f"{tuple(variance.shape)}"
         )
     if (variance < 0).any():
         raise ValueError("variance: expected no negative values")
@@ -134,10 +131,8 @@ def _dropout_on(model: nn.Module) -> Iterator[None]:
     ]
     if not layers:
         raise ValueError(
-            (
-                "model: expected at least one dropout layer (nn.Dropout), got none, so that all "
-                "passes would agree"
-            )
+            "model: expected at least one dropout layer (nn.Dropout), got none, so that all "
+            "passes would agree"
         )
     try:
         for layer in layers:

@@ -42,9 +42,8 @@ class Laplace:
         reads.
         """
         mean, covariance = self.outputs(x)
-        values, vectors = torch.linalg.eigh(
-            covariance.double()
-        )  # no Cholesky: J covariance J^T may be singular
+        # no Cholesky: J covariance J^T may be singular
+        values, vectors = torch.linalg.eigh(covariance.double())
         root = vectors * values.clamp(min=0).sqrt()[:, None]
         eps = torch.randn(
             samples, *mean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
@@ -76,19 +75,15 @@ def laplace(
     check_arguments(model, x)
     if not precision > 0 or noise is not None and not noise > 0:
         raise ValueError(
-            (
-                f"precision, noise: expected numbers above 0, noise or None, got {precision} and "
-                f"{noise}"
-            )
+            f"precision, noise: expected numbers above 0, noise or None, got {precision} and "
+            f"{noise}"
         )
     names = _names(model, layers)
     size = sum(model.get_parameter(name).numel() for name in names)
     if size > 6000:
         raise ValueError(
-            (
-                f"layers: expected at most 6,000 weights, whose covariance has 36 million "
-                f"numbers, got {size}; take layers='last' or a smaller network"
-            )
+            f"layers: expected at most 6,000 weights, whose covariance has 36 million "
+            f"numbers, got {size}; take layers='last' or a smaller network"
         )
     total = precision * torch.eye(size, dtype=torch.float64, device=x.device)
     for part in x.split(_chunk(names, model)):
@@ -97,9 +92,8 @@ def laplace(
             total += torch.einsum("ncp,ncq->pq", J, J) / noise**2
         else:
             p = f.softmax(1)
-            J = (J - (p[:, None] @ J)) * p.sqrt()[
-                :, :, None
-            ]  # J^T (diag(p) - p p^T) J as a product of one matrix with itself
+            # J^T (diag(p) - p p^T) J as a product of one matrix with itself
+            J = (J - (p[:, None] @ J)) * p.sqrt()[:, :, None]
             total += J.flatten(0, 1).T @ J.flatten(0, 1)
     return Laplace(model, names, torch.linalg.inv(total), noise)
 

@@ -247,9 +247,8 @@ def importance_weighted_bound(
         z = reparameterize(means, log_variances, generator)
         log_p = vae.log_likelihood(flat.repeat(count, 1), vae.decode(z)) - 0.5 * (z**2).sum(1)
         log_q = -0.5 * ((z - means) ** 2 / log_variances.exp() + log_variances).sum(1)
-        weights.append(
-            (log_p - log_q).view(count, len(x))
-        )  # the constants of both Gaussians cancel
+        # the constants of both Gaussians cancel
+        weights.append((log_p - log_q).view(count, len(x)))
     return torch.logsumexp(torch.cat(weights), 0) - math.log(samples)
 
 
@@ -320,17 +319,13 @@ def _check(vae: VAE, x: Tensor, samples: int) -> None:
         raise TypeError(f"vae: expected a VAE, got {type(vae).__name__}")
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise TypeError(
-            (
-                f"x: expected a floating-point tensor (N, ...), got "
-                f"{x.dtype if isinstance(x, Tensor) else type(x).__name__}"
-            )
+            f"x: expected a floating-point tensor (N, ...), got "
+            f"{x.dtype if isinstance(x, Tensor) else type(x).__name__}"
         )
     if vae.sigma is None and not ((x == 0) | (x == 1)).all():
         raise ValueError(
-            (
-                "x: expected black and white pixels, 0 or 1; draw them from grey ones by "
-                "torch.bernoulli"
-            )
+            "x: expected black and white pixels, 0 or 1; draw them from grey ones by "
+            "torch.bernoulli"
         )
     if samples < 1:
         raise ValueError(f"samples: expected at least 1, got {samples}")

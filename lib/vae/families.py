@@ -94,10 +94,8 @@ class RBM(nn.Module):
         hidden = len(self.b)
         if hidden > 20:
             raise ValueError(
-                (
-                    f"hidden: expected at most 20 neurons for an exact sum over their states, got "
-                    f"{hidden}"
-                )
+                f"hidden: expected at most 20 neurons for an exact sum over their states, got "
+                f"{hidden}"
             )
         sums = []
         for states in torch.arange(2**hidden, device=self.b.device).split(2**13):
@@ -148,7 +146,7 @@ def fit_rbm(
     optimizer = torch.optim.SGD(rbm.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
     losses: list[float] = []
-    for step in range(steps):
+    for _ in range(steps):
         chosen = x[torch.randint(len(x), (batch,), generator=generator, device=x.device)]
         chains = rbm.gibbs(chains, 1, generator)
         loss = rbm.log_unnormalised(chains).mean() - rbm.log_unnormalised(chosen).mean()

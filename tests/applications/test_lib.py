@@ -2,10 +2,6 @@
 the game and its rules.
 """
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -271,9 +267,8 @@ def test_the_kinds_of_words_are_those_of_the_grammar():
 def test_mixed_scenes_have_the_context_of_each_class():
     world = apps.mixed_scenes(800, seed=3, context=(0, 1, 0.5, 0))
     own = [(world.backgrounds == k)[world.labels == k].float().mean().item() for k in range(4)]
-    assert (
-        own[1] == 1 and own[0] < 0.4 and 0.45 < own[2] < 0.8 and own[3] < 0.4
-    )  # a quarter by chance
+    # a quarter by chance
+    assert own[1] == 1 and own[0] < 0.4 and 0.45 < own[2] < 0.8 and own[3] < 0.4
     same = data.scenes(800, seed=3, context=1)
     sea = world.labels == 1
     assert torch.equal(world.images[sea], same.images[sea]) and torch.equal(
@@ -390,9 +385,10 @@ def test_relevance_goes_through_the_networks_of_the_gallery(name):
     for parameter in (p for n, p in model.named_parameters() if n.endswith("bias")):
         torch.nn.init.zeros_(parameter)
     f = model(x).amax(1).detach()
+    # without biases all of it arrives
     assert torch.allclose(
         lrp(model, x, rules=Epsilon(0)).flatten(1).sum(1), f, rtol=1e-6, atol=1e-8
-    )  # without biases all of it arrives
+    )
 
 
 def test_bonds_are_fixed_and_get_no_relevance():
@@ -446,9 +442,10 @@ def test_the_rules_of_the_game():
     after, reward = apps.play(one_game([3, 5], 1, 4), torch.tensor([2]), draw)
     assert after.ball.tolist() == [[4, 6]] and after.paddle.item() == 5 and reward.item() == 0
     after, _ = apps.play(one_game([3, 11], 1, 1), torch.tensor([0]), draw)
+    # the walls
     assert (
         after.ball.tolist() == [[4, 10]] and after.drift.item() == -1 and after.paddle.item() == 1
-    )  # the walls
+    )
     for paddle, expected in ((4, 1), (5, 1), (6, 1), (3, -1), (7, -1)):
         after, reward = apps.play(one_game([10, 5], 0, paddle), torch.tensor([1]), draw)
         assert reward.item() == expected and after.ball[0, 0].item() == 0

@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn import metrics
 
 from lib import bias, data
-from lib.bias import worlds
+from lib.bias import vectors, worlds
 
 torch.set_num_threads(1)
 
@@ -79,7 +79,7 @@ def test_weat_is_that_of_a_loop_over_all_partitions(n, m):
 def test_a_sampled_p_is_near_the_exact_one(monkeypatch):
     X, Y, A, B = points(6, 3, 1) + 0.5, points(6, 3, 2), points(3, 3, 3) + 1, points(3, 3, 4) - 1
     exact, state = bias.weat(X, Y, A, B), torch.get_rng_state()
-    monkeypatch.setattr(bias, "PARTITIONS", 10)
+    monkeypatch.setattr(vectors, "PARTITIONS", 10)
     sampled = bias.weat(X, Y, A, B, samples=40_000)
     assert not sampled.exact and sampled.effect == exact.effect
     assert abs(sampled.p - exact.p) < 5 * math.sqrt(exact.p * (1 - exact.p) / 40_000) + 1e-4
@@ -416,12 +416,13 @@ def test_the_adjusted_effect_is_that_of_a_loop(seed, strata):
 
 
 def test_kidney_stones_turn_round():
+    # (open surgery, large stone): healed, all
     cells = {
         (1, 0): (81, 87),
         (1, 1): (192, 263),
         (0, 0): (234, 270),
         (0, 1): (55, 80),
-    }  # (open surgery, large stone): healed, all
+    }
     rows = [(t, k < healed, z) for (t, z), (healed, n) in cells.items() for k in range(n)]
     t, y, z = (torch.tensor([int(row[i]) for row in rows]) for i in range(3))
     assert bias.naive_effect(t, y) == pytest.approx(273 / 350 - 289 / 350) and bias.adjusted_effect(

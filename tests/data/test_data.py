@@ -163,7 +163,7 @@ def test_the_background_agrees_always_or_by_chance(context, share):
 
 def test_one_seed_gives_the_same_bytes_in_another_process_too():
     code = (
-        "import hashlib, sys; sys.path[:0] = ['.', 'tests']; from test_data import digest; from lib.data import scenes;"
+        "import hashlib, sys; sys.path[:0] = ['.', 'tests/data']; from test_data import digest; from lib.data import scenes;"
         "s = scenes(20, seed=7, size=40, tagged=(1, 1, 0, 0), corner=None); print(digest(s.images, s.labels, s.backgrounds, s.object_masks, s.tag_masks, s.boxes))"
     )
     s = scenes(20, seed=7, size=40, tagged=(1, 1, 0, 0), corner=None)
@@ -225,9 +225,10 @@ def test_reviews_are_what_they_say():
     )
     assert ((r.evidence.sum(1) > 0).long() == r.labels).all() and (r.evidence.sum(1) != 0).all()
     assert (r.evidence[r.words == 0] == 0).all() and not r.negations[r.words == 0].any()
+    # no gap: padding is on the left
     assert (
         r.words.diff(dim=1)[(r.words[:, :-1] != 0)] != -r.words[:, :-1][r.words[:, :-1] != 0]
-    ).all()  # no gap: padding is on the left
+    ).all()
     praise, blame = (
         {data.VOCABULARY.index(w) for w in generated._WORDS[kind].split()}
         for kind in ("good", "bad")
@@ -252,9 +253,8 @@ def test_the_share_of_negated_clauses_is_as_asked():
     assert not data.reviews(100, seed=0, negated=0).negations.any()
     r = data.reviews(2000, seed=0, negated=0.5)
     clauses = (r.words == data.VOCABULARY.index("the")).sum().item()
-    assert (
-        abs(r.negations.sum().item() / clauses - 0.5) < 5 * 0.5 / clauses**0.5 + 0.02
-    )  # ties, which are drawn again, shift it a little
+    # ties, which are drawn again, shift it a little
+    assert abs(r.negations.sum().item() / clauses - 0.5) < 5 * 0.5 / clauses**0.5 + 0.02
 
 
 @pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 3, "negated": 1.5}])

@@ -161,7 +161,15 @@ def test_every_error_names_an_argument():
     """Each message of these modules begins with the name of what was wrong, a colon, and what was
     expected.
     """
-    for name in ("contract", "lrp", "tracing", "data", "models", "training"):
-        text = (Path(__file__).parents[2] / "lib" / f"{name}.py").read_text()
+    lib = Path(__file__).parents[2] / "lib"
+    for name in (
+        "engine/contract",
+        "engine/tracing",
+        "lrp/propagation",
+        "data/generated",
+        "models/networks",
+        "training",
+    ):
+        text = (lib / f"{name}.py").read_text()
         for message in re.findall(r'raise \w+Error\(f?"([^"]*)', text):
             assert re.match(r"[a-z_]+(, [a-z_]+)*: ", message), message

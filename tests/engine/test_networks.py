@@ -30,7 +30,10 @@ def gradient_x_input(f, x, target):
     return x * torch.autograd.grad(f(leaf)[:, target].sum(), leaf)[0]
 
 
-def account_closes(model, x, target=0, rules=Zero()):
+ZERO = Zero()
+
+
+def account_closes(model, x, target=0, rules=ZERO):
     R, layers = lrp(model, x, target, rules, return_layers=True)
     total = R.flatten(1).sum(1) + sum(layer.absorbed for layer in layers)
     torch.testing.assert_close(total, model(x)[:, target].detach())
@@ -130,9 +133,8 @@ def test_the_lstm_of_arras_to_its_last_digit():
             return self.head(torch.cat([h[0], h[1]], 1))
 
     model = Both().double()
-    order = torch.tensor([0, 2, 1, 3]).repeat_interleave(d) * d + torch.arange(d).repeat(
-        4
-    )  # theirs is i, g, f, o
+    # theirs is i, g, f, o
+    order = torch.tensor([0, 2, 1, 3]).repeat_interleave(d) * d + torch.arange(d).repeat(4)
     model.words.weight.data = fill(1, 5, e)
     for side, k in (("l0", 0), ("l0_reverse", 1)):
         for name, at, shape in (
@@ -232,9 +234,8 @@ def test_attention_in_every_form(need_weights):
     model, x = Attending().double().eval(), random(3, 5, 6)
     R = lrp(model, x, 1, Zero())
     torch.testing.assert_close(R, lrp(Plain(model.attention), x, 1, Zero()))
-    torch.testing.assert_close(
-        R.flatten(1).sum(1), model(x)[:, 1].detach()
-    )  # values are all that carries: nothing is kept
+    # values are all that carries: nothing is kept
+    torch.testing.assert_close(R.flatten(1).sum(1), model(x)[:, 1].detach())
 
 
 @pytest.mark.parametrize(

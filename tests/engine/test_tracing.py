@@ -46,7 +46,10 @@ class Between(nn.Module):
         return self.last(self.between(x).reshape(len(x), -1))
 
 
-def check_account(model, x, rules=Zero()):
+ZERO = Zero()
+
+
+def check_account(model, x, rules=ZERO):
     relevance, layers = lrp(model, x, 1, rules, return_layers=True)
     with torch.no_grad():
         score = model(x)[:, 1]
@@ -571,9 +574,8 @@ def test_what_has_no_rule_is_refused_by_its_name(operation, message, where):
 
 
 with torch.no_grad(), warnings.catch_warnings():
-    warnings.simplefilter(
-        "ignore", DeprecationWarning
-    )  # scripting has a successor, but there are models that use it
+    # scripting has a successor, but there are models that use it
+    warnings.simplefilter("ignore", DeprecationWarning)
     SCRIPTED = torch.jit.script(nn.Sequential(nn.Linear(6, 6), nn.ReLU())).double()
     TRACED = torch.jit.trace(lambda h: torch.exp(h), torch.rand(2, 6))
 

@@ -21,9 +21,10 @@ from lib import models
 from lib.lrp import COMPOSITES, AlphaBeta, Epsilon, Gamma, WSquare, ZBox, Zero, ZPlus, lrp
 
 torch.set_num_threads(1)
+# from within torch
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)  # from within torch
+)
 
 # The twin.
 
@@ -157,9 +158,8 @@ class Twin(TorchFunctionMode):
             and value is x
             and not any(kwargs.get(name) for name in ("attn_mask", "key_padding_mask"))
         )
-        q, k, v = (
-            F.linear(x, w, b).unflatten(-1, (3, heads, width // heads)).permute(2, 1, 3, 0, 4)
-        )  # from (T, N, D)
+        # from (T, N, D)
+        q, k, v = F.linear(x, w, b).unflatten(-1, (3, heads, width // heads)).permute(2, 1, 3, 0, 4)
         weights = (q @ k.mT / math.sqrt(width // heads)).softmax(-1).detach()
         return F.linear((weights @ v).permute(2, 0, 1, 3).flatten(2), w_out, b_out), weights
 
@@ -453,7 +453,7 @@ class DenseNet(nn.Module):
 
     def forward(self, x):
         features = [self.features(x)]
-        for name, layer in self.layers.items():
+        for layer in self.layers.values():
             features.append(layer(features))
         out = F.relu(self.norm5(self.transition(torch.cat(features, 1))), inplace=True)
         return self.classifier(torch.flatten(F.adaptive_avg_pool2d(out, (1, 1)), 1))
@@ -1163,7 +1163,7 @@ class Lambda(nn.Module):
 
 class NamedSequential(nn.Sequential):
     def forward(self, input):
-        for name, module in self.named_children():
+        for module in self.children():
             input = module(input)
         return input
 
@@ -1264,7 +1264,7 @@ def bring(make, shape):
     with models.seeded(1):
         model = make().double()
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
+            for parameter in model.parameters():
                 parameter += 0.1 * torch.randn_like(parameter)
             for module in model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -356,9 +356,8 @@ def test_at_a_maximum_of_two_gradients_jump_and_relevance_does_not():
     model[1].weight.data = torch.tensor([[1.0, -1], [-1, 1], [1, 1]], dtype=torch.float64)
     model[3].weight.data = torch.full((1, 3), 0.5, dtype=torch.float64)
     x = torch.tensor([[1.0, 1.02], [1.0, 0.98]], dtype=torch.float64)
-    assert ev.continuity(gradient_x_input, model, x, radius=0.05).max() == pytest.approx(
-        2, abs=0.2
-    )  # all of it moves: out of one input, into the other
+    # all of it moves: out of one input, into the other
+    assert ev.continuity(gradient_x_input, model, x, radius=0.05).max() == pytest.approx(2, abs=0.2)
     assert ev.continuity(lambda *a: lrp(*a, rules=ZPlus()), model, x, radius=0.05).max() < 1e-4
 
 

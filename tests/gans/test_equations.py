@@ -93,9 +93,8 @@ def test_the_wasserstein_distance_is_reached_by_a_critic_of_slope_one(seed):
     p, q = two(seed)
     places = np.sort(np.random.default_rng(seed).normal(size=12))
     gaps, between = np.diff(places), (q.cumsum(0) - p.cumsum(0)).numpy()[:-1]
-    critic = np.concatenate(
-        [[0], np.cumsum(np.sign(between) * gaps)]
-    )  # rises or falls by 1, where it pays
+    # rises or falls by 1, where it pays
+    critic = np.concatenate([[0], np.cumsum(np.sign(between) * gaps)])
     reached = (p.numpy() * critic).sum() - (q.numpy() * critic).sum()
     assert math.isclose(
         reached, scipy.stats.wasserstein_distance(places, places, p, q), rel_tol=1e-9

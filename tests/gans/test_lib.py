@@ -70,9 +70,8 @@ def test_an_unknown_kind_is_named(call):
 def test_the_frechet_distance_of_gaussians():
     """(m - m')^2 + (s - s')^2 in each direction, for Gaussians with the same axes."""
     draw = torch.randn(50_000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    draw = (draw - draw.mean(0)) @ torch.linalg.inv(
-        torch.linalg.cholesky(torch.cov(draw.T))
-    ).T  # exactly standard
+    # exactly standard
+    draw = (draw - draw.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(draw.T))).T
     other = draw * torch.tensor([2.0, 1.0, 0.5]) + torch.tensor([0.0, 3.0, 0.0])
     assert gans.frechet_distance(draw, other) == pytest.approx(1 + 9 + 0.25, abs=1e-6)
     assert gans.frechet_distance(draw, draw) == pytest.approx(0, abs=1e-6)

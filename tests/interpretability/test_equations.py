@@ -89,9 +89,8 @@ def test_the_theory_guided_fit_minimises_its_two_losses(lam, k):
     def loss(a: np.ndarray) -> float:
         slope = (f(later + h, a) - f(later - h, a)) / (2 * h)
         D, L = np.mean((f(hours, a) - tea) ** 2), np.mean((slope + k * (f(later, a) - 20)) ** 2)
-        return (
-            D + lam * L + 1e-4 * (a**2).sum()
-        )  # the last term keeps 61 weights for 12 measurements in bounds
+        # the last term keeps 61 weights for 12 measurements in bounds
+        return D + lam * L + 1e-4 * (a**2).sum()
 
     fitted = space["fit"](lam, k)
     a = np.linalg.lstsq(
@@ -169,9 +168,10 @@ def test_a_reader_with_attention_is_a_weighted_sum_of_its_states(name):
 @recomputes("interpretability", "rollout")
 @SEEDS
 def test_rollout_is_a_product_of_averaged_weights(seed):
+    # layers, N, heads, T, T
     W = torch.randn(
         3, 2, 4, 5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    ).softmax(-1)  # layers, N, heads, T, T
+    ).softmax(-1)
     A = rollout(list(W))
     for n in range(2):
         expected = torch.eye(5, dtype=torch.float64)

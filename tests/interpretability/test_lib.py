@@ -251,10 +251,11 @@ def test_occlusion_of_the_reference_table():
 @pytest.mark.parametrize("window, stride", [(2, 2), (3, 1), (2, 1)])
 def test_occlusion_agrees_with_captum(window, stride):
     captum = pytest.importorskip("captum.attr")
+    # captum knows only single precision here
     model, x = (
         cnn(dtype=torch.float32).eval(),
         normal(2, 2, 5, 7).float(),
-    )  # captum knows only single precision here
+    )
     theirs = captum.Occlusion(model).attribute(
         x, (2, window, window), (2, stride, stride), baselines=0.5, target=2
     )
@@ -342,9 +343,8 @@ def test_prediction_difference_knows_extreme_odds():
 
 def test_conditional_fillings_follow_what_stands_around():
     base = normal(400, 1, seed=1)
-    reference = torch.cat(
-        [base, base, normal(400, 1, seed=2)], 1
-    )  # the first two columns always agree
+    # the first two columns always agree
+    reference = torch.cat([base, base, normal(400, 1, seed=2)], 1)
     x = torch.tensor([[5.0, 1.5, 0.0]], dtype=torch.float64)
     drawn = perturbation._gaussian_fillings(
         x, reference, (slice(0, 1),), 1, 300, torch.Generator().manual_seed(0)
@@ -858,10 +858,11 @@ def test_rules_of_a_scikit_learn_tree_decide_as_the_tree_does():
     tree = sklearn.DecisionTreeClassifier(max_depth=4, random_state=0).fit(x, y)
     rules = tree_rules(tree, ["a", "b", "c"], ["no", "yes"])
     assert len(rules) == tree.get_n_leaves()
+    # printed rounded
     near = 1e-3 < np.abs(
         x[:, tree.tree_.feature[tree.tree_.feature >= 0]]
         - tree.tree_.threshold[tree.tree_.feature >= 0]
-    ).min(1)  # printed rounded
+    ).min(1)
     for row, wanted in zip(x[near], tree.predict(x[near])):
         fits = [
             rule

@@ -7,11 +7,10 @@ import pathlib
 import time
 
 import numpy as np
+import py_mini_racer
 import pytest
 import torch
 from torch import nn
-
-py_mini_racer = pytest.importorskip("py_mini_racer")
 
 from lib import live
 from lib import lrp as reference
@@ -116,10 +115,8 @@ def test_each_rule_everywhere(js, size, rule):
     model, x, net, image = CASES[size]
     ours, theirs = EVERYWHERE[rule]
     found = js(
-        (
-            f"((net) => explain(net, {image}, null, net.filter((l) => l.w).map(() => "
-            f"({json.dumps(ours)}))))({net})"
-        )
+        f"((net) => explain(net, {image}, null, net.filter((l) => l.w).map(() => "
+        f"({json.dumps(ours)}))))({net})"
     )
     close(found["relevance"], reference.lrp(model, x, 3, rules=theirs))
 
@@ -136,10 +133,8 @@ def test_box_rule_with_other_bounds(js):
     model, x, net, image = CASES["8x8"]
     box = {"name": "zBox", "low": -1, "high": 2}
     found = js(
-        (
-            f"((net) => explain(net, {image}, null, [{json.dumps(box)}, ...composite('zero', "
-            f"net).slice(1)]))({net})"
-        )
+        f"((net) => explain(net, {image}, null, [{json.dumps(box)}, ...composite('zero', "
+        f"net).slice(1)]))({net})"
     )
     close(
         found["relevance"],
@@ -179,10 +174,8 @@ def test_signed_inputs(js):
 def test_blank_image_has_no_relevance(js):
     _, _, net, _ = CASES["8x8"]
     found = js(
-        (
-            f"((net) => explain(net, new Array(64).fill(0), null, composite('epsilon_plus', "
-            f"net)))({net})"
-        )
+        f"((net) => explain(net, new Array(64).fill(0), null, composite('epsilon_plus', "
+        f"net)))({net})"
     )
     assert np.abs(found["relevance"]).max() == 0
 
@@ -203,19 +196,15 @@ def test_fast_enough(js):
     )
     figure = live.DrawDigit(model, key="fast", examples=torch.rand(1, 1, 8, 8))
     js(
-        (
-            f"(globalThis.net = read({json.dumps(figure.layers)}, "
-            f"{json.dumps([w.flatten().tolist() for w in figure.weights])}), 1)"
-        )
+        f"(globalThis.net = read({json.dumps(figure.layers)}, "
+        f"{json.dumps([w.flatten().tolist() for w in figure.weights])}), 1)"
     )
     times = []
     for _ in range(10):
         begin = time.perf_counter()
         js(
-            (
-                "explain(net, new Array(64).fill(0.5), null, composite('epsilon_gamma_box', "
-                "net)).scores"
-            )
+            "explain(net, new Array(64).fill(0.5), null, composite('epsilon_gamma_box', "
+            "net)).scores"
         )
         times.append(time.perf_counter() - begin)
     assert min(times) < 0.020, f"{1000 * min(times):.1f} ms"

@@ -364,10 +364,8 @@ def test_slider_by_mouse_and_two_figures_of_one_key(page):
 
 def test_script_that_runs_twice_changes_nothing(page):
     page.evaluate(
-        (
-            "() => document.querySelectorAll('figure script:not([type])').forEach(s => { (0, "
-            "eval)(s.textContent); })"
-        )
+        "() => document.querySelectorAll('figure script:not([type])').forEach(s => { (0, "
+        "eval)(s.textContent); })"
     )
     figure = page.locator("[data-explore=panels]").first
     assert figure.locator("output + .live-size").count() == 1

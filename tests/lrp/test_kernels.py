@@ -7,15 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("sklearn")
-
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import SVC, LinearSVC, NuSVC, OneClassSVM
 
-pass
 from lib.lrp import kernel_svm, linear_svm, neuralized_score, one_class_svm
 
 RNG = np.random.default_rng(0)
@@ -146,9 +142,8 @@ def test_one_class_relevance_equals_plain_loops_and_sums_to_the_outlier_score(ga
         expected, score, coefficients, distances = one_class_by_loops(estimator, x)
         assert np.allclose(r, expected, rtol=1e-9) and o == pytest.approx(score, rel=1e-9)
         assert r.sum() == pytest.approx(o, rel=1e-9) and r.min() >= 0
-        assert (
-            score == pytest.approx(distances + coefficients, rel=1e-9) and coefficients >= 0
-        )  # the two parts of a soft minimum
+        # the two parts of a soft minimum
+        assert score == pytest.approx(distances + coefficients, rel=1e-9) and coefficients >= 0
 
 
 @GAMMAS
@@ -383,6 +378,5 @@ def test_kernel_machines_take_no_sparse_matrix():
     counts = CountVectorizer().fit_transform(TEXTS)
     with pytest.raises(TypeError, match="x: expected an array or a tensor, got csr"):
         one_class_svm(OneClassSVM().fit(counts), counts)
-    assert (
-        one_class_svm(OneClassSVM().fit(counts), counts.toarray() + 0.5).shape == counts.shape
-    )  # fitted on sparse rows
+    # fitted on sparse rows
+    assert one_class_svm(OneClassSVM().fit(counts), counts.toarray() + 0.5).shape == counts.shape

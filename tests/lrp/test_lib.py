@@ -560,11 +560,12 @@ def test_without_biases_the_relevance_of_the_inputs_adds_up_to_the_score(make, r
             parameter.abs_()
     x = IMAGES.abs()
     score = model(x).amax(1)
+    # its eps is 1e-6
     assert torch.allclose(
         lrp(model, x, rules=rules).flatten(1).sum(1),
         score,
         rtol=1e-4 if rules == "epsilon_plus" else 1e-6,
-    )  # its eps is 1e-6
+    )
 
 
 @pytest.mark.parametrize("rules", [Zero(), Epsilon(1e-9)], ids=str)

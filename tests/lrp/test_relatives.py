@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from drawn import Net, drawn
 from torch import nn
-
-pass
 from witness import result_of_an_undisturbing
 
 from lib.lrp import (
@@ -22,6 +20,7 @@ from lib.lrp import (
     excitation_backprop,
     pattern_attribution,
     pattern_net,
+    relatives,
 )
 
 torch.set_num_threads(1)
@@ -211,9 +210,8 @@ def test_deep_lift_is_complete(make, baseline):
 def test_deep_lift_is_complete_for_every_nonlinearity(act, dtype):
     model = drawn(pooled(act=act), dtype=dtype)
     x = IMAGES.to(dtype)
-    x0 = torch.where(IMAGES > 0.5, IMAGES, IMAGES + 1e-6 * BASELINE).to(
-        dtype
-    )  # equal, or nearly so, in many places
+    # equal, or nearly so, in many places
+    x0 = torch.where(IMAGES > 0.5, IMAGES, IMAGES + 1e-6 * BASELINE).to(dtype)
     for baseline in (x0, 3 * BASELINE.to(dtype)):
         difference = (model(x) - model(baseline.clone()))[:, 1].detach()
         assert torch.allclose(
@@ -343,9 +341,8 @@ def test_maxima_and_minima_are_complete_and_their_slopes_lie_between_0_and_1(ope
     relevance = deep_lift(model, IMAGES, 0, BASELINE)
     assert torch.allclose(totals(relevance), (model(IMAGES) - model(BASELINE))[:, 0], rtol=1e-12)
     slope = relevance / (IMAGES - BASELINE)
-    assert (
-        slope.min() >= 0 and slope.max() <= 9 + 1e-12
-    )  # at most nine windows of 3 x 3 read a pixel
+    # at most nine windows of 3 x 3 read a pixel
+    assert slope.min() >= 0 and slope.max() <= 9 + 1e-12
 
 
 def test_maximum_pooling_by_hand():
@@ -425,7 +422,7 @@ def test_recurrent_layers_are_refused_by_name(name, layer):
     x = normal(2, 3, 4)
     options = {"patterns": estimate_patterns(model, x)} if name == "pattern_net" else {}
     with pytest.raises(ValueError, match="model: the operation .*(lstm|gru)"):
-        getattr(module, name)(model, x, 0, **options)
+        getattr(relatives, name)(model, x, 0, **options)
 
 
 @pytest.mark.parametrize(
@@ -612,9 +609,8 @@ def test_pattern_net_returns_the_signal_and_pattern_attribution_its_share():
     assert (pattern_net(model, x[:50], 0, patterns=patterns) - s[:50] * SIGNAL).abs().max() < 0.1
     relevance = pattern_attribution(model, x[:50], 0, patterns=patterns)
     assert torch.allclose(relevance.sum(1), s[:50, 0])  # w.a = 1: everything is handed on
-    assert (
-        (relevance[:, 1]).abs().max() < 0.1 and (x[:50] * model.weight)[:, 1].abs().max() > 1
-    )  # the distractor gets none
+    # the distractor gets none
+    assert (relevance[:, 1]).abs().max() < 0.1 and (x[:50] * model.weight)[:, 1].abs().max() > 1
 
 
 def pattern_by_loops(rows, weight, bias, positive):

@@ -4,10 +4,6 @@ import copy
 import re
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -62,9 +58,8 @@ def test_networks_without_bias_have_none():
 def test_the_large_network_has_the_shape_of_vgg16():
     with torch.device("meta"):
         model = vgg16()
-        assert (
-            sum(p.numel() for p in model.parameters()) == 138_357_544
-        )  # Simonyan and Zisserman, configuration D
+        # Simonyan and Zisserman, configuration D
+        assert sum(p.numel() for p in model.parameters()) == 138_357_544
         assert model(torch.empty(1, 3, 224, 224)).shape == (1, 1000)
 
 
@@ -114,10 +109,11 @@ def test_a_card_says_network_data_command_accuracy_licence_and_limits(name):
 def test_a_network_reaches_the_accuracy_of_its_card(name):
     if name.startswith("digits"):
         d = data.digits()
+        # another processor may tip one image in 360
         test, tolerance = (
             (d.x_test, d.y_test),
             1.5 / 360,
-        )  # another processor may tip one image in 360
+        )
     elif name.startswith("reviews"):
         r = data.reviews(1000, seed=2)
         test, tolerance = (r.words, r.labels), 3.5 / 1000
@@ -259,9 +255,8 @@ def test_a_heatmap_has_the_stated_colours_at_its_ends_and_white_at_zero():
 def test_a_heatmap_equals_the_colour_map_of_its_bar():
     values = np.linspace(-1, 1, 201)[None]
     expected = plots.RELEVANCE((values + 1) / 2)[..., :3] * 255
-    assert (
-        np.abs(plots.heatmap(values) - expected).max() <= 2.5
-    )  # the bar has 256 colours, in steps of up to 2
+    # the bar has 256 colours, in steps of up to 2
+    assert np.abs(plots.heatmap(values) - expected).max() <= 2.5
 
 
 def test_a_heatmap_is_symmetric_about_zero():
@@ -339,7 +334,7 @@ def test_published_weights_are_loaded_where_they_are_and_fetched_only_on_request
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(models, "vgg16", lambda: mlp(4, (3,), 2, seed=0))
+    monkeypatch.setattr(networks, "vgg16", lambda: mlp(4, (3,), 2, seed=0))
 
     def never(*arguments, **options):
         raise AssertionError("a download that nobody asked for")

@@ -71,9 +71,8 @@ def test_the_promise_holds_for_the_mechanism_that_it_is_made_for(noise, rate, st
         d + math.log((a - 1) / a) - (math.log(delta) + math.log(a)) / (a - 1) for a, d in orders
     )
     assert abs(responsibility.epsilon(noise, rate, steps, delta) - epsilon) < 0.02 * epsilon
-    one = responsibility.epsilon(
-        noise, rate, 1, delta
-    )  # for the worst set S of results, P(A(D) in S) - e^eps P(A(D') in S) <= delta
+    # for the worst set S of results, P(A(D) in S) - e^eps P(A(D') in S) <= delta
+    one = responsibility.epsilon(noise, rate, 1, delta)
     for p, q in ((with_person, without), (without, with_person)):
         assert ((p - math.exp(one) * q).clamp(min=0).sum() * step) <= delta
 

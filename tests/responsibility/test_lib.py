@@ -109,9 +109,8 @@ def test_weights_of_a_mixture_add_up_and_scale_is_of_no_consequence():
         for word, n in counts.items()
         if any("α" <= letter <= "ω" for letter in word)
     )
-    assert (
-        0.7 * 300 < greek < 350
-    )  # a ninth of 3,000 bytes, less its first words, capital letters only
+    # a ninth of 3,000 bytes, less its first words, capital letters only
+    assert 0.7 * 300 < greek < 350
     assert resp.train_bpe(counts, 60) == resp.train_bpe(
         {word: 7 * n for word, n in counts.items()}, 60
     )
@@ -598,9 +597,8 @@ def test_descriptions_and_energy_are_read(tmp_path):
 def test_the_chapters_keep_the_promises(path):
     found = resp.promises(path)
     assert found.described == found.pictures and found.requests == found.kept == 0
-    rounding = (
-        30 if found.seconds >= 100 else 2.5 if found.seconds >= 10 else 0.5
-    )  # the head says seconds as a person would
+    # the head says seconds as a person would
+    rounding = 30 if found.seconds >= 100 else 2.5 if found.seconds >= 10 else 0.5
     assert found.watt_hours == pytest.approx(
         found.watts * found.seconds / 3600, abs=found.watts * rounding / 3600 + 0.0051
     )

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lib import data, models
-from lib import sensitivity as module
 from lib.sensitivity import (
     cam,
     count_linear_regions,
@@ -23,6 +22,7 @@ from lib.sensitivity import (
     grad_cam,
     gradient,
     gradient_x_input,
+    gradients,
     guided_backprop,
     integrated_gradients,
     kinks,
@@ -247,7 +247,7 @@ def test_integrated_gradients_exactly_by_the_kinks_of_the_path():
 def test_passes_of_any_size_give_the_same(method, monkeypatch):
     model, x = mlp(), normal(3, 4)
     whole = method(model, x)
-    monkeypatch.setattr(module, "AT_ONCE", 25)
+    monkeypatch.setattr(gradients, "AT_ONCE", 25)
     assert torch.allclose(method(model, x), whole, atol=1e-12)
 
 
@@ -271,9 +271,8 @@ def test_cam_is_the_weighted_sum_of_the_maps_and_its_mean_the_score():
 def test_grad_cam_is_the_rectified_cam_where_both_exist():
     model, x = drawn(gap), normal(3, 2, 8, 12)
     maps = (model[7].weight[1].detach()[:, None, None] * model[:5](x).detach()).sum(1, keepdim=True)
-    wanted = F.interpolate(maps.clamp(min=0) / 24, (8, 12), mode="bilinear")[
-        :, 0
-    ]  # 4 x 6 positions
+    # 4 x 6 positions
+    wanted = F.interpolate(maps.clamp(min=0) / 24, (8, 12), mode="bilinear")[:, 0]
     assert torch.allclose(grad_cam(model, x, 1).sum(1), wanted)
 
 

@@ -29,9 +29,8 @@ def test_far_away_a_network_of_relus_is_linear_along_a_ray(seed):
     model = models.mlp(4, (12, 12), 3, seed=seed).double()
     x = torch.randn(5, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     f = [model(1e4 * k * x) for k in (1, 2, 3)]
-    assert torch.allclose(
-        f[2] - f[1], f[1] - f[0]
-    )  # delta V x + a: equal steps of delta, equal steps of f
+    # delta V x + a: equal steps of delta, equal steps of f
+    assert torch.allclose(f[2] - f[1], f[1] - f[0])
     ordered = f[2].sort(1).values
     assert (
         (ordered[:, 2] - ordered[:, 1])

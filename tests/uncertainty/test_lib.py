@@ -59,9 +59,8 @@ def test_total_is_aleatoric_and_epistemic(S, N, C, seed):
         )
         assert parts.total[n].item() == pytest.approx(slow_entropy(mean), abs=1e-12)
         assert parts.aleatoric[n].item() == pytest.approx(inner, abs=1e-12)
-        assert parts.epistemic[n].item() == pytest.approx(
-            divergence, abs=1e-12
-        )  # the mean divergence of p_s from their mean
+        # the mean divergence of p_s from their mean
+        assert parts.epistemic[n].item() == pytest.approx(divergence, abs=1e-12)
         assert (
             -1e-15 <= parts.epistemic[n] <= math.log(S) + 1e-12
             and parts.total[n] <= math.log(C) + 1e-12
@@ -275,9 +274,8 @@ def test_bootstrap_members_see_their_own_samples():
 
     a, b = (uncertainty.Ensemble(lambda seed: models.mlp(1, (4,), 2, seed=0), 3) for _ in range(2))
     a.fit(x, y, 5, batch=30, loss=spy, progress=False)
-    assert torch.allclose(
-        a(x)[0], a(x)[1], atol=1e-5
-    )  # one start and full batches: nothing differs
+    # one start and full batches: nothing differs
+    assert torch.allclose(a(x)[0], a(x)[1], atol=1e-5)
     b.fit(x, y, 5, batch=30, bootstrap=True, progress=False)
     assert not torch.allclose(b(x)[0], b(x)[1], atol=1e-4) and seen[0].shape == (90,)
 
@@ -621,9 +619,10 @@ def test_laplace_is_near_the_exact_posterior_of_logistic_regression():
     spread = (post * (w - (post * w).sum()) ** 2).sum().sqrt()
     fit = uncertainty.laplace(model, x, precision)
     p = torch.sigmoid(model.w.weight.detach()[0, 0] * x)
+    # the Hessian, exact
     assert fit.covariance.item() == pytest.approx(
         1 / ((p * (1 - p) * x**2).sum().item() + precision), rel=1e-9
-    )  # the Hessian, exact
+    )
     assert fit.covariance.sqrt().item() == pytest.approx(spread.item(), rel=0.1)
     new = torch.tensor([[0.5], [3.0]]).double()
     exact = torch.stack([(post * torch.sigmoid(w * v)).sum() for v in new[:, 0]])

@@ -8,6 +8,7 @@ import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pooch
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,9 +30,8 @@ def linear_world(pixels=5, latent=2, sigma=0.7, seed=0, spoilt=0.0):
         torch.randn(pixels, latent, generator=g).double(),
         torch.randn(pixels, generator=g).double(),
     )
-    W, _ = torch.linalg.qr(
-        W
-    )  # orthogonal columns: the posterior's covariance is diagonal, as q's is
+    # orthogonal columns: the posterior's covariance is diagonal, as q's is
+    W, _ = torch.linalg.qr(W)
     W = W * torch.tensor([1.5, 0.8, 0.4])[:latent].double()
     decoder = nn.Linear(latent, pixels).double()
     decoder.weight.data, decoder.bias.data = W, b
@@ -132,9 +132,8 @@ def test_the_bound_by_a_loop_and_against_an_integral():
         log_p = torch.log(torch.trapezoid(weight * wide.exp(), grid))
         assert bound.reconstruction[n].item() == pytest.approx(reconstruction.item(), abs=0.05)
         log_q, log_prior = -0.5 * ((z - mean) / s) ** 2 - math.log(s), -0.5 * z**2
-        gap = torch.trapezoid(
-            weight * (log_q - (log_px_z + log_prior - log_p)), grid
-        )  # KL(q || p(z|x))
+        # KL(q || p(z|x))
+        gap = torch.trapezoid(weight * (log_q - (log_px_z + log_prior - log_p)), grid)
         assert (log_p - reconstruction + bound.kl[n]).item() == pytest.approx(gap.item(), abs=1e-6)
         assert vae.importance_weighted_bound(model, x, 20_000)[n].item() == pytest.approx(
             log_p.item(), abs=0.02
@@ -434,7 +433,7 @@ def server():
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.delenv("BOOK_DATA", raising=False)
-    monkeypatch.setattr(downloads.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "cache"
 
