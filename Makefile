@@ -5,6 +5,8 @@
 #   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
 #   make run [NAME=lrp]                execute chapters and solutions in place, in their canonical form
 #   make exercises                     regenerate exercises/ from solutions/
+#   make form                          only the form: formatter, linter, types (also the hook of pre-commit)
+#   make format                        let the formatter and the linter mend what they can
 #   make bench                         ratios against the reference libraries
 #   make colab-stack                   run the notebooks with the versions that Colab has
 #   make address ADDRESS=https://...   set the address where the book lives
@@ -14,7 +16,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment book run exercises test unit pages notebooks test-full bench colab-stack address assignment grade clean
+.PHONY: environment browser form format book run exercises test unit built notebooks test-full bench colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -25,10 +27,21 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 python := .venv/bin/python
 pytest := $(python) -m pytest
+ruff := .venv/bin/ruff
 nbval := $(pytest) --nbval-lax --nbval-current-env --nbval-sanitize-with=tools/nbval.cfg
 
 environment:
 	@tools/environment.sh
+
+# The tests of the built pages need a browser: found, or installed, or the tests end here.
+browser: environment
+	@$(python) tools/browser.py
+
+form: environment
+	@$(ruff) format --check --quiet . && $(ruff) check --quiet . && $(python) -m mypy --no-error-summary
+
+format: environment
+	@$(ruff) check --fix --quiet . ; $(ruff) format .
 
 book: environment
 	@$(python) tools/book.py
@@ -39,16 +52,16 @@ run: environment
 exercises: environment
 	@$(python) tools/exercises.py
 
-# Quickest first: form and unit tests, then the built pages, then every notebook from top to bottom.
-test: unit pages notebooks
+# Quickest first: form, unit tests, then the built pages, then every notebook from top to bottom.
+test: notebooks
 
-unit: environment
-	$(pytest) tests --ignore=tests/test_book.py
+unit: browser form
+	$(pytest) --ignore=tests/test_book.py
 
-pages: unit book
+built: unit book
 	$(pytest) tests/test_book.py
 
-notebooks: pages
+notebooks: built
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)
 	$(if $(BOOK_DATA),$(nbval) $(wildcard full_scale/*.ipynb),@echo "full_scale/ is not run: BOOK_DATA does not name the folder of the real data sets")
 	@$(python) tools/colab_stack.py exercises/lrp.ipynb chapters/sensitivity.ipynb solutions/uncertainty.ipynb

@@ -2,47 +2,28 @@
 
 import os
 import pathlib
-import shutil
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-HOW_TO_GET_ONE = (
-    "no Chromium could be started: install Debian's `chromium` package or any Chrome, "
-    "or run `.venv/bin/playwright install chromium`, then try again"
-)
-
-
-def _under_ci():
-    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
-
-
-def _launch(playwright):
-    """The installed browser, else playwright's own; raises when neither starts."""
-    installed = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    return playwright.chromium.launch(
-        executable_path=installed, args=["--no-sandbox", "--disable-dev-shm-usage"]
-    )
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """One headless Chromium for the whole session. Without one: skipped, except under CI=true,
-    where it fails.
-    """
-    from playwright.sync_api import Error, sync_playwright
+    """One headless Chromium for the whole session. Without one a test fails: none is skipped."""
+    from browser import MISSING, find
+    from playwright.sync_api import sync_playwright
 
+    path = find() or pytest.fail(MISSING)
     with sync_playwright() as playwright:
-        try:
-            chromium = _launch(playwright)
-        except Error as error:
-            tell = pytest.fail if _under_ci() else pytest.skip
-            tell(f"{HOW_TO_GET_ONE}\n{error.message.splitlines()[0]}")
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield chromium
         chromium.close()
 

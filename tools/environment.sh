@@ -8,12 +8,13 @@ wanted=$(cksum requirements.txt tools/environment.sh | cksum)
 stamp=.venv/requirements.stamp
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
-# Installs packages where this is Debian or Ubuntu and nobody has to type a password
+# Installs a package where this is Debian or Ubuntu: as root, or by sudo where it asks for no password. Says so first.
 debian_install() {
     as_root=
     [ "$(id -u)" -eq 0 ] || as_root="sudo -n"
-    command -v apt-get >/dev/null && { [ -z "$as_root" ] || $as_root true 2>/dev/null; } &&
-        { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null 2>&1
+    command -v apt-get >/dev/null && { [ -z "$as_root" ] || $as_root true 2>/dev/null; } || return 1
+    echo "Installing Debian's package $1 by \`${as_root:+$as_root }apt-get install $1\`."
+    { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends "$1"; } >/dev/null 2>&1
 }
 
 recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -40,9 +41,4 @@ pip install --quiet "$(grep '^torch==' requirements.txt)"
 pip install --quiet -r requirements.txt
 pip install --quiet --no-deps "$(sed -n 's/^# no-deps: //p' requirements.txt)"
 
-# A Chromium for the tests of the built pages: an installed one, else Debian's, else playwright's.
-chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
-chromium >/dev/null || { debian_install chromium && chromium >/dev/null; } ||
-    .venv/bin/playwright install chromium >/dev/null 2>&1 ||
-    echo "No Chromium could be installed; the tests of the built pages need one: install Debian's chromium package or any Chrome." >&2
 echo "$wanted" >"$stamp"

@@ -6,9 +6,6 @@ import base64
 import io
 import re
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
