@@ -1,197 +1,337 @@
-"""What the checks of all chapters share: call an answer on probes, compare with a slow reference,
-see what it touched.
+"""What the checks of all chapters share: ways to draw probes, and the judges of an answer.
 
-Answers run in the same process as the check, so nothing here is looked up when they have run:
-    arithmetic is plain Python
-on lists of floats, and torch functions are bound at import. Replacing `torch.allclose` in a
-notebook changes nothing.
+An answer runs in the same process as its check. So what is wanted is computed for all probes,
+from the equation in float64, before the answer is called for the first time; afterwards plain
+floats are compared. What the verdict needs after that first call is bound here, at import:
+replacing `torch.allclose` in a notebook changes nothing.
 """
 
 import contextlib
 import copy
+import functools
+import inspect
 import io
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy
 import torch
-from torch import Tensor, nn
+from torch import Tensor, float32, float64, nn
 
 TOLERANCE = 1e-4  # relative and absolute
 UNSOLVED = "not solved yet"
 
-_tensor, _as_tensor, _enable_grad, _is_grad_enabled = (
-    torch.tensor,
-    torch.as_tensor,
+_tensor, _as_tensor, _gradient = torch.tensor, torch.as_tensor, torch.autograd.grad
+_enable_grad, _is_grad_enabled, _manual_seed = (
     torch.enable_grad,
     torch.is_grad_enabled,
+    torch.manual_seed,
 )
 _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_dtype
 _generator, _rand, _randint = torch.Generator, torch.rand, torch.randint
-_random_states = torch.get_rng_state, random.getstate, numpy.random.get_state
-_set_random_states = torch.set_rng_state, random.setstate, numpy.random.set_state
-_tolist, _detach, _to = Tensor.tolist, Tensor.detach, Tensor.to
-_isfinite = math.isfinite
-_float64, _float32 = torch.float64, torch.float32
+_random_states: tuple[Callable, ...] = torch.get_rng_state, random.getstate, numpy.random.get_state
+_set_random_states: tuple[Callable, ...] = (
+    torch.set_rng_state,
+    random.setstate,
+    numpy.random.set_state,
+)
+_tolist, _detach, _to, _sum = Tensor.tolist, Tensor.detach, Tensor.to, Tensor.sum
+_isfinite, _sqrt = math.isfinite, math.sqrt
+
+Probes = Mapping[str, tuple]
+Slips = Mapping[str, Callable | tuple[Callable, ...]]
 
 
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """Arguments for one call, and what is special about them, in words that a hint can use."""
-
-    kind: str
-    arguments: tuple
+# ---------------------------------------------------------------- judges
 
 
-@dataclass(frozen=True, eq=False)
-class Slip:
-    """A wrong answer that students give: what it computes, and the hint for those whose result is
-    the same.
+def exercise(check: Callable[[Callable], None]) -> Callable[[Callable], None]:
+    """Makes `check_NAME(answer)` of a function that raises AssertionError where an answer is wrong:
+    the exercise's name stands before the hint, nothing is printed, torch is left as it was.
     """
+    name = check.__name__.removeprefix("check_")
 
-    hint: str
-    compute: Callable
+    @functools.wraps(check)
+    def named(answer: Callable) -> None:
+        if not callable(answer):
+            raise AssertionError(f"{name}: expected a function, got {type(answer).__name__}")
+        try:
+            with _quiet():
+                check(answer)
+        except AssertionError as refusal:
+            raise AssertionError(f"{name}: {refusal}") from refusal.__cause__
 
-
-@dataclass(frozen=True, eq=False)
-class _Wrong:
-    """Values that are not those of the reference."""
-
-    values: object
+    return named
 
 
 def judge(
-    name: str,
     answer: Callable,
-    probes: Sequence[Probe],
-    reference: Callable,
-    slips: Sequence[Slip] = (),
-    hint: str = "",
+    probes: Probes,
+    equation: Callable,
+    slips: Slips,
+    hint: str,
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Returns if `answer` agrees with `reference` on every probe, twice, and leaves everything as
-    it was.
+    """Returns if `answer` agrees with `equation` on every probe, twice, and leaves everything as it
+    was.
 
-    reference and the slips take the probe's arguments with tensors as nested lists of floats, and
-    return the same.
+    equation and slips take the probe's arguments in float64. slips: by the hint for it, what a
+    wrong answer computes (or several that deserve the same hint).
     Raises AssertionError with a hint: that of the first slip which explains the result, else
-        `hint`. tolerance: relative and absolute.
+    `hint`. tolerance: relative and absolute.
     """
-    if not callable(answer):
-        raise AssertionError(f"{name}: expected a function, got {type(answer).__name__}")
-    with _quiet():
-        for probe in probes:
-            problem = _try(name, answer, probe, reference, slips, hint, tolerance)
-            if problem is not None:
-                problem, cause = problem
-                where = "" if problem == UNSOLVED else f" (seen with {probe.kind})"
-                raise AssertionError(f"{name}: {problem}{where}") from cause
-
-
-def _try(
-    name: str,
-    answer: Callable,
-    probe: Probe,
-    reference: Callable,
-    slips: Sequence[Slip],
-    hint: str,
-    tolerance: float,
-) -> tuple[str, BaseException | None] | None:
-    """What is wrong with the answer on one probe, and the exception behind it; None if nothing
-    is.
-    """
-    plain = tuple(map(to_plain, probe.arguments))
-    wanted = reference(*plain)
-    problem = _call_twice(answer, copy.deepcopy(probe.arguments), wanted, tolerance)
-    if isinstance(problem, BaseException) and _float64 in map(_dtype, probe.arguments):
-        # The contracts name no dtype: an answer that insists on single precision is judged in
-        # single precision.
-        problem = _call_twice(answer, tuple(map(_single, probe.arguments)), wanted, tolerance)
-    if isinstance(problem, NotImplementedError):
-        return UNSOLVED, None
-    if isinstance(problem, BaseException):
-        return f"raises {type(problem).__name__}: {problem}", problem
-    if isinstance(problem, _Wrong):
-        explained = (slip.hint for slip in slips if _agrees(problem.values, slip, plain, tolerance))
-        return next(explained, hint or "the values are not those of the equation"), None
-    return problem and (problem, None)
-
-
-def _call_twice(
-    answer: Callable, arguments: tuple, wanted: list, tolerance: float
-) -> str | _Wrong | BaseException | None:
-    """None if right; else the wrong values, a sentence, or what was raised."""
-    before = [_state(argument) for argument in arguments]
-    values = []
-    for _ in range(2):
-        with _enable_grad():
+    wanted = {kind: _plain(_exact(equation, given)) for kind, given in probes.items()}
+    for kind, given in probes.items():
+        with seen(kind):
             try:
-                result = answer(*arguments)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # also SystemExit: an answer must not end the check
-                return error
-            kept = _is_grad_enabled() and _default_dtype() == _float32
-        changed = _changed(before, arguments)
-        if changed:
-            return changed
-        if not kept:
-            return (
-                "changes a global setting of torch (gradients on or off, default dtype) "
-                "and does not set it back"
-            )
-        value = _values(result, wanted)
-        if isinstance(value, str):
-            return value
-        values.append(value)
-    if not close(values[0], wanted, tolerance):
-        return _Wrong(values[0])
-    if not close(values[1], wanted, tolerance):
-        return (
+                values = _twice(answer, copy.deepcopy(given), wanted[kind], tolerance)
+            except AssertionError as refusal:
+                if refusal.__cause__ is None or float64 not in map(_dtype, given):
+                    raise
+                # The contracts name no dtype: an answer that insists on single precision is
+                # judged in single precision.
+                values = _twice(answer, tuple(map(_single, given)), wanted[kind], tolerance)
+            if values is not None:
+                explained = (
+                    h for h, slip in _each(slips) if _agrees(values, slip, given, tolerance)
+                )
+                usual = _usual(values, wanted[kind], tolerance)
+                raise AssertionError(next(explained, usual or hint))
+
+
+# What is said of answers that draw, where a check has no words of its own for it.
+DRAWN = {
+    "fixed": "what does not depend on chance is wrong",
+    "same": "two calls give the very same result: is a seed set in it, or is nothing drawn?",
+    "rows": "all samples of a batch share their noise; each draws its own",
+    "copies": "all copies share one draw, so that nothing is averaged; draw anew for each",
+    "mean": "the mean over many draws is wrong",
+    "spread": "the spread of the result is wrong",
+    "normal": "the noise is not normally distributed",
+    "related": "the numbers of a row share their noise; each draws its own",
+}
+
+
+def judge_draws(
+    answer: Callable,
+    given: tuple,
+    mean: Tensor,
+    variance: Tensor,
+    hints: Mapping[str, str],
+    *,
+    seeds: Sequence[int] = (1, 2),
+    calls: int = 2,
+    copies: int = 1,
+    excess: Tensor | float = 0.0,
+    normal: bool = False,
+    spreads: Mapping[str, Tensor] | None = None,
+    each: Callable[[Any, Any], None] | None = None,
+) -> None:
+    """Returns if what `answer` draws has the given mean and variance (tensors of the result's
+    shape), in bands of five standard errors, after each of the seeds.
+
+    One draw is a row of a result that has several axes, else the whole result of one of the calls.
+    What does not vary is compared as it is; fewer than 50 draws are only compared with each other.
+    copies: how many draws the answer itself averages; the variance is that of their mean. excess:
+    the excess kurtosis of a result. normal: that the numbers of a draw are normal and independent
+    of each other is judged too. spreads: the variances that slips give, by their hints. each:
+    judges every result, raw and as numbers.
+    hints: the words for this exercise; its keys are those of DRAWN.
+    """
+    words, wanted = DRAWN | dict(hints), _plain(mean)
+    width = math.prod(mean.shape[1:] if mean.dim() > 1 else mean.shape)
+    middle, var, fourth, *others = (
+        list(flat(_plain(_as_tensor(value).expand(mean.shape))))
+        for value in (mean, variance, excess, *(spreads or {}).values())
+    )
+    slips = [(hint, other[:width]) for hint, other in zip(spreads or {}, others, strict=True)]
+    for seed in seeds:
+        _manual_seed(seed)
+        results = []
+        for _ in range(calls):
+            raw = call(answer, given)
+            values = _values(raw, wanted)
+            if each is not None:
+                each(raw, values)
+            results.append(list(flat(values)))
+        if any(
+            abs(value - m) > TOLERANCE * (copies + abs(m))
+            for result in results
+            for value, m, v in zip(result, middle, var, strict=True)
+            if not v
+        ):
+            raise AssertionError(words["fixed"])
+        if all(result == results[0] for result in results):
+            raise AssertionError(words["same"])
+        draws = []
+        for result in results:
+            z = [(u - m) / _sqrt(v) if v else 0.0 for u, m, v in zip(result, middle, var)]
+            rows = [z[k : k + width] for k in range(0, len(z), width)]
+            alike = [
+                row for k, row in enumerate(rows) if middle[k * width :][:width] == middle[:width]
+            ]
+            if len(alike) > 1 and all(close(row, rows[0]) for row in alike):
+                raise AssertionError(words["rows"])
+            draws += rows
+        if len(draws) >= 50:
+            problem = _moments(draws, var, fourth, copies, normal, slips)
+            if problem:
+                raise AssertionError(words.get(problem, problem))
+
+
+def _moments(
+    draws: list[list[float]],
+    variance: list[float],
+    excess: list[float],
+    copies: int,
+    normal: bool,
+    slips: list[tuple[str, list[float]]],
+) -> str | None:
+    """What is wrong with standardised draws: a key of DRAWN, or a hint of the slips."""
+    n, columns = len(draws), list(zip(*draws, strict=True))
+    mean = [sum(column) / n for column in columns]
+    spread = [
+        sum((z - m) ** 2 for z in column) / n for column, m in zip(columns, mean, strict=True)
+    ]
+    judged = [k for k in range(len(columns)) if variance[k]]
+    if copies > 1 and any(spread[k] > copies / 2 for k in judged):
+        return "copies"
+    if any(abs(mean[k]) > 5 * max(1.0, _sqrt(spread[k])) / _sqrt(n) for k in judged):
+        return "mean"
+    if any(abs(spread[k] - 1) > 5 * _sqrt((2 + excess[k]) / n) for k in judged):
+        for hint, other in slips:
+            if all(abs(spread[k] * variance[k] / other[k] - 1) < 0.2 for k in judged):
+                return hint
+        return "spread"
+    if normal:
+        for k in judged:
+            if abs(sum(z**4 for z in columns[k]) / n - 3) > 5 * _sqrt(96 / n):
+                return "normal"
+            for other_column in columns[:k]:
+                product = sum(a * b for a, b in zip(columns[k], other_column, strict=True))
+                if abs(product) > 5 * _sqrt(n):
+                    return "related"
+    return None
+
+
+# ---------------------------------------------------------------- one call of an answer
+
+
+@contextlib.contextmanager
+def seen(kind: str) -> Iterator[None]:
+    """Adds to what is refused within where it was seen."""
+    try:
+        yield
+    except AssertionError as refusal:
+        if str(refusal) == UNSOLVED:
+            raise
+        raise AssertionError(f"{refusal} (seen with {kind})") from refusal.__cause__
+
+
+def call(answer: Callable, given: tuple) -> Any:
+    """The result of one call, which must raise nothing and leave everything as it was."""
+    before = [_state(argument) for argument in given]
+    with _enable_grad():
+        try:
+            result = answer(*given)
+        except KeyboardInterrupt:
+            raise
+        except NotImplementedError:
+            raise AssertionError(UNSOLVED) from None
+        except BaseException as error:  # also SystemExit: an answer must not end the check
+            raise AssertionError(f"raises {type(error).__name__}: {error}") from error
+        kept = _is_grad_enabled() and _default_dtype() == float32
+    for old, argument in zip(before, given, strict=True):
+        new = _state(argument)
+        for what, value in old.items():
+            if new[what] != value:
+                raise AssertionError(f"changes {what}; work on a copy, or set it back")
+    if not kept:
+        raise AssertionError(
+            "changes a global setting of torch (gradients on or off, default dtype) and does not "
+            "set it back"
+        )
+    if result is None:
+        raise AssertionError("returns None; is a `return` missing?")
+    return result
+
+
+def slope(result: Any, of: Tensor) -> Any:
+    """The derivative of the sum of a result as numbers, None if there is none."""
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        return None
+    (found,) = _gradient(_sum(result), of, retain_graph=True, allow_unused=True)
+    return None if found is None else _tolist(found)
+
+
+def _exact(equation: Callable, given: tuple) -> Any:
+    """What an equation or a slip computes in double precision."""
+    _set_default_dtype(float64)
+    try:
+        return equation(*map(_double, given))
+    finally:
+        _set_default_dtype(float32)
+
+
+def _each(slips: Slips) -> Iterator[tuple[str, Callable]]:
+    for hint, slip in slips.items():
+        yield from ((hint, one) for one in (slip if isinstance(slip, tuple) else (slip,)))
+
+
+def _agrees(values: Any, slip: Callable, given: tuple, tolerance: float) -> bool:
+    """Whether a slip explains the values. It chooses among hints only: the verdict stands."""
+    with contextlib.suppress(Exception):
+        return close(values, _plain(_exact(slip, given)), tolerance)
+    return False
+
+
+def _twice(answer: Callable, given: tuple, wanted: Any, tolerance: float) -> Any:
+    """None if two calls give what is wanted; the values if the first does not."""
+    results = [_values(call(answer, given), wanted) for _ in range(2)]
+    if not close(results[0], wanted, tolerance):
+        return results[0]
+    if not close(results[1], wanted, tolerance):
+        raise AssertionError(
             "a second call with the same arguments gives another result: something is kept "
             "between calls, or drawn at random"
         )
     return None
 
 
-def _called(answer: Callable, arguments: tuple) -> object:
-    """The result, or a sentence that says what went wrong."""
-    before = [_state(argument) for argument in arguments]
-    try:
-        result = answer(*arguments)
-    except NotImplementedError:
-        return UNSOLVED
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:
-        return f"raises {type(problem).__name__}: {problem}"
-    if not _is_grad_enabled() or _default_dtype() != _float32:
-        return (
-            "changes a global setting of torch (gradients on or off, default dtype) and "
-            "does not set it back"
-        )
-    return _changed(before, arguments) or (
-        "returns None; is a `return` missing?" if result is None else result
-    )
+def _usual(values: Any, wanted: Any, tolerance: float) -> str | None:
+    """The hint for slips that any exercise knows."""
+    right = list(flat(wanted))
+    width = len(right) // len(wanted) if isinstance(wanted, list) and wanted else 1
+    sums = [sum(right[k::width]) for k in range(width)] * (len(right) // width)
+    usual = {
+        "the sign is turned round": [-v for v in right],
+        "absolute values are taken; the result has a sign": [abs(v) for v in right],
+        "negative values are cut off; the result has a sign": [max(v, 0.0) for v in right],
+    }
+    batch = "the samples of a batch are averaged or summed; each has a result of its own"
+    found = list(flat(values))
+    for hint, other in [
+        *usual.items(),
+        (batch, sums),
+        (batch, [v * width / len(right) for v in sums]),
+    ]:
+        if close(found, other, tolerance):
+            return hint
+    return None
 
 
 # ---------------------------------------------------------------- values
 
 
-def to_plain(value: object) -> object:
-    """Tensors as nested lists of floats or ints; all else as it is."""
-    return _tolist(_detach(value)) if isinstance(value, Tensor) else value
-
-
-def shape(values: object) -> tuple[int, ...]:
+def shape(values: Any) -> tuple[int, ...]:
     """The shape of a nested list."""
     return (len(values), *(shape(values[0]) if values else ())) if isinstance(values, list) else ()
 
 
-def flat(values: object) -> Iterator[float]:
+def flat(values: Any) -> Iterator[float]:
     """The numbers of a nested list, in order."""
     if isinstance(values, list):
         for value in values:
@@ -200,72 +340,73 @@ def flat(values: object) -> Iterator[float]:
         yield values
 
 
-def close(values: object, wanted: object, tolerance: float = TOLERANCE) -> bool:
+def close(values: Any, wanted: Any, tolerance: float = TOLERANCE) -> bool:
     """Equal shapes, and equal numbers within the tolerance."""
-    if shape(values) != shape(wanted):
-        return False
-    return all(
-        abs(v - w) <= tolerance + tolerance * abs(w) for v, w in zip(flat(values), flat(wanted))
+    return shape(values) == shape(wanted) and all(
+        abs(v - w) <= tolerance + tolerance * abs(w)
+        for v, w in zip(flat(values), flat(wanted), strict=True)
     )
 
 
-def _values(result: object, wanted: object) -> object:
-    """The result as nested lists of floats, or a sentence that says why it cannot be compared."""
-    if result is None:
-        return "returns None; is a `return` missing?"
+def _plain(value: Any) -> Any:
+    """Tensors, numbers and lists of them as nested lists of floats."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return _tolist(_to(_detach(_as_tensor(value)), float64))
+
+
+def _values(result: Any, wanted: Any) -> Any:
+    """The result as nested lists of floats in the shape of what is wanted."""
     try:
-        values = _tolist(_to(_detach(_gathered(result)), _float64))
+        values = _tolist(_to(_detach(_gathered(result)), float64))
     except (TypeError, ValueError, RuntimeError):
-        return f"returns {type(result).__name__}; a tensor was expected"
+        raise AssertionError(f"returns {type(result).__name__}; a tensor was expected") from None
     wide = shape(wanted)
     if shape(values) == () and math.prod(wide) == 1:
         for _ in wide:
             values = [values]
     if shape(values) != wide:
-        return f"the shape of the result is wrong: expected {wide}, got {shape(values)}"
+        raise AssertionError(
+            f"the shape of the result is wrong: expected {wide}, got {shape(values)}"
+        )
     if not all(map(_isfinite, flat(values))):
-        return (
-            "the result has NaN or infinite entries: somewhere a number is divided by "
-            "zero, or grows too large"
+        raise AssertionError(
+            "the result has NaN or infinite entries: somewhere a number is divided by zero, or "
+            "grows too large"
         )
     return values
 
 
-def _gathered(result: object) -> Tensor:
+def _gathered(result: Any) -> Tensor:
     """A tensor from a tensor, an array, a number, or nested lists and tuples of them."""
     if isinstance(result, Tensor):
         if result.is_complex() or result.dtype == torch.bool:
             raise TypeError
         return result
     if isinstance(result, (list, tuple)):
-        return _tensor(
-            [_tolist(_to(_detach(_gathered(part)), _float64)) for part in result], dtype=_float64
-        )
+        parts = [_tolist(_to(_detach(_gathered(part)), float64)) for part in result]
+        return _tensor(parts, dtype=float64)
     if isinstance(result, numpy.ndarray):
-        return _tensor(result.tolist(), dtype=_float64)
+        return _tensor(result.tolist(), dtype=float64)
     if isinstance(result, (str, bytes, bool, dict, set)):
         raise TypeError
     return _as_tensor(result)
 
 
-def _agrees(values: list, slip: Slip, plain: tuple, tolerance: float) -> bool:
-    try:
-        return close(values, slip.compute(*plain), tolerance)
-    except ArithmeticError:  # a slip divides by zero where the right answer does not
-        return False
+def _dtype(argument: Any) -> torch.dtype | None:
+    part = next(argument.parameters(), None) if isinstance(argument, nn.Module) else argument
+    return getattr(part, "dtype", None)
 
 
-def _dtype(argument: object) -> object:
-    return getattr(
-        next(argument.parameters(), None) if isinstance(argument, nn.Module) else argument,
-        "dtype",
-        None,
-    )
-
-
-def _single(argument: object) -> object:
+def _single(argument: Any) -> Any:
     argument = copy.deepcopy(argument)
-    return argument.to(_float32) if _dtype(argument) == _float64 else argument
+    return argument.to(float32) if _dtype(argument) == float64 else argument
+
+
+def _double(argument: Any) -> Any:
+    """A copy in double precision, for the equation."""
+    argument = copy.deepcopy(argument)
+    return argument.to(float64) if _dtype(argument) == float32 else argument
 
 
 # ---------------------------------------------------------------- what must stay as it was
@@ -274,13 +415,17 @@ def _single(argument: object) -> object:
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def _state(argument: object) -> dict[str, object]:
+def _list(value: Tensor | None) -> Any:
+    return None if value is None else _tolist(_detach(value))
+
+
+def _state(argument: Any) -> dict[str, Any]:
     """All that an answer must leave alone, with the words that a hint uses for it."""
     if isinstance(argument, Tensor):
         return {
-            "an argument in place": (to_plain(argument), argument.dtype, tuple(argument.shape)),
+            "an argument in place": (_list(argument), argument.dtype, tuple(argument.shape)),
             "requires_grad of an argument": argument.requires_grad,
-            "the gradient of an argument": to_plain(argument.grad),
+            "the gradient of an argument": _list(argument.grad),
         }
     if isinstance(argument, nn.Module):
         parameters, modules = list(argument.named_parameters()), list(argument.named_modules())
@@ -289,23 +434,14 @@ def _state(argument: object) -> dict[str, object]:
             "the layers of the model": [(name, id(module)) for name, module in modules],
             "requires_grad of the model's parameters": [p.requires_grad for _, p in parameters],
             "the parameters or buffers of the model": [
-                (name, to_plain(value)) for name, value in argument.state_dict().items()
+                (name, _list(value)) for name, value in argument.state_dict().items()
             ],
-            "the gradients of the model's parameters": [to_plain(p.grad) for _, p in parameters],
+            "the gradients of the model's parameters": [_list(p.grad) for _, p in parameters],
             "the model's hooks (some are left behind)": [
                 len(getattr(module, hooks)) for _, module in modules for hooks in HOOKS
             ],
         }
     return {}
-
-
-def _changed(before: list[dict[str, object]], arguments: tuple) -> str | None:
-    for old, argument in zip(before, arguments):
-        new = _state(argument)
-        for what, value in old.items():
-            if new[what] != value:
-                return f"changes {what}; work on a copy, or set it back"
-    return None
 
 
 @contextlib.contextmanager
@@ -314,7 +450,7 @@ def _quiet() -> Iterator[None]:
     and afterwards, like the global random states, as before.
     """
     states, dtype = [get() for get in _random_states], _default_dtype()
-    _set_default_dtype(_float32)
+    _set_default_dtype(float32)
     try:
         with (
             contextlib.redirect_stdout(io.StringIO()),
@@ -326,7 +462,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         _set_default_dtype(dtype)
-        for put, state in zip(_set_random_states, states):
+        for put, state in zip(_set_random_states, states, strict=True):
             put(state)
 
 
@@ -336,28 +472,66 @@ def _quiet() -> Iterator[None]:
 class Draw:
     """Numbers for probes, the same on every machine, without the global random state."""
 
-    def __init__(self, seed: int, dtype: torch.dtype = _float32) -> None:
-        self.generator, self.dtype = _generator().manual_seed(seed), dtype
+    def __init__(self, seed: int, dtype: torch.dtype = float32, size: float = 1.0) -> None:
+        self.generator, self.dtype, self.size = _generator().manual_seed(seed), dtype, size
 
-    def uniform(self, low: float, high: float, *size: int) -> Tensor:
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Evenly between low and high."""
-        return (low + (high - low) * _rand(*size, generator=self.generator, dtype=_float64)).to(
-            self.dtype
-        )
+        even = _rand(*shape, generator=self.generator, dtype=float64)
+        return (low + (high - low) * even).to(self.dtype)
 
-    def index(self, high: int, *size: int) -> Tensor:
+    def large(self, low: float, high: float, *shape: int) -> Tensor:
+        """The same, made large in the probe of large numbers."""
+        return self.uniform(low * self.size, high * self.size, *shape)
+
+    def index(self, high: int, *shape: int) -> Tensor:
         """Whole numbers from 0 to high - 1."""
-        return _randint(high, size, generator=self.generator)
+        return _randint(high, shape, generator=self.generator)
 
 
-def first(
-    draw: Callable[[Draw], tuple], fit: Callable[..., bool], dtype: torch.dtype = _float32
+# By what is special: samples, features in, features out.
+STANDARD = {
+    "several samples": (5, 3, 6),
+    "one sample": (1, 4, 3),
+    "as many samples as features": (4, 4, 4),
+    "one feature": (3, 1, 2),
+    "one output": (3, 5, 1),
+    "large numbers in double precision": (3, 5, 4),
+}
+
+
+def standard(
+    make: Callable,
+    clear: Callable = lambda *_: True,
+    size: float = 100.0,
+    leave: Sequence[str] = (),
+) -> dict[str, tuple]:
+    """The usual probes: make(draw, samples, features, outputs) gives the arguments (outputs, and
+    the probe with a single one, may be left out). clear: as in `drawn`. leave: kinds that this
+    exercise does not know.
+    """
+    axes = len(inspect.signature(make).parameters) - 1
+    double: dict[str, Any] = {"dtype": float64, "size": size}
+    return {
+        kind: drawn(make, *sizes[:axes], clear=clear, **(double if "double" in kind else {}))
+        for kind, sizes in STANDARD.items()
+        if kind not in leave and not (kind == "one output" and axes < 3)
+    }
+
+
+def drawn(
+    make: Callable,
+    *sizes: Any,
+    clear: Callable = lambda *_: True,
+    dtype: torch.dtype = float32,
+    size: float = 1.0,
 ) -> tuple:
-    """The first arguments, over seeds 0, 1, 2..., for which `fit` (of nested lists) holds: keeps
-    probes away from ill-conditioned sums, where right answers differ by their order of summation.
+    """The first arguments make(draw, *sizes), over seeds 0, 1, 2..., for which `clear` holds. That
+    keeps probes away from ill-conditioned sums, where right answers differ by their order of
+    summation.
     """
     for seed in range(10_000):
-        arguments = draw(Draw(seed, dtype))
-        if fit(*map(to_plain, arguments)):
+        arguments = make(Draw(seed, dtype, size), *sizes)
+        if clear(*arguments):
             return arguments
     raise RuntimeError("no probe fits")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import Draw, Probe, Slip, judge
+from ._helpers_old import Draw, Probe, Slip, judge
 
 Matrix = list[list[float]]
 

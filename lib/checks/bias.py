@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import Draw, Probe, Slip, first, judge
+from ._helpers_old import Draw, Probe, Slip, first, judge
 
 Rows = list[list[float]]
 

@@ -12,7 +12,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import UNSOLVED, Draw, Probe, Slip, _called, _quiet, _values, flat, judge, to_plain
+from ._helpers_old import (
+    UNSOLVED,
+    Draw,
+    Probe,
+    Slip,
+    _called,
+    _quiet,
+    _values,
+    flat,
+    judge,
+    to_plain,
+)
 from .sensitivity_functions import Smooth
 
 Vector = list[float]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import Draw, Probe, Slip, _called, _quiet, first, judge, to_plain
+from ._helpers_old import Draw, Probe, Slip, _called, _quiet, first, judge, to_plain
 from .gans_step import check_train_step as check_train_step
 
 Row = list[float]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ._helpers import UNSOLVED, Draw, _called, _quiet, to_plain
+from ._helpers_old import UNSOLVED, Draw, _called, _quiet, to_plain
 
 Row = list[float]
 Rows = list[Row]

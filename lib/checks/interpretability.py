@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._helpers import Draw, Probe, Slip, first, flat, judge
+from ._helpers_old import Draw, Probe, Slip, first, flat, judge
 
 Vector = list[float]
 Matrix = list[Vector]

@@ -1,813 +1,52 @@
 """The checks of the exercises on layer-wise relevance propagation.
 
 Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not. The references are the equations as loops over Python floats, one number at a time.
+if not.
 """
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, cat, double, full, nn, ones_like, stack, tensor, where, zeros, zeros_like
+from torch.nn.functional import one_hot
 
-from ._helpers import Draw, Probe, Slip, first, judge, to_plain
+from ._helpers import Draw, drawn, exercise, judge, standard
 
-Matrix = list[list[float]]
+# No denominator of a probe is smaller: a guard such as 1e-6 in an answer then makes no difference.
+CLEAR = 0.05
 
-# no denominator of a probe is smaller: a guard such as 1e-6 in an answer then makes no difference
-CLEAR = 0.3
 
+def plus(t: Tensor) -> Tensor:
+    return t.clamp(min=0)
 
-def check_lrp_zplus(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-    """(a (N, I) >= 0, w (I, J), R (N, J)) -> (N, I): R_i = sum_j a_i w+_ij / sum_i' a_i' w+_i'j
-    R_j.
-    """
 
-    def part(a: Matrix, w: Matrix) -> Callable[[int, int, int], float]:
-        return lambda n, i, j: a[n][i] * max(w[i][j], 0.0)
+def minus(t: Tensor) -> Tensor:
+    return t.clamp(max=0)
 
-    def equation(a: Matrix, w: Matrix, R: Matrix, eps: float = 0.0) -> Matrix:
-        return _shared(R, len(w), part(a, w), eps=eps)
 
-    def draw(
-        n: int, i: int, j: int, size: float = 1.0, zeros: bool = False
-    ) -> Callable[[Draw], tuple]:
-        def drawn(d: Draw) -> tuple:
-            a = d.uniform(0, 2 * size, n, i)
-            return (
-                _with_zeros(a) if zeros else a,
-                d.uniform(-1, 1, i, j),
-                d.uniform(-2 * size, 3 * size, n, j),
-            )
+def sign(z: Tensor) -> Tensor:
+    """s(z), which is +1 at 0."""
+    return where(z >= 0, 1.0, -1.0).to(z)
 
-        return drawn
 
-    def fit(a: Matrix, w: Matrix, R: Matrix) -> bool:
-        return _least(R, _total(len(w), part(a, w))) > CLEAR
+def parts(a: Tensor, w: Tensor) -> Tensor:
+    """a_i w_ij of each sample, (N, I, J)."""
+    return a[:, :, None] * w
 
-    probes = [
-        Probe("one sample", first(draw(1, 4, 3), fit)),
-        Probe("several samples, more outputs than inputs", first(draw(5, 3, 6), fit)),
-        Probe("as many samples as inputs and outputs", first(draw(4, 4, 4), fit)),
-        Probe("zeros among the activations", first(draw(4, 6, 2, zeros=True), fit)),
-        Probe("one output", first(draw(3, 5, 1), fit)),
-        Probe(
-            "one input",
-            (
-                torch.tensor([[0.5], [2.0]]),
-                torch.tensor([[1.0, 3.0]]),
-                torch.tensor([[1.0, -2.0], [0.0, 4.0]]),
-            ),
-        ),
-        Probe(
-            "large numbers in double precision", first(draw(3, 5, 4, size=1e3), fit, torch.float64)
-        ),
-    ]
-    slips = [
-        Slip(
-            (
-                "negative weights take part; this rule knows only w+, in the numerator and in the "
-                "denominator"
-            ),
-            lambda a, w, R: _shared(R, len(w), lambda n, i, j: a[n][i] * w[i][j]),
-        ),
-        Slip(
-            "the numerator has w where w+ belongs",
-            lambda a, w, R: _shared(
-                R, len(w), lambda n, i, j: a[n][i] * w[i][j], _total(len(w), part(a, w))
-            ),
-        ),
-        Slip(
-            "the denominator has w where w+ belongs",
-            lambda a, w, R: _shared(
-                R, len(w), part(a, w), _total(len(w), lambda n, i, j: a[n][i] * w[i][j])
-            ),
-        ),
-        Slip(
-            "negative weights are turned positive; w+ is 0 where w is negative",
-            lambda a, w, R: _shared(R, len(w), lambda n, i, j: a[n][i] * abs(w[i][j])),
-        ),
-        Slip(
-            "the activations a do not take part",
-            lambda a, w, R: _shared(R, len(w), lambda n, i, j: max(w[i][j], 0.0)),
-        ),
-        Slip(
-            (
-                "what is normalised runs over j; it must run over the inputs i, so that each "
-                "neuron j gives away all of R_j"
-            ),
-            lambda a, w, R: _shared(R, len(w), part(a, w), by_input=True),
-        ),
-        Slip(
-            (
-                "the last factor a_i is missing: an input that is 0 contributes nothing and gets "
-                "nothing"
-            ),
-            lambda a, w, R: _shared(
-                R, len(w), lambda n, i, j: max(w[i][j], 0.0), _total(len(w), part(a, w))
-            ),
-        ),
-        Slip(
-            "negative R_j are set to 0; relevance has a sign, and only the weights are clipped",
-            lambda a, w, R: equation(a, w, [[max(r, 0.0) for r in row] for row in R]),
-        ),
-        *(
-            Slip(
-                (
-                    "something is added to the denominator; it is the plain sum, never 0 here, so "
-                    "that the shares of each j sum to 1"
-                ),
-                lambda *probe, eps=eps: equation(*probe, eps),
-            )
-            for eps in (1e-4, 1e-3, 1e-2, 0.1, 0.25, 0.5, 1.0)
-        ),
-        *_about_batches(equation),
-    ]
-    judge(
-        "lrp_zplus",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the shares of the inputs in R_j are not those of the equation; do they sum to R_j "
-            "for each j?"
-        ),
-    )
 
+def shared(z: Tensor, R: Tensor, total: Tensor | None = None) -> Tensor:
+    """R_i = sum_j z_ij / total_j R_j; total is the sum of z over i, unless given."""
+    total = z.sum(1) if total is None else total
+    return (z / total[:, None] * R[:, None]).sum(2)
 
-def check_lrp_epsilon(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]) -> None:
-    """(a (N, I), w (I, J), b (J,), R (N, J), eps) -> (N, I): R_i = sum_j a_i w_ij / (z_j + eps
-    s(z_j)) R_j, z_j = sum_i a_i w_ij + b_j.
-    """
 
-    def z(a: Matrix, w: Matrix, b: list[float]) -> Callable[[int, int], float]:
-        return lambda n, j: sum(a[n][i] * w[i][j] for i in range(len(w))) + b[j]
+def over_outputs(z: Tensor, R: Tensor) -> Tensor:
+    """The slip of normalising over j."""
+    return (z / z.sum(2, keepdim=True) * R[:, None]).sum(2)
 
-    def sign(value: float) -> float:
-        return 1.0 if value >= 0 else -1.0
 
-    def equation(
-        a: Matrix,
-        w: Matrix,
-        b: list[float],
-        R: Matrix,
-        eps: float,
-        stabilised: Callable = lambda z, eps: z + eps * sign(z),
-    ) -> Matrix:
-        return _shared(
-            R,
-            len(w),
-            lambda n, i, j: a[n][i] * w[i][j],
-            lambda n, j: stabilised(z(a, w, b)(n, j), eps),
-        )
-
-    def draw(n: int, i: int, j: int, eps: float, size: float = 1.0) -> Callable[[Draw], tuple]:
-        return lambda d: (
-            d.uniform(-size, 2 * size, n, i),
-            d.uniform(-1, 1, i, j),
-            d.uniform(-2, 2, j),
-            d.uniform(-2, 3, n, j),
-            eps,
-        )
-
-    def fit(a: Matrix, w: Matrix, b: list[float], R: Matrix, eps: float) -> bool:
-        values = [z(a, w, b)(n, j) for n in range(len(R)) for j in range(len(b))]
-        both = any(v < 0 for v in values) and any(v > 0 for v in values)
-        return (
-            both and min(map(abs, values)) > CLEAR and min(abs(v + eps) for v in values) > CLEAR / 2
-        )
-
-    unbiased = first(
-        draw(3, 6, 1, 0.3), lambda a, w, b, *rest: fit(a, w, b, *rest) and fit(a, w, [0.0], *rest)
-    )
-    whole = (
-        torch.tensor([[1.0, 2.0, -1.0], [2.0, 1.0, 3.0]]),
-        torch.tensor([[1.0, 2.0], [-2.0, 1.0], [1.0, -1.0]]),
-    )
-    probes = [
-        Probe("one sample", first(draw(1, 4, 3, 0.25), fit)),
-        Probe("several samples, more outputs than inputs", first(draw(5, 3, 6, 0.1), fit)),
-        Probe(
-            "a weighted input z_j of exactly 0",
-            (*whole, torch.tensor([4.0, -2.0]), torch.tensor([[2.0, 3.0], [-1.0, 2.0]]), 0.5),
-        ),
-        Probe("as many samples as inputs and outputs", first(draw(4, 4, 4, 0.5), fit)),
-        Probe("a tiny eps", first(draw(3, 5, 2, 1e-6), fit)),
-        Probe("one output and no bias", (*unbiased[:2], torch.zeros(1), *unbiased[3:])),
-        Probe(
-            "large numbers in double precision",
-            first(draw(3, 5, 4, 2.0, size=50.0), fit, torch.float64),
-        ),
-    ]
-    slips = [
-        Slip(
-            "the bias is missing in the denominator; it must stay there and keep its share",
-            lambda a, w, b, R, eps: equation(a, w, [0.0] * len(b), R, eps),
-        ),
-        Slip(
-            "the share of the bias is handed to the inputs; it must be kept",
-            lambda a, w, b, R, eps: _shared(
-                R,
-                len(w),
-                lambda n, i, j: a[n][i] * w[i][j] + b[j] / len(w),
-                lambda n, j: z(a, w, b)(n, j) + eps * sign(z(a, w, b)(n, j)),
-            ),
-        ),
-        Slip(
-            (
-                "eps is added without the sign of z_j: it must carry s(z_j), so that the "
-                "denominator moves away from zero"
-            ),
-            lambda *probe: equation(*probe, lambda z, eps: z + eps),
-        ),
-        Slip(
-            "eps is missing in the denominator", lambda *probe: equation(*probe, lambda z, eps: z)
-        ),
-        Slip(
-            "the sign of eps is wrong: it moves the denominator towards zero",
-            lambda *probe: equation(*probe, lambda z, eps: z - eps * sign(z)),
-        ),
-        Slip(
-            "where z_j is exactly 0 the sign s(z_j) must be +1",
-            lambda *probe: equation(*probe, lambda z, eps: z + eps * (1.0 if z > 0 else -1.0)),
-        ),
-        Slip(
-            "where z_j is exactly 0 the sign s(z_j) must be +1; nothing is skipped there",
-            lambda *probe: equation(
-                *probe, lambda z, eps: z + eps * sign(z) if z else float("inf")
-            ),
-        ),
-        Slip(
-            "the denominator is made positive; it keeps the sign of z_j",
-            lambda *probe: equation(*probe, lambda z, eps: abs(z) + eps),
-        ),
-        *_about_batches(equation),
-    ]
-    judge(
-        "lrp_epsilon",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the shares are not those of the equation; look at z_j, at the sign of eps, and over "
-            "which index you sum"
-        ),
-    )
-
-
-def check_lrp_alphabeta(answer: Callable[[Tensor, Tensor, Tensor, float, float], Tensor]) -> None:
-    """(a (N, I) >= 0, w (I, J), R (N, J), alpha, beta) -> (N, I): alpha times the positive shares
-    minus beta times the negative shares.
-    """
-
-    def side(a: Matrix, w: Matrix, keep: Callable) -> Callable[[int, int, int], float]:
-        return lambda n, i, j: keep(a[n][i] * w[i][j], 0.0)
-
-    def mixed(a: Matrix, w: Matrix, R: Matrix, alpha: float, beta: float, **how: object) -> Matrix:
-        positive, negative = (_shared(R, len(w), side(a, w, keep), **how) for keep in (max, min))
-        return [[alpha * p - beta * q for p, q in zip(*rows)] for rows in zip(positive, negative)]
-
-    def equation(a: Matrix, w: Matrix, R: Matrix, alpha: float, beta: float) -> Matrix:
-        return mixed(a, w, R, alpha, beta)
-
-    def draw(
-        n: int, i: int, j: int, alpha: float, beta: float, size: float = 1.0, zeros: bool = False
-    ) -> Callable[[Draw], tuple]:
-        def drawn(d: Draw) -> tuple:
-            a = d.uniform(0, 2 * size, n, i)
-            return (
-                _with_zeros(a) if zeros else a,
-                d.uniform(-1, 1, i, j),
-                d.uniform(-2, 3, n, j),
-                alpha,
-                beta,
-            )
-
-        return drawn
-
-    def fit(a: Matrix, w: Matrix, R: Matrix, *_: float) -> bool:
-        return all(_least(R, _total(len(w), side(a, w, keep))) > CLEAR for keep in (max, min))
-
-    probes = [
-        Probe("one sample, alpha 2 and beta 1", first(draw(1, 5, 3, 2, 1), fit)),
-        Probe("several samples, alpha 1.5 and beta 0.5", first(draw(4, 3, 5, 1.5, 0.5), fit)),
-        Probe("alpha 1 and beta 0", first(draw(3, 6, 2, 1.0, 0.0), fit)),
-        Probe(
-            "zeros among the activations, alpha 3 and beta 2",
-            first(draw(3, 7, 2, 3, 2, zeros=True), fit),
-        ),
-        Probe(
-            "as many samples as inputs and outputs, alpha 2 and beta 1",
-            first(draw(4, 4, 4, 2.0, 1.0), fit),
-        ),
-        Probe("one output, alpha 2 and beta 1", first(draw(3, 5, 1, 2, 1), fit)),
-        Probe(
-            "large numbers in double precision, alpha 2 and beta 1",
-            first(draw(3, 5, 4, 2, 1, size=100.0), fit, torch.float64),
-        ),
-    ]
-    slips = [
-        Slip(
-            (
-                "the negative shares are added; beta times the negative shares is subtracted, so "
-                "that relevance is conserved"
-            ),
-            lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, -beta),
-        ),
-        Slip(
-            "alpha and beta have changed places",
-            lambda a, w, R, alpha, beta: mixed(a, w, R, beta, alpha),
-        ),
-        Slip(
-            "the two sides have changed places: alpha goes with the positive shares",
-            lambda a, w, R, alpha, beta: mixed(a, w, R, -beta, -alpha),
-        ),
-        *(
-            Slip(
-                "alpha and beta are rounded to whole numbers; they can be 1.5 and 0.5",
-                lambda a, w, R, alpha, beta, whole=whole: mixed(a, w, R, whole(alpha), whole(beta)),
-            )
-            for whole in (int, round)
-        ),
-        Slip(
-            "alpha multiplies both sides", lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, alpha)
-        ),
-        Slip("alpha and beta are not used", lambda a, w, R, alpha, beta: mixed(a, w, R, 1, 1)),
-        Slip("beta is not used", lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, 1)),
-        Slip(
-            "alpha and beta are not used; any values with alpha - beta = 1 may come",
-            lambda a, w, R, alpha, beta: mixed(a, w, R, 2, 1),
-        ),
-        Slip(
-            "the negative side is left out", lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, 0)
-        ),
-        Slip(
-            "both sides are divided by z_j; each is normalised by its own sum",
-            lambda a, w, R, alpha, beta: mixed(
-                a, w, R, alpha, beta, total=_total(len(w), lambda n, i, j: a[n][i] * w[i][j])
-            ),
-        ),
-        Slip(
-            (
-                "both sides are divided by the sum of absolute values; each is normalised by its "
-                "own sum"
-            ),
-            lambda a, w, R, alpha, beta: mixed(
-                a, w, R, alpha, -beta, total=_total(len(w), lambda n, i, j: abs(a[n][i] * w[i][j]))
-            ),
-        ),
-        Slip(
-            "what is normalised runs over j; it must run over the inputs i",
-            lambda a, w, R, alpha, beta: mixed(a, w, R, alpha, beta, by_input=True),
-        ),
-        *_about_batches(equation),
-    ]
-    judge(
-        "lrp_alphabeta",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the result is not that of the equation; each side is divided by its own sum over i, "
-            "then alpha multiplies the positive side and beta the negative one"
-        ),
-    )
-
-
-def check_lrp_zb(answer: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
-    """(x (N, I), w (I, J), R (N, J), l (I,), h (I,)) -> (N, I): shares of x_i w_ij - l_i w+_ij -
-    h_i w-_ij, normalised over i.
-    """
-
-    def part(
-        x: Matrix, w: Matrix, l: list[float], h: list[float]
-    ) -> Callable[[int, int, int], float]:
-        return lambda n, i, j: (
-            x[n][i] * w[i][j] - l[i] * max(w[i][j], 0.0) - h[i] * min(w[i][j], 0.0)
-        )
-
-    def equation(x: Matrix, w: Matrix, R: Matrix, l: list[float], h: list[float]) -> Matrix:
-        return _shared(R, len(w), part(x, w, l, h))
-
-    def draw(n: int, i: int, j: int, box: str = "", size: float = 1.0) -> Callable[[Draw], tuple]:
-        def drawn(d: Draw) -> tuple:
-            l, h = d.uniform(-2 * size, -0.1, i), d.uniform(0.1, 2 * size, i)
-            if box == "pixels":
-                l, h = 0 * l, 0 * h + 1
-            if box == "flat":
-                l[0], h[0], l[1], h[2] = 0, 0, 0, 0
-            place = d.uniform(0, 1, n, i)
-            if box == "edges":
-                place = place.round()
-            x = (l + place * (h - l)).clamp(l, h)
-            return x, d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j), l, h
-
-        return drawn
-
-    def fit(x: Matrix, w: Matrix, R: Matrix, l: list[float], h: list[float]) -> bool:
-        return _least(R, _total(len(w), part(x, w, l, h))) > CLEAR
-
-    probes = [
-        Probe("one sample and a box around zero", first(draw(1, 4, 3), fit)),
-        Probe("several samples, pixels between 0 and 1", first(draw(5, 6, 2, "pixels"), fit)),
-        Probe("another box for each input", first(draw(3, 3, 5), fit)),
-        Probe("inputs on the edge of their box", first(draw(4, 5, 3, "edges"), fit)),
-        Probe("as many samples as inputs and outputs", first(draw(4, 4, 4), fit)),
-        Probe("bounds that are zero", first(draw(3, 5, 2, "flat"), fit)),
-        Probe(
-            "large numbers in double precision", first(draw(3, 5, 4, size=50.0), fit, torch.float64)
-        ),
-    ]
-    slips = [
-        Slip(
-            "l and h have changed places: l goes with w+, h with w-",
-            lambda x, w, R, l, h: equation(x, w, R, h, l),
-        ),
-        Slip(
-            "the bounds do not take part in the numerator and the denominator",
-            lambda x, w, R, l, h: equation(x, w, R, [0.0] * len(l), [0.0] * len(l)),
-        ),
-        Slip(
-            "the upper bound h does not take part",
-            lambda x, w, R, l, h: equation(x, w, R, l, [0.0] * len(l)),
-        ),
-        Slip(
-            "the lower bound l does not take part",
-            lambda x, w, R, l, h: equation(x, w, R, [0.0] * len(l), h),
-        ),
-        Slip(
-            "the box is not always from 0 to 1",
-            lambda x, w, R, l, h: equation(x, w, R, [0.0] * len(l), [1.0] * len(l)),
-        ),
-        Slip(
-            "each input has bounds of its own",
-            lambda x, w, R, l, h: equation(x, w, R, [min(l)] * len(l), [max(h)] * len(l)),
-        ),
-        Slip(
-            "the bounds are added; they are subtracted",
-            lambda x, w, R, l, h: equation(x, w, R, [-v for v in l], [-v for v in h]),
-        ),
-        Slip(
-            "the denominator lacks the bounds; it is the sum over i of the whole numerator",
-            lambda x, w, R, l, h: _shared(
-                R, len(w), part(x, w, l, h), _total(len(w), lambda n, i, j: x[n][i] * w[i][j])
-            ),
-        ),
-        Slip(
-            "the numerator lacks the bounds",
-            lambda x, w, R, l, h: _shared(
-                R, len(w), lambda n, i, j: x[n][i] * w[i][j], _total(len(w), part(x, w, l, h))
-            ),
-        ),
-        Slip(
-            "what is normalised runs over j; it must run over the inputs i",
-            lambda x, w, R, l, h: _shared(R, len(w), part(x, w, l, h), by_input=True),
-        ),
-        Slip(
-            "results depend on the other samples of the batch: the denominator is summed over them",
-            lambda x, w, R, l, h: _shared(
-                R,
-                len(w),
-                part(x, w, l, h),
-                lambda n, j: sum(_total(len(w), part(x, w, l, h))(m, j) for m in range(len(x))),
-            ),
-        ),
-        *_about_batches(equation),
-    ]
-    judge(
-        "lrp_zb",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the shares are not those of the equation; every numerator must be >= 0 and the "
-            "shares of each j must sum to 1"
-        ),
-    )
-
-
-def check_absorbed_by_bias(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
-    """(a (N, I), w (I, J), b (J,), R (N, J)) -> (N,): what the biases keep under LRP-0, sum_j b_j /
-    z_j R_j.
-    """
-
-    def kept(a: Matrix, w: Matrix, b: list[float], R: Matrix, bias: bool = True) -> Matrix:
-        total = [
-            [sum(row[i] * w[i][j] for i in range(len(w))) + bias * b[j] for j in range(len(b))]
-            for row in a
-        ]
-        return [[b[j] / total[n][j] * R[n][j] for j in range(len(b))] for n in range(len(R))]
-
-    def equation(a: Matrix, w: Matrix, b: list[float], R: Matrix) -> list[float]:
-        return [sum(row) for row in kept(a, w, b, R)]
-
-    def draw(n: int, i: int, j: int) -> Callable[[Draw], tuple]:
-        return lambda d: (
-            d.uniform(-1, 2, n, i),
-            d.uniform(-1, 1, i, j),
-            d.uniform(-2, 2, j),
-            d.uniform(-2, 3, n, j),
-        )
-
-    def fit(a: Matrix, w: Matrix, b: list[float], R: Matrix) -> bool:
-        return _least(R, lambda n, j: sum(a[n][i] * w[i][j] for i in range(len(w))) + b[j]) > CLEAR
-
-    evidence = first(draw(3, 4, 6), lambda a, w, b, R: fit(a, w, b, R) and min(map(abs, b)) > CLEAR)
-    unbiased = first(
-        lambda d: (
-            d.uniform(0.5, 2, 3, 5),
-            d.uniform(0.2, 1, 5, 2),
-            torch.zeros(2),
-            d.uniform(-2, 3, 3, 2),
-        ),
-        fit,
-    )
-    probes = [
-        Probe("one sample", first(draw(1, 4, 3), fit)),
-        Probe("several samples, more outputs than inputs", first(draw(5, 3, 6), fit)),
-        Probe("as many samples as inputs and outputs", first(draw(4, 4, 4), fit)),
-        Probe("no evidence but the bias", (torch.zeros(3, 4), *evidence[1:])),
-        Probe("biases of zero", unbiased),
-        Probe("one output", first(draw(3, 5, 1), fit)),
-        Probe("double precision", first(draw(3, 5, 4), fit, torch.float64)),
-    ]
-    slips = [
-        Slip(
-            "the sign is wrong: what is absorbed is what is missing below, sum_j R_j - sum_i R_i",
-            lambda *probe: [-v for v in equation(*probe)],
-        ),
-        Slip(
-            "this is what reaches the inputs, not what the biases keep",
-            lambda a, w, b, R: [sum(r) - v for r, v in zip(R, equation(a, w, b, R))],
-        ),
-        *(
-            Slip("absolute values are taken; a bias can also give relevance away", slip)
-            for slip in (
-                lambda *probe: list(map(abs, equation(*probe))),
-                lambda *probe: [sum(map(abs, row)) for row in kept(*probe)],
-            )
-        ),
-        Slip(
-            "the bias is missing in the denominator z_j",
-            lambda *probe: [sum(row) for row in kept(*probe, bias=False)],
-        ),
-        Slip(
-            "the biases are summed as they are; their share in R_j is asked for",
-            lambda a, w, b, R: [sum(b)] * len(R),
-        ),
-        Slip(
-            "the mean over the neurons is taken; the sum is asked for",
-            lambda *probe: [sum(row) / len(row) for row in kept(*probe)],
-        ),
-        Slip(
-            "results are pooled over the batch; every sample has its own",
-            lambda *probe: [sum(equation(*probe))] * len(probe[0]),
-        ),
-    ]
-    judge(
-        "absorbed_by_bias",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "what the biases keep and what LRP-0 hands to the inputs must sum to sum_j R_j, "
-            "sample by sample"
-        ),
-    )
-
-
-def check_lrp_mlp(answer: Callable[[nn.Sequential, Tensor, Tensor], Tensor]) -> None:
-    """(m, x (N, D), c (N,)) -> (N, D): LRP-0 through Linear, ReLU, Linear, ReLU, Linear, started at
-    the logit f_c(x).
-    """
-
-    def equation(
-        m: nn.Sequential,
-        x: Matrix,
-        c: list[int],
-        start: Callable | None = None,
-        bias: bool = True,
-        eps: float = 0.0,
-    ) -> Matrix:
-        layers = [
-            (to_plain(layer.weight), to_plain(layer.bias))
-            for layer in m
-            if isinstance(layer, nn.Linear)
-        ]
-        return [
-            _backward(layers, row, k, start or (lambda logits, k: {k: logits[k]}), bias, eps)
-            for row, k in zip(x, c)
-        ]
-
-    def draw(n: int, widths: tuple[int, ...], **how: bool) -> Callable[[Draw], tuple]:
-        return lambda d: (
-            _network(d, widths, **how),
-            d.uniform(-1, 2, n, widths[0]),
-            d.index(widths[-1], n),
-        )
-
-    def fit(m: nn.Sequential, x: Matrix, c: list[int]) -> bool:
-        chosen, values = [], []
-        for row, k in zip(x, c):
-            z = _forward(
-                [
-                    (to_plain(layer.weight), to_plain(layer.bias))
-                    for layer in m
-                    if isinstance(layer, nn.Linear)
-                ],
-                row,
-            )
-            chosen += [z[-1][k]]
-            values += [
-                v for layer in z[:-1] for v in layer if v > 0
-            ]  # what a neuron at rest divides is 0
-            best = max(z[-1])
-        spread = len(x) == 1 or (min(chosen) < 0 < max(chosen) and len(set(c)) > 1)
-        return (
-            spread
-            and (len(x) > 1 or chosen[0] < best)
-            and min(map(abs, [*chosen, *values])) > CLEAR / 3
-        )
-
-    frozen = first(draw(3, (4, 6, 3, 5)), fit)
-    frozen[0].requires_grad_(False)
-    probes = [
-        Probe(
-            "one sample, a class that is not the predicted one", first(draw(1, (5, 7, 4, 3)), fit)
-        ),
-        Probe(
-            "several samples, each with its class, and logits of both signs",
-            first(draw(5, (3, 6, 5, 4)), fit),
-        ),
-        Probe("a model in evaluation mode with frozen parameters", (frozen[0].eval(), *frozen[1:])),
-        Probe("as many samples as features and neurons", first(draw(4, (4, 4, 4, 4)), fit)),
-        Probe(
-            "a hidden neuron whose weighted input is exactly 0",
-            first(draw(3, (4, 5, 6, 2), dead=True), fit),
-        ),
-        Probe(
-            "layers with names, in double precision",
-            first(draw(3, (6, 3, 5, 4), named=True), fit, torch.float64),
-        ),
-    ]
-    slips = [
-        Slip(
-            "this is the gradient; relevance is what each input contributes to the logit",
-            lambda m, x, c: [
-                [r / v if v else 0.0 for r, v in zip(*rows)] for rows in zip(equation(m, x, c), x)
-            ],
-        ),
-        Slip(
-            "it starts with 1; relevance starts with the logit f_c(x)",
-            lambda *probe: equation(*probe, start=lambda logits, k: {k: 1.0}),
-        ),
-        Slip(
-            "it starts with a probability; relevance starts with the logit f_c(x)",
-            lambda *probe: equation(
-                *probe,
-                start=lambda logits, k: {k: 1 / sum(math.exp(v - logits[k]) for v in logits)},
-            ),
-        ),
-        Slip(
-            "it starts with the predicted class; the class c of each sample is asked for",
-            lambda *probe: equation(
-                *probe, start=lambda logits, k: {logits.index(max(logits)): max(logits)}
-            ),
-        ),
-        Slip(
-            "it starts with all logits; only that of class c is explained",
-            lambda *probe: equation(*probe, start=lambda logits, k: dict(enumerate(logits))),
-        ),
-        Slip(
-            "every sample is explained for the class of the first one",
-            lambda m, x, c: equation(m, x, [c[0]] * len(c)),
-        ),
-        Slip(
-            "the biases are missing in the denominators; they must stay there and keep their share",
-            lambda *probe: equation(*probe, bias=False),
-        ),
-        *(
-            Slip(
-                "the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6",
-                lambda *probe, eps=eps: equation(*probe, eps=eps),
-            )
-            for eps in (1e-4, 1e-3, 1e-2, 0.1)
-        ),
-        Slip(
-            "absolute values are taken; relevance has a sign",
-            lambda *probe: [list(map(abs, row)) for row in equation(*probe)],
-        ),
-        *_about_batches(equation),
-    ]
-    judge(
-        "lrp_mlp",
-        answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the relevances are not those of LRP-0; does each layer divide by its own z_j, bias "
-            "included?"
-        ),
-    )
-
-
-# ---------------------------------------------------------------- the equations, one number at a
-# time
-
-
-def _total(inputs: int, part: Callable[[int, int, int], float]) -> Callable[[int, int], float]:
-    return lambda n, j: sum(part(n, i, j) for i in range(inputs))
-
-
-def _shared(
-    R: Matrix,
-    inputs: int,
-    part: Callable,
-    total: Callable | None = None,
-    by_input: bool = False,
-    eps: float = 0.0,
-) -> Matrix:
-    """R_i = sum_j part(n, i, j) / total(n, j) R_j, where total is the sum of part over the inputs
-    unless given.
-
-    Slips: by_input normalises over j instead, eps is added to the denominator.
-    """
-    total = total or _total(inputs, part)
-    rows = []
-    for n, above in enumerate(R):
-        row = []
-        for i in range(inputs):
-            received = 0.0
-            for j, relevance in enumerate(above):
-                whole = sum(part(n, i, k) for k in range(len(above))) if by_input else total(n, j)
-                received += part(n, i, j) / (whole + eps) * relevance
-            row.append(received)
-        rows.append(row)
-    return rows
-
-
-def _least(R: Matrix, total: Callable[[int, int], float]) -> float:
-    """The smallest denominator."""
-    return min(abs(total(n, j)) for n in range(len(R)) for j in range(len(R[0])))
-
-
-def _forward(layers: list[tuple[Matrix, list[float]]], x: list[float]) -> list[list[float]]:
-    """The weighted inputs z of every layer; weights are (J, I), as torch stores them."""
-    z = []
-    for weight, bias in layers:
-        a = [max(v, 0.0) for v in z[-1]] if z else x
-        z.append([sum(w * v for w, v in zip(row, a)) + b for row, b in zip(weight, bias)])
-    return z
-
-
-def _backward(
-    layers: list[tuple[Matrix, list[float]]],
-    x: list[float],
-    k: int,
-    start: Callable,
-    bias: bool,
-    eps: float,
-) -> list[float]:
-    z = _forward(layers, x)
-    chosen = start(z[-1], k)
-    relevance = [chosen.get(j, 0.0) for j in range(len(z[-1]))]
-    for depth in reversed(range(len(layers))):
-        a = [max(v, 0.0) for v in z[depth - 1]] if depth else x
-        weight, biases = layers[depth]
-        total = [v if bias else v - b for v, b in zip(z[depth], biases)]
-        total = [v + (eps if v >= 0 else -eps) for v in total]
-        relevance = [
-            sum(v * weight[j][i] / total[j] * r for j, r in enumerate(relevance) if r)
-            for i, v in enumerate(a)
-        ]
-    return relevance
-
-
-def _pooled(rows: Matrix) -> Matrix:
-    mean = [sum(column) / len(rows) for column in zip(*rows)]
-    return [mean] * len(rows)
-
-
-def _about_batches(equation: Callable) -> list[Slip]:
-    return [
-        Slip(
-            "the relevances of a batch are averaged or summed; every sample has its own",
-            lambda *probe: _pooled(equation(*probe)),
-        )
-    ]
-
-
-# ---------------------------------------------------------------- parts of probes
-
-
-def _with_zeros(a: Tensor) -> Tensor:
+def with_zeros(a: Tensor) -> Tensor:
     """One input that is zero in every sample, and one zero more in each sample."""
     a = a.clone()
     a[:, 1] = 0
@@ -816,21 +55,720 @@ def _with_zeros(a: Tensor) -> Tensor:
     return a
 
 
-def _network(
-    d: Draw, widths: tuple[int, ...], dead: bool = False, named: bool = False
-) -> nn.Sequential:
+def away(*values: Tensor) -> bool:
+    """No value is near 0."""
+    return all(bool(v.abs().min() > CLEAR) for v in values)
+
+
+# ---------------------------------------------------------------- rules for one layer
+
+
+@exercise
+def check_lrp_zplus(answer: Callable) -> None:
+    """(a (N, I) >= 0, w (I, J), R (N, J)) -> (N, I): R_i = sum_j a_i w+_ij / sum_i' a_i' w+_i'j
+    R_j.
+    """
+
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        return d.large(0, 2, n, i), d.uniform(-1, 1, i, j), d.large(-2, 3, n, j)
+
+    def clear(a: Tensor, w: Tensor, R: Tensor) -> bool:
+        return away(with_zeros(a) @ plus(w) if a.shape[1] > 3 else a @ plus(w))
+
+    a, w, R = drawn(make, 4, 6, 2, clear=clear)
+    judge(
+        answer,
+        standard(make, clear, 1e3) | {"zeros among the activations": (with_zeros(a), w, R)},
+        lambda a, w, R: shared(parts(a, plus(w)), R),
+        {
+            "negative weights take part; this rule knows only w+, in the numerator and in the "
+            "denominator": lambda a, w, R: shared(parts(a, w), R),
+            "the numerator has w where w+ belongs": lambda a, w, R: shared(
+                parts(a, w), R, a @ plus(w)
+            ),
+            "the denominator has w where w+ belongs": lambda a, w, R: shared(
+                parts(a, plus(w)), R, a @ w
+            ),
+            "the last factor a_i is missing: an input that is 0 contributes nothing and gets "
+            "nothing": lambda a, w, R: R / (a @ plus(w)) @ plus(w).T,
+            "negative R_j are set to 0; relevance has a sign, and only the weights are "
+            "clipped": lambda a, w, R: shared(parts(a, plus(w)), plus(R)),
+            "what is normalised runs over j; it must run over the inputs i, so that each neuron j "
+            "gives away all of R_j": lambda a, w, R: over_outputs(parts(a, plus(w)), R),
+            "something is added to the denominator; it is the plain sum, never 0 here": tuple(
+                lambda a, w, R, eps=eps: shared(parts(a, plus(w)), R, a @ plus(w) + eps)
+                for eps in (1e-3, 1e-2, 0.1, 1)
+            ),
+        },
+        "the shares of the inputs in R_j are not those of the equation; do they sum to R_j for "
+        "each j?",
+    )
+
+
+@exercise
+def check_lrp_epsilon(answer: Callable) -> None:
+    """(a (N, I), w (I, J), b (J,), R (N, J), eps) -> (N, I): R_i = sum_j a_i w_ij / (z_j + eps
+    s(z_j)) R_j, z_j = sum_i a_i w_ij + b_j.
+    """
+
+    def make(d: Draw, n: int, i: int, j: int, eps: float = 0.25) -> tuple:
+        return (
+            d.large(-1, 2, n, i),
+            d.uniform(-1, 1, i, j),
+            d.uniform(-2, 2, j),
+            d.uniform(-2, 3, n, j),
+            eps,
+        )
+
+    def clear(a: Tensor, w: Tensor, b: Tensor, R: Tensor, eps: float) -> bool:
+        z = a @ w + b
+        return away(z) and bool(z.min() < 0 < z.max())
+
+    def divided(stabilised: Callable) -> Callable:
+        return lambda a, w, b, R, eps: shared(parts(a, w), R, stabilised(a @ w + b, eps))
+
+    def small(d: Draw, *sizes: int) -> tuple:
+        return make(d, *sizes, 1e-6)
+
+    whole = tensor([[1.0, 2, -1], [2, 1, 3]]), tensor([[1.0, 2], [-2, 1], [1, -1]])
+    at_zero = (*whole, tensor([4.0, -2]), tensor([[2.0, 3], [-1, 2]]), 0.5)
+    a, w, b, R, eps = drawn(make, 3, 6, 1, clear=clear)
+    equation = divided(lambda z, eps: z + eps * sign(z))
+    judge(
+        answer,
+        standard(make, clear, 50)
+        | {"a weighted input z_j of exactly 0": at_zero}
+        | {"a tiny eps": drawn(small, 3, 5, 2, clear=clear)}
+        | {"one output and no bias": (a, w, 0 * b, R, eps)},
+        equation,
+        {
+            "the bias is missing in the denominator; it must stay there and keep its "
+            "share": lambda a, w, b, R, eps: equation(a, w, 0 * b, R, eps),
+            "the share of the bias is handed to the inputs; it must be "
+            "kept": lambda a, w, b, R, eps: shared(
+                parts(a, w) + b / len(w), R, (a @ w + b) + eps * sign(a @ w + b)
+            ),
+            "eps is added without the sign of z_j: it must carry s(z_j), so that the denominator "
+            "moves away from zero": divided(lambda z, eps: z + eps),
+            "eps is missing in the denominator": divided(lambda z, eps: z),
+            "the sign of eps is wrong: it moves the denominator towards zero": divided(
+                lambda z, eps: z - eps * sign(z)
+            ),
+            "where z_j is exactly 0 the sign s(z_j) must be +1; nothing is skipped there": (
+                divided(lambda z, eps: z - eps * sign(-z)),
+                divided(lambda z, eps: where(z == 0, float("inf"), z + eps * sign(z))),
+            ),
+            "the denominator is made positive; it keeps the sign of z_j": divided(
+                lambda z, eps: z.abs() + eps
+            ),
+        },
+        "the shares are not those of the equation; look at z_j, at the sign of eps, and over "
+        "which index you sum",
+    )
+
+
+@exercise
+def check_lrp_alphabeta(answer: Callable) -> None:
+    """(a (N, I) >= 0, w (I, J), R (N, J), alpha, beta) -> (N, I): alpha times the positive shares
+    minus beta times the negative shares.
+    """
+
+    def mixed(a: Tensor, w: Tensor, R: Tensor, alpha: float, beta: float, by: Any = shared) -> Any:
+        return alpha * by(parts(a, plus(w)), R) - beta * by(parts(a, minus(w)), R)
+
+    def make(d: Draw, n: int, i: int, j: int, alpha: float = 2, beta: float = 1) -> tuple:
+        a, w, R = d.large(0, 2, n, i), d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j)
+        return a, w, R, alpha, beta
+
+    def clear(a: Tensor, w: Tensor, *_: object) -> bool:
+        a = with_zeros(a) if a.shape[1] > 4 else a
+        return away(a @ plus(w), a @ minus(w))
+
+    def other(n: int, i: int, j: int, alpha: float, beta: float) -> tuple:
+        return (*drawn(lambda d: make(d, n, i, j), clear=clear)[:3], alpha, beta)
+
+    a, *rest = other(3, 7, 2, 3, 2)
+    judge(
+        answer,
+        standard(make, clear, leave=("one feature",))
+        | {"alpha 1.5 and beta 0.5": other(4, 3, 5, 1.5, 0.5)}
+        | {"alpha 1 and beta 0": other(3, 6, 2, 1.0, 0.0)}
+        | {"zeros among the activations, alpha 3 and beta 2": (with_zeros(a), *rest)},
+        mixed,
+        {
+            "the negative shares are added; beta times the negative shares is subtracted, so that "
+            "relevance is conserved": lambda a, w, R, p, q: mixed(a, w, R, p, -q),
+            "alpha and beta have changed places": lambda a, w, R, p, q: mixed(a, w, R, q, p),
+            "alpha and beta are rounded to whole numbers; they can be 1.5 and 0.5": (
+                lambda a, w, R, p, q: mixed(a, w, R, int(p), int(q)),
+                lambda a, w, R, p, q: mixed(a, w, R, round(p), round(q)),
+            ),
+            "alpha multiplies both sides": lambda a, w, R, p, q: mixed(a, w, R, p, p),
+            "alpha and beta are not used; any values with alpha - beta = 1 may come": (
+                lambda a, w, R, p, q: mixed(a, w, R, 1, 1),
+                lambda a, w, R, p, q: mixed(a, w, R, 2, 1),
+            ),
+            "the negative side is left out": lambda a, w, R, p, q: mixed(a, w, R, p, 0),
+            "both sides are divided by z_j; each is divided by its own sum": lambda a, w, R, p, q: (
+                mixed(a, w, R, p, q, lambda z, R: shared(z, R, a @ w))
+            ),
+            "both sides are divided by the sum of absolute values; each is divided by its own "
+            "sum": lambda a, w, R, p, q: mixed(
+                a, w, R, p, -q, lambda z, R: shared(z, R, a @ w.abs())
+            ),
+            "what is normalised runs over j; it must run over the inputs i": lambda *v: mixed(
+                *v, over_outputs
+            ),
+        },
+        "the result is not that of the equation; each side is divided by its own sum over i, then "
+        "alpha multiplies the positive side and beta the negative one",
+    )
+
+
+@exercise
+def check_lrp_zb(answer: Callable) -> None:
+    """(x (N, I), w (I, J), R (N, J), l (I,), h (I,)) -> (N, I): shares of x_i w_ij - l_i w+_ij -
+    h_i w-_ij, normalised over i.
+    """
+
+    def numerator(x: Tensor, w: Tensor, l: Tensor, h: Tensor) -> Tensor:
+        return parts(x, w) - l[:, None] * plus(w) - h[:, None] * minus(w)
+
+    def equation(x: Tensor, w: Tensor, R: Tensor, l: Tensor, h: Tensor) -> Tensor:
+        return shared(numerator(x, w, l, h), R)
+
+    def clear(x: Tensor, w: Tensor, R: Tensor, l: Tensor, h: Tensor) -> bool:
+        return away(numerator(x, w, l, h).sum(1))
+
+    def make(d: Draw, n: int, i: int, j: int, kind: str = "") -> tuple:
+        l, h, place = d.large(-2, -0.1, i), d.large(0.1, 2, i), d.uniform(0, 1, n, i)
+        if kind == "pixels":
+            l, h = 0 * l, 0 * h + 1
+        if kind == "flat":
+            l[0], h[0], l[1], h[2] = 0, 0, 0, 0
+        if kind == "edges":
+            place = place.round()
+        x = (l + place * (h - l)).clamp(l, h)
+        return x, d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j), l, h
+
+    def box(kind: str, *sizes: int) -> tuple:
+        return drawn(lambda d: make(d, *sizes, kind), clear=clear)
+
+    judge(
+        answer,
+        standard(make, clear, 50)
+        | {"pixels between 0 and 1": box("pixels", 5, 6, 2)}
+        | {"inputs on the edge of their box": box("edges", 4, 5, 3)}
+        | {"bounds that are zero": box("flat", 3, 5, 2)},
+        equation,
+        {
+            "l and h have changed places: l goes with w+, h with w-": lambda x, w, R, l, h: (
+                equation(x, w, R, h, l)
+            ),
+            "the bounds do not take part in the numerator and the "
+            "denominator": lambda x, w, R, l, h: shared(parts(x, w), R),
+            "the upper bound h does not take part": lambda x, w, R, l, h: equation(
+                x, w, R, l, 0 * h
+            ),
+            "the lower bound l does not take part": lambda x, w, R, l, h: equation(
+                x, w, R, 0 * l, h
+            ),
+            "the bounds are added; they are subtracted": lambda x, w, R, l, h: equation(
+                x, w, R, -l, -h
+            ),
+            "the denominator lacks the bounds; it is the sum over i of the whole "
+            "numerator": lambda x, w, R, l, h: shared(numerator(x, w, l, h), R, x @ w),
+            "what is normalised runs over j; it must run over the inputs i": lambda x, w, R, l, h: (
+                over_outputs(numerator(x, w, l, h), R)
+            ),
+        },
+        "the shares are not those of the equation; every numerator must be >= 0 and the shares of "
+        "each j must sum to 1",
+    )
+
+
+@exercise
+def check_absorbed_by_bias(answer: Callable) -> None:
+    """(a (N, I), w (I, J), b (J,), R (N, J)) -> (N,): what the biases keep under LRP-0, sum_j b_j /
+    z_j R_j.
+    """
+
+    def kept(a: Tensor, w: Tensor, b: Tensor, R: Tensor) -> Tensor:
+        return b / (a @ w + b) * R
+
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        a, w = d.uniform(-1, 2, n, i), d.uniform(-1, 1, i, j)
+        return a, w, d.uniform(-2, 2, j), d.uniform(-2, 3, n, j)
+
+    def clear(a: Tensor, w: Tensor, b: Tensor, R: Tensor) -> bool:
+        return away(a @ w + b, b)
+
+    a, w, b, R = drawn(make, 3, 4, 3, clear=clear)
+    judge(
+        answer,
+        standard(make, clear)
+        | {"no evidence but the bias": (0 * a, w, b, R), "biases of zero": (a, w, 0 * b, R)},
+        lambda *v: kept(*v).sum(1),
+        {
+            "the sign is wrong: what is absorbed is what is missing below, sum_j R_j - sum_i "
+            "R_i": lambda *v: -kept(*v).sum(1),
+            "this is what reaches the inputs, not what the biases keep": lambda *v: (
+                v[3] - kept(*v)
+            ).sum(1),
+            "absolute values are taken; a bias can also give relevance away": (
+                lambda *v: kept(*v).sum(1).abs(),
+                lambda *v: kept(*v).abs().sum(1),
+            ),
+            "the bias is missing in the denominator z_j": lambda a, w, b, R: (b / (a @ w) * R).sum(
+                1
+            ),
+            "the biases are summed as they are; their share in R_j is asked "
+            "for": lambda a, w, b, R: b.sum().expand(len(a)),
+            "the mean over the neurons is taken; the sum is asked for": lambda *v: kept(*v).mean(1),
+        },
+        "what the biases keep and what LRP-0 hands to the inputs must sum to sum_j R_j, sample by "
+        "sample",
+    )
+
+
+# ---------------------------------------------------------------- networks
+
+
+@exercise
+def check_lrp_mlp(answer: Callable) -> None:
+    """(m, x (N, D), c (N,)) -> (N, D): LRP-0 through Linear, ReLU, Linear, ReLU, Linear, started at
+    the logit f_c(x).
+    """
+
+    def forward(m: nn.Sequential, x: Tensor) -> tuple[list, list[Tensor], list[Tensor]]:
+        """The linear layers, what enters each, and its weighted inputs z."""
+        layers, enter, z = [m[0], m[2], m[4]], [x], []
+        for layer in layers:
+            z.append(layer(enter[-1]).detach())
+            enter.append(plus(z[-1]))
+        return layers, enter[:3], z
+
+    def chosen(f: Tensor, c: Tensor) -> Tensor:
+        return f * one_hot(c, f.shape[1])
+
+    def backward(
+        m: nn.Sequential,
+        x: Tensor,
+        c: Tensor,
+        start: Callable = chosen,
+        eps: float = 0.0,
+        bias: bool = True,
+    ) -> Tensor:
+        layers, enter, z = forward(m, x)
+        R = start(z[-1], c)
+        for layer, a, total in zip(layers[::-1], enter[::-1], z[::-1], strict=True):
+            total = total if bias else total - layer.bias
+            s = where(R == 0, 0.0, R / where(R == 0, 1.0, total + eps * sign(total)))
+            R = a * (s @ layer.weight)
+        return R
+
+    def make(d: Draw, n: int, *widths: int, dead: bool = False, named: bool = False) -> tuple:
+        return (
+            network(d, widths, dead, named),
+            d.uniform(-1, 2, n, widths[0]),
+            d.index(widths[-1], n),
+        )
+
+    def clear(m: nn.Sequential, x: Tensor, c: Tensor) -> bool:
+        """One sample is not explained for its best class; several have two classes or more, and
+        logits of both signs. A neuron at rest is divided by nothing.
+        """
+        z = forward(m, x)[2]
+        own = z[-1].gather(1, c[:, None])
+        if len(x) == 1 and own == z[-1].max():
+            return False
+        if len(x) > 1 and not (own.min() < 0 < own.max() and len(c.unique()) > 1):
+            return False
+        return away(own, *(layer[layer > 0] for layer in z[:-1] if (layer > 0).any()))
+
+    def probe(*sizes: int, **how: bool) -> tuple:
+        return drawn(lambda d: make(d, *sizes, **how), clear=clear)
+
+    frozen = probe(3, 4, 6, 3, 5)
+    frozen[0].requires_grad_(False)
+    judge(
+        answer,
+        {
+            "several samples, each with its class": probe(5, 3, 6, 5, 4),
+            "one sample, a class that is not the predicted one": probe(1, 5, 7, 4, 3),
+            "a model in evaluation mode with frozen parameters": (frozen[0].eval(), *frozen[1:]),
+            "as many samples as features and neurons": probe(4, 4, 4, 4, 4),
+            "a hidden neuron whose weighted input is exactly 0": probe(3, 4, 5, 6, 2, dead=True),
+            "layers with names, in double precision": drawn(
+                lambda d: make(d, 3, 6, 3, 5, 4, named=True), clear=clear, dtype=double
+            ),
+        },
+        backward,
+        {
+            "this is the gradient; relevance is what each input contributes to the "
+            "logit": lambda m, x, c: backward(m, x, c) / x,
+            "it starts with 1; relevance starts with the logit f_c(x)": lambda *v: backward(
+                *v, lambda f, c: chosen(ones_like(f), c)
+            ),
+            "it starts with a probability; relevance starts with the logit f_c(x)": lambda *v: (
+                backward(*v, lambda f, c: chosen(f.softmax(1), c))
+            ),
+            "it starts with the predicted class; the class c of each sample is asked "
+            "for": lambda *v: backward(*v, lambda f, c: chosen(f, f.argmax(1))),
+            "it starts with all logits; only that of class c is explained": lambda *v: backward(
+                *v, lambda f, c: f
+            ),
+            "every sample is explained for the class of the first one": lambda m, x, c: backward(
+                m, x, c[:1].expand_as(c)
+            ),
+            "the biases are missing in the denominators; they must stay there and keep their "
+            "share": lambda *v: backward(*v, bias=False),
+            "the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6": tuple(
+                lambda *v, eps=eps: backward(*v, eps=eps) for eps in (1e-4, 1e-3, 1e-2, 0.1)
+            ),
+        },
+        "the relevances are not those of LRP-0; does each layer divide by its own z_j, bias "
+        "included?",
+    )
+
+
+def network(d: Draw, widths: tuple[int, ...], dead: bool, named: bool) -> nn.Sequential:
     """Linear, ReLU, Linear, ReLU, Linear with drawn weights. dead: one neuron of the first layer
     has no weights and no bias.
     """
-    parts: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:]):
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
         layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=d.dtype)
-        layer.load_state_dict(
-            {"weight": d.uniform(-1, 1, outputs, inputs), "bias": d.uniform(-1, 1, outputs)}
+        weight, bias = d.uniform(-1, 1, outputs, inputs), d.uniform(-1, 1, outputs)
+        if dead and not layers:
+            weight[1], bias[1] = 0, 0
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        layers += [layer, nn.ReLU()]
+    names = "first squash second bend third".split() if named else "01234"
+    return nn.Sequential(OrderedDict(zip(names, layers, strict=False)))
+
+
+# ---------------------------------------------------------------- beyond layers
+
+
+@exercise
+def check_deep_lift_layer(answer: Callable) -> None:
+    """(a (N, I), a0 (N, I), w (I, J), b (J,), m (N, J)) -> (N, I): R_i = sum_j (a_i - a0_i) w_ij
+    s_j m_j, s_j the slope of the ReLU from z0_j to z_j.
+    """
+
+    def step(z: Tensor) -> Tensor:
+        return (z > 0).to(z)
+
+    def rescale(z: Tensor, z0: Tensor, at_rest: Callable = step) -> Tensor:
+        same = z == z0
+        return where(same, at_rest(z), (plus(z) - plus(z0)) / where(same, 1.0, z - z0))
+
+    def lifted(slope: Callable, moved: Callable = lambda a, a0: a - a0) -> Callable:
+        return lambda a, a0, w, b, m: moved(a, a0) * ((slope(a @ w + b, a0 @ w + b) * m) @ w.T)
+
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        a, a0 = d.large(-1, 2, n, i), d.large(-1, 2, n, i)
+        return a, a0, d.uniform(-1, 1, i, j), d.uniform(-1, 1, j), d.uniform(-2, 3, n, j)
+
+    def clear(a: Tensor, a0: Tensor, w: Tensor, b: Tensor, m: Tensor) -> bool:
+        """Some neurons switch on, and, of several, some off."""
+        z, z0 = a @ w + b, a0 @ w + b
+        on, off = ((z > 0) & (z0 < 0)).any(), ((z < 0) & (z0 > 0)).any()
+        return away(z - z0) and bool(on and (off or z.numel() < 4))
+
+    w = tensor([[1.0, 2, 1, 1], [1, -1, 0, 1], [3, 0, 1, 1]])
+    b, a0 = tensor([-4.0, -5, -3, -3]), tensor([[1.0, -1, 2], [0, 1, 1], [2, 0.5, -1]])
+    m = tensor([[1.0, -2, 3, 2], [2, 1, -1, 1], [-3, 1, 2, 0.5]])
+    at_rest = a0 + tensor([[1.0, 2, -1], [2, -1, 0], [-1, -2, 1]])
+
+    def from_zero(d: Draw, *sizes: int) -> tuple:
+        a, a0, *rest = make(d, *sizes)
+        return a, 0 * a0, *rest
+
+    equation = lifted(rescale)
+    judge(
+        answer,
+        standard(make, clear, 50)
+        | {"a reference of zeros": drawn(from_zero, 4, 6, 2, clear=clear)}
+        | {"neurons with z_j exactly z0_j though the inputs differ": (at_rest, a0, w, b, m)}
+        | {"an input that is its reference": (a0, a0.clone(), w, b, m)},
+        equation,
+        {
+            "the slope is that of the ReLU at z_j, as in a gradient (h_j / z_j is the same); the "
+            "rescale rule takes the slope from z0_j to z_j": lifted(lambda z, z0: step(z)),
+            "the slope is that of the ReLU at z0_j, as in a gradient; the rescale rule takes the "
+            "slope from z0_j to z_j": lifted(lambda z, z0: step(z0)),
+            "the ReLU does not take part: its slope from z0_j to z_j is (h_j - h0_j) / (z_j - "
+            "z0_j)": lifted(lambda z, z0: ones_like(z)),
+            "each input is multiplied by a_i; what it contributes is in proportion to a_i - "
+            "a0_i": lifted(rescale, lambda a, a0: a),
+            "the sign is wrong: the difference is taken from the reference to the input, a_i - "
+            "a0_i": lifted(rescale, lambda a, a0: a0 - a),
+            "the differences a_i - a0_i are missing: these are the multipliers of the "
+            "inputs": lifted(rescale, lambda a, a0: 1),
+            "the bias is missing in z_j and z0_j; it decides where the ReLU "
+            "switches": lambda a, a0, w, b, m: equation(a, a0, w, 0 * b, m),
+            "h0_j is missing in the numerator of the slope": lifted(
+                lambda z, z0: plus(z) / (z - z0)
+            ),
+            "z0_j is missing in the denominator of the slope": lifted(
+                lambda z, z0: (plus(z) - plus(z0)) / z
+            ),
+            "the reference is not always zero": lambda a, a0, *rest: equation(a, 0 * a0, *rest),
+            "each difference h_j - h0_j is shared by a_i w_ij / z_j; the shares are those of the "
+            "differences, (a_i - a0_i) w_ij / (z_j - z0_j)": lifted(
+                lambda z, z0: (plus(z) - plus(z0)) / z, lambda a, a0: a
+            ),
+            "where z_j = z0_j the slope must be 1 if z_j > 0 and else 0": tuple(
+                lifted(lambda z, z0, at=at: rescale(z, z0, at))
+                for at in (zeros_like, ones_like, lambda z: 0.5 + 0 * z, lambda z: (z >= 0).to(z))
+            ),
+            "m does not take part": lambda a, a0, w, b, m: equation(a, a0, w, b, ones_like(m)),
+        },
+        "for each sample the contributions must sum to sum_j m_j (h_j - h0_j), each in proportion "
+        "to (a_i - a0_i) w_ij",
+    )
+
+
+def memory(g: Tensor, i: Tensor, f: Tensor) -> Tensor:
+    """c_0 = 0, c_1, ..., c_T."""
+    c = [0 * g[0]]
+    for t in range(len(g)):
+        c.append(f[t] * c[-1] + i[t] * g[t])
+    return stack(c)
+
+
+def to_new(g: Tensor, i: Tensor, f: Tensor, before: Tensor, c: Tensor) -> Tensor:
+    return where(c == 0, 0.0, i * g / where(c == 0, 1.0, c))
+
+
+def to_old(g: Tensor, i: Tensor, f: Tensor, before: Tensor, c: Tensor) -> Tensor:
+    return where(c == 0, 0.0, f * before / where(c == 0, 1.0, c))
+
+
+def back(new: Callable = to_new, old: Callable = to_old, gated: bool = True) -> Callable:
+    """The way back, where c_t hands new(...) of its relevance to i_t g_t and old(...) on."""
+
+    def result(g: Tensor, i: Tensor, f: Tensor, R: Tensor) -> Tensor:
+        c, rows = memory(g, i, f) if gated else memory(g, ones_like(i), ones_like(f)), []
+        for t in reversed(range(len(g))):
+            terms = g[t], i[t], f[t], c[t], c[t + 1]
+            rows.append(new(*terms) * R)
+            R = old(*terms) * R
+        return stack(rows[::-1])
+
+    return result
+
+
+@exercise
+def check_lstm_word_relevance(answer: Callable) -> None:
+    """(g (T, H), i (T, H), f (T, H), R (H,)) -> (T, H): relevance of each i_t g_t, where c_t = f_t
+    c_{t-1} + i_t g_t shares by LRP-0 and gates take nothing.
+    """
+
+    def unrolled(g: Tensor, i: Tensor, f: Tensor, R: Tensor) -> Tensor:
+        after = stack([f[t + 1 :].prod(0) for t in range(len(g))])
+        return to_new(g, i * after, f, R, memory(g, i, f)[-1]) * R
+
+    def guarded(eps: Callable) -> Callable:
+        return back(
+            lambda g, i, f, before, c: i * g / (c + eps(c)),
+            lambda g, i, f, before, c: f * before / (c + eps(c)),
         )
-        parts += [layer, nn.ReLU()]
-    if dead:
-        with torch.no_grad():
-            parts[0].weight[1], parts[0].bias[1] = 0, 0
-    names = "first squash second bend third".split() if named else map(str, range(5))
-    return nn.Sequential(OrderedDict(zip(names, parts[:5])))
+
+    def make(d: Draw, t: int, h: int, low: float = -1.0) -> tuple:
+        g, i, f = d.uniform(low, 1, t, h), d.uniform(0.2, 1, t, h), d.uniform(0.2, 1, t, h)
+        return g, i, f, d.large(-2, 3, h)
+
+    def clear(g: Tensor, i: Tensor, f: Tensor, R: Tensor) -> bool:
+        c = memory(g, i, f)[1:]
+        return away(c[c != 0], R)
+
+    def gates(d: Draw) -> tuple:
+        g, i, f, R = make(d, 5, 2)
+        f[2], i[1, 0], f[3, 1], i[3, 1] = 0, 0, 1, 1
+        return g, i, f, R
+
+    def padded(d: Draw) -> tuple:
+        g, *rest = make(d, 6, 3)
+        return cat([zeros(2, 3), g[2:]]), *rest
+
+    half = full((4, 3), 0.5)
+    g = tensor([[0.5, 0.5, 1], [-0.25, 0.5, 1], [1, -0.375, 1], [0.5, 0.75, -0.875]])
+    judge(
+        answer,
+        standard(make, clear)
+        | {"gates that are exactly 0 or 1": drawn(gates, clear=clear)}
+        | {"nothing in memory at the first steps": drawn(padded, clear=clear)}
+        | {
+            "a c_t of exactly 0 where two terms cancel": (
+                g,
+                half,
+                half.clone(),
+                tensor([2.0, -3, 1.5]),
+            )
+        }
+        | {"many steps": drawn(lambda d: make(d, 12, 2, -0.3), clear=clear, dtype=double)},
+        back(),
+        {
+            "the forget gate is multiplied in once more: f_t is in the term f_t c_{t-1} already, "
+            "so that the two shares of c_t sum to 1": back(old=lambda *v: v[2] * to_old(*v)),
+            "the input gate is multiplied in once more: i_t is in the term i_t g_t already, so "
+            "that the two shares of c_t sum to 1": back(lambda *v: v[1] * to_new(*v)),
+            "a part of the relevance stays at the gates; gates take nothing": tuple(
+                back(lambda *v, p=p: p * to_new(*v), lambda *v, q=q: q * to_old(*v))
+                for p, q in ((0.5, 0.5), (0.5, 1), (1, 0.5))
+            ),
+            "the forget gate f_t is missing: the term of c_t is f_t c_{t-1}, not c_{t-1}": back(
+                old=lambda g, i, f, before, c: to_old(g, i, 1, before, c)
+            ),
+            "the input gate i_t is missing: the term of c_t is i_t g_t, not g_t": back(
+                lambda g, i, f, before, c: to_new(g, 1, f, before, c)
+            ),
+            "the two terms get equal halves; LRP-0 shares in proportion to what each adds to "
+            "c_t": back(lambda *v: 0.5, lambda *v: 0.5),
+            "every step starts from R; what is shared out at step t is what c_t has received from "
+            "the later steps": back(old=lambda *v: 1),
+            "the steps are in the wrong order in the result": lambda *v: back()(*v).flip(0),
+            "the relevance of f_t c_{t-1} is returned; that of i_t g_t is asked for": back(to_old),
+            "where c_t = 0 nothing is passed on, neither to i_t g_t nor to the steps before": (
+                unrolled,
+                back(old=lambda *v: where(v[-1] == 0, 1.0, to_old(*v))),
+            ),
+            "something is added to c_t in the denominator; LRP-0 divides by c_t itself": tuple(
+                guarded(lambda c, eps=eps: eps * sign(c)) for eps in (1e-3, 1e-2, 0.1)
+            ),
+            "where c_t = 0 nothing is passed on; a small number in the denominator makes the "
+            "shares huge there": tuple(
+                guarded(lambda c, eps=eps: eps) for eps in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+            ),
+        },
+        "where no c_t is 0 the relevances of a memory cell must sum over the steps to its R, "
+        "shared at each step as i_t g_t and f_t c_{t-1} share in c_t",
+    )
+
+
+def p_of(d: Tensor, alpha: Tensor, gamma: float) -> Tensor:
+    return (alpha.log() - gamma * d).softmax(1)
+
+
+def o_of(d: Tensor, alpha: Tensor, gamma: float) -> Tensor:
+    return -(alpha.log() - gamma * d).logsumexp(1, keepdim=True) / gamma
+
+
+def by_square(moved: Tensor, d: Tensor) -> Tensor:
+    return moved**2 / where(d == 0, 1.0, d)[..., None]
+
+
+def relevance(p: Callable = p_of, o: Callable = o_of, shares: Callable = by_square) -> Callable:
+    def result(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> Tensor:
+        moved = x[:, None] - u
+        d = (moved**2).sum(2)
+        held = p(d, alpha, gamma) * o(d, alpha, gamma)
+        return (held[..., None] * shares(moved, d)).sum(1)
+
+    return result
+
+
+@exercise
+def check_one_class_relevance(answer: Callable) -> None:
+    """(x (N, D), u (M, D), alpha (M,) > 0 of sum 1, gamma) -> (N, D): R_i = sum_j p_j o(x) (x_i -
+    u_ij)^2 / d_j, the soft minimum o of d_j = |x - u_j|^2.
+    """
+
+    def hard(d: Tensor, *_: object) -> Tensor:
+        return d.min(1, keepdim=True).values
+
+    def nearest(d: Tensor, *_: object) -> Tensor:
+        return (d == hard(d)).to(d)
+
+    def even(alpha: Tensor) -> Tensor:
+        return ones_like(alpha) / len(alpha)
+
+    def conserved(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> Tensor:
+        R, o = equation(x, u, alpha, gamma), o_of(((x[:, None] - u) ** 2).sum(2), alpha, gamma)
+        total = R.sum(1, keepdim=True)
+        return R * o / where(total == 0, 1.0, total)
+
+    def make(d: Draw, n: int, i: int, m: int, gamma: float = 0.7, far: float = 0.0) -> tuple:
+        x, u, alpha = far + d.uniform(-1, 1, n, i), d.uniform(-1, 1, m, i), d.uniform(0.3, 2, m)
+        return x, u, alpha / alpha.sum(), gamma
+
+    def clear(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> bool:
+        d = ((x[:, None] - u) ** 2).sum(2)
+        shared_out = len(u) == 1 or bool(p_of(d, alpha, gamma).max() < 0.9)
+        return away(d) and shared_out and bool(o_of(d, alpha, gamma).min() > CLEAR)
+
+    def lonely(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> bool:
+        """One vector has nearly all the weight."""
+        p = p_of(((x[:, None] - u) ** 2).sum(2), alpha, gamma)
+        return bool(p.max(1).values.min() > 1 - 1e-5)
+
+    u, alpha = tensor([[0.0, 1], [2, 0], [-1, -1]]), tensor([0.25, 0.25, 0.5])
+    far_x, far_u = tensor([[0.0, 0], [4, 0]]), tensor([[16.0, 8], [-8, 16], [16, -8]])
+    alone = tensor([[1.0, -2], [0.5, 1]]), tensor([[1.0, -2]]), tensor([1.0]), 2.0
+    equation = relevance()
+    judge(
+        answer,
+        standard(make, clear)
+        | {"another gamma": drawn(lambda d: make(d, 4, 3, 6, 1.5), clear=clear)}
+        | {"samples that are a vector, d_j = 0": (cat([u[:2], tensor([[1.0, 1]])]), u, alpha, 0.5)}
+        | {"a sample that is the only vector": alone}
+        | {"a sample far from all vectors, gamma d about 2000": (far_x, far_u, alpha, 6.25)}
+        | {
+            "samples far from all vectors, in double precision": drawn(
+                lambda d: make(d, 3, 4, 5, 5.0, 10.0), clear=lonely, dtype=double
+            )
+        },
+        equation,
+        {
+            "only the nearest vector gets relevance; the soft minimum has a weight p_j for each": (
+                relevance(nearest),
+                relevance(nearest, hard),
+            ),
+            "o(x) is a hard minimum; it is the soft one, -1/gamma log of the sum": relevance(
+                o=hard
+            ),
+            "alpha is missing from the weights p_j": relevance(
+                lambda d, alpha, gamma: p_of(d, even(alpha), gamma)
+            ),
+            "alpha is missing from o(x)": relevance(
+                o=lambda d, alpha, gamma: o_of(d, ones_like(alpha), gamma)
+            ),
+            "alpha is missing, from o(x) and from the weights p_j": (
+                lambda x, u, alpha, gamma: equation(x, u, even(alpha), gamma),
+                lambda x, u, alpha, gamma: equation(x, u, ones_like(alpha), gamma),
+            ),
+            "each vector gets p_j o(x), not p_j d_j: with p_j d_j the sum is not the "
+            "score": relevance(o=lambda d, *_: d),
+            "each vector gets all of o(x); the weights p_j are missing, or do not sum to 1 over "
+            "the vectors": relevance(lambda d, *_: ones_like(d)),
+            "o(x) is missing: the sum over the inputs must be the score": relevance(o=lambda *v: 1),
+            "the sign is wrong: o(x) is minus the logarithm, divided by gamma": relevance(
+                o=lambda *v: -o_of(*v)
+            ),
+            "the factor 1/gamma of o(x) is missing": lambda *v: v[3] * equation(*v),
+            "gamma does not take part": lambda x, u, alpha, gamma: equation(x, u, alpha, 1.0),
+            "the distances are not squared: d_j = |x - u_j|^2": relevance(
+                lambda d, *v: p_of(d.sqrt(), *v), lambda d, *v: o_of(d.sqrt(), *v)
+            ),
+            "each vector shares by absolute differences; the terms of d_j are their squares": (
+                relevance(shares=lambda v, d: by_square(v.abs().sqrt(), d.sqrt())),
+                relevance(shares=lambda v, d: by_square(v.abs().sqrt(), v.abs().sum(2))),
+            ),
+            "the squared differences are not divided by d_j": relevance(shares=lambda v, d: v**2),
+            "the shares have the sign of x_i - u_ij; the terms of d_j are squares": relevance(
+                shares=lambda v, d: v.sign() * by_square(v, d)
+            ),
+            "a vector with d_j = 0 keeps its share; nothing of it goes to the inputs or to other "
+            "vectors": (
+                conserved,
+                relevance(
+                    shares=lambda v, d: where(d[..., None] == 0, 1 / v.shape[2], by_square(v, d))
+                ),
+            ),
+        },
+        "where no d_j is 0 the relevances of a sample must sum to o(x): by p_j to the vectors, "
+        "then by the terms of d_j to the inputs",
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ._helpers import Draw, Probe, Slip, close, first, judge
+from ._helpers_old import Draw, Probe, Slip, close, first, judge
 
 Row = list[float]
 Rows = list[Row]

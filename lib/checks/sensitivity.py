@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ._helpers import Draw, Probe, Slip, close, first, judge
+from ._helpers_old import Draw, Probe, Slip, close, first, judge
 from .sensitivity_functions import (
     Matrix,
     Smooth,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ._helpers import Draw, Probe, Slip, _called, _quiet, _values, first, to_plain
+from ._helpers_old import Draw, Probe, Slip, _called, _quiet, _values, first, to_plain
 
 Matrix = list[list[float]]
 

@@ -1,64 +1,53 @@
-"""The checks of the LRP exercises: wrong answers that students give are refused, right ones of any
-style accepted.
+"""The checks of the LRP exercises: a row is an answer, to be accepted, or to be refused with a
+hint.
 """
 
 import copy
-import sys
 
-import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
-from students import accept_and_refuse, check, talking
+from students import accept_and_refuse, in_place, spoil
 from torch import nn
 
-NAMES = ("lrp_zplus", "lrp_epsilon", "absorbed_by_bias", "lrp_alphabeta", "lrp_zb", "lrp_mlp")
-
-
-# ---------------------------------------------------------------- right answers
-
-
-def zplus(a, w, R):
-    w = w.clamp(min=0)
-    return a * (R / (a @ w) @ w.T)
+# ---------------------------------------------------------------- rules for one layer
 
 
 def signed(z):
     return torch.where(z >= 0, 1.0, -1.0)
 
 
-def epsilon(a, w, b, R, eps):
-    z = a @ w + b
-    return a * (R / (z + eps * signed(z)) @ w.T)
+def parts(a, w):
+    return a[:, :, None] * w
 
 
-def absorbed(a, w, b, R):
-    return (b / (a @ w + b) * R).sum(1)
+def shares(z, total, R):
+    return (z / total * R[:, None]).sum(2)
 
 
-def alphabeta(a, w, R, alpha, beta):
-    def side(v):
-        return a * (R / (a @ v) @ v.T)
-
-    return alpha * side(w.clamp(min=0)) - beta * side(w.clamp(max=0))
+def by_input(z, R):
+    """Normalised over i, as it must be."""
+    return shares(z, z.sum(1, keepdim=True) + 1e-9, R)
 
 
-def zb(x, w, R, l, h):
-    z = x[:, :, None] * w - l[:, None] * w.clamp(min=0) - h[:, None] * w.clamp(max=0)
-    return (z / z.sum(1, keepdim=True) * R[:, None]).sum(2)
+def by_output(z, R):
+    """Normalised over j."""
+    return shares(z, z.sum(2, keepdim=True) + 1e-9, R)
 
 
-def mlp(m, x, c, eps=1e-9, start=None):
-    with torch.no_grad():
-        activations = [x]
-        for layer in m:
-            activations.append(layer(activations[-1]))
-        logits = activations.pop()
-        R = start(logits, c) if start else F.one_hot(c, logits.shape[1]) * logits
-        for layer, a in zip(reversed(list(m)), reversed(activations)):
-            if isinstance(layer, nn.Linear):
-                R = epsilon(a, layer.weight.T, layer.bias, R, eps)
-    return R
+def row_by_row(right):
+    """One sample after the other: what has as many rows as the first argument is cut with it."""
+
+    def answer(a, w, *rest):
+        R = next(t for t in rest if t.dim() == 2 and len(t) == len(a))
+        cut = [[t[n : n + 1] if t is R else t for t in rest] for n in range(len(a))]
+        return [right(a[n : n + 1], w, *own)[0] for n, own in enumerate(cut)]
+
+    return answer
+
+
+def zplus(a, w, R):
+    w = w.clamp(min=0)
+    return a * (R / (a @ w) @ w.T)
 
 
 def zplus_loops(a, w, R):
@@ -69,11 +58,6 @@ def zplus_loops(a, w, R):
             for i in range(len(w)):
                 out[n, i] += z[i] / sum(z) * R[n, j]
     return out
-
-
-def zplus_guarded(a, w, R):
-    z = torch.einsum("ni,ij->nij", a, F.relu(w))
-    return torch.einsum("nij,nj->ni", z / (z.sum(1, keepdim=True) + 1e-6), R)
 
 
 def zplus_autograd(a, w, R):
@@ -89,51 +73,73 @@ def zplus_layer(a, w, R):
     return a * ((R / layer(a)) @ layer.weight)
 
 
-def in_numpy(right):
-    def answer(*arguments):
-        return right(
-            *(
-                torch.from_numpy(t.numpy().astype(np.float64))
-                if torch.is_tensor(t) and t.is_floating_point()
-                else t
-                for t in arguments
-            )
-        ).numpy()
-
-    return answer
+def epsilon(a, w, b, R, eps, stabilised=lambda z, eps: z + eps * signed(z)):
+    return a * (R / stabilised(a @ w + b, eps) @ w.T)
 
 
-def as_list(right):
-    return lambda *arguments: right(*arguments).tolist()
+def stabilised(change):
+    """The rule with another denominator."""
+    return lambda *v: epsilon(*v, change)
 
 
-def row_by_row(right):
-    def answer(first, w, *rest):
-        R = next(t for t in rest if t.dim() == 2 and len(t) == len(first))
-        rows = []
-        for n in range(len(first)):
-            own = [t[n : n + 1] if t is R else t for t in rest]
-            rows.append(right(first[n : n + 1], w, *own)[0])
-        return rows
-
-    return answer
+def absorbed(a, w, b, R):
+    return (b / (a @ w + b) * R).sum(1)
 
 
-def single_only(right):
-    """Accumulates in single precision: fails where the arguments are in double precision."""
+def alphabeta(a, w, R, alpha, beta):
+    def side(v):
+        return a * (R / (a @ v) @ v.T)
 
-    def answer(*arguments):
-        if any(torch.is_tensor(t) and t.dtype == torch.float64 for t in arguments):
-            raise RuntimeError("expected m1 and m2 to have the same dtype")
-        return right(*arguments)
+    return alpha * side(w.clamp(min=0)) - beta * side(w.clamp(max=0))
 
-    return answer
+
+def sides(total):
+    """Both sides divided by one total (N, J)."""
+    return lambda a, w, R, p, q: a * (R / total(a, w) @ (p * w.clamp(min=0) - q * w.clamp(max=0)).T)
+
+
+def box(x, w, l, h):
+    return parts(x, w) - l[:, None] * w.clamp(min=0) - h[:, None] * w.clamp(max=0)
+
+
+def zb(x, w, R, l, h):
+    z = box(x, w, l, h)
+    return shares(z, z.sum(1, keepdim=True), R)
+
+
+def zb_products(x, w, R, l, h):
+    p, q = w.clamp(min=0), w.clamp(max=0)
+    s = R / (x @ w - l @ p - h @ q)
+    return x * (s @ w.T) - l * (s @ p.T) - h * (s @ q.T)
+
+
+# ---------------------------------------------------------------- a network
+
+
+def mlp(m, x, c, eps=1e-9, start=None, rule=epsilon):
+    with torch.no_grad():
+        activations = [x]
+        for layer in m:
+            activations.append(layer(activations[-1]))
+        logits = activations.pop()
+        R = start(logits, c) if start else F.one_hot(c, logits.shape[1]) * logits
+        for layer, a in zip(reversed(list(m)), reversed(activations)):
+            if isinstance(layer, nn.Linear):
+                R = rule(a, layer.weight.T, layer.bias, R, eps)
+    return R
+
+
+def score(m, x, c, of=lambda z: z):
+    return of(m(x)).gather(1, c[:, None])
+
+
+def gradient(m, x, c, of=lambda z: z):
+    x = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(score(m, x, c, of).sum(), x)[0]
 
 
 def mlp_gradient(m, x, c):
-    x = x.detach().clone().requires_grad_()
-    score = m(x).gather(1, c[:, None]).sum()
-    return x * torch.autograd.grad(score, x)[0]
+    return x * gradient(m, x, c)
 
 
 def mlp_on_a_copy(m, x, c):
@@ -144,23 +150,18 @@ def mlp_on_a_copy(m, x, c):
 
 
 def mlp_tidy_hooks(m, x, c):
-    inputs = []
+    inputs, layers = [], [layer for layer in m if isinstance(layer, nn.Linear)]
     handles = [
         layer.register_forward_pre_hook(lambda _, a: inputs.append(a[0].detach()))
-        for layer in m
-        if isinstance(layer, nn.Linear)
+        for layer in layers
     ]
     out = m(x).detach()
     for handle in handles:
         handle.remove()
     R = torch.zeros_like(out).scatter(1, c[:, None], out.gather(1, c[:, None]))
-    for layer, a in zip([layer for layer in m if isinstance(layer, nn.Linear)][::-1], inputs[::-1]):
+    for layer, a in zip(layers[::-1], inputs[::-1]):
         R = epsilon(a, layer.weight.detach().T, layer.bias.detach(), R, 1e-6)
     return R
-
-
-def mlp_sample_by_sample(m, x, c):
-    return [mlp_gradient(m, x[n : n + 1], c[n : n + 1])[0] for n in range(len(x))]
 
 
 def mlp_mode_set_back(m, x, c):
@@ -171,527 +172,686 @@ def mlp_mode_set_back(m, x, c):
     return R
 
 
-def mlp_double(m, x, c):
-    return mlp(copy.deepcopy(m).double(), x.double(), c)
-
-
-STYLES = {
-    "plain": lambda f: f,
-    "numpy": in_numpy,
-    "list": as_list,
-    "list of rows": row_by_row,
-    "talks": talking,
-    "single precision only": single_only,
-}
-RIGHT = {
-    "lrp_zplus": {
-        **{name: style(zplus) for name, style in STYLES.items()},
-        "loops": zplus_loops,
-        "guarded einsum": zplus_guarded,
-        "autograd": zplus_autograd,
-        "a new layer": zplus_layer,
-        "parts clipped": lambda a, w, R: (
-            (z := (a[:, :, None] * w).clamp(min=0)) / z.sum(1, keepdim=True) * R[:, None]
-        ).sum(-1),
-        "double": lambda a, w, R: zplus(a.double(), w.double(), R.double()),
-        "keeps a graph": lambda a, w, R: zplus(a.clone().requires_grad_(), w, R),
-        "tuple": lambda a, w, R: tuple(zplus(a, w, R)),
-    },
-    "lrp_epsilon": {
-        **{name: style(epsilon) for name, style in STYLES.items() if name != "list of rows"},
-        "copysign": lambda a, w, b, R, eps: (
-            a * (R / ((z := a @ w + b) + torch.copysign(torch.tensor(eps), z)) @ w.T)
-        ),
-        "sign plus a boolean": lambda a, w, b, R, eps: (
-            a * (R / ((z := a @ w + b) + eps * (z.sign() + (z == 0))) @ w.T)
-        ),
-        "addmm": lambda a, w, b, R, eps: (
-            a * (R / ((z := torch.addmm(b, a, w)) + eps * (2 * (z >= 0) - 1)) @ w.T)
-        ),
-        "einsum": lambda a, w, b, R, eps: torch.einsum(
-            "ni,ij,nj->ni", a, w, R / ((z := F.linear(a, w.T, b)) + eps * signed(z))
-        ),
-    },
-    "absorbed_by_bias": {
-        **{name: style(absorbed) for name, style in STYLES.items()},
-        "as a difference": lambda a, w, b, R: R.sum(1) - epsilon(a, w, b, R, 0.0).sum(1),
-        "number for one sample": lambda a, w, b, R: absorbed(a, w, b, R).squeeze(),
-        "einsum": lambda a, w, b, R: torch.einsum("j,nj->n", b, R / (a @ w + b)),
-    },
-    "lrp_alphabeta": {
-        **{name: style(alphabeta) for name, style in STYLES.items() if name != "list of rows"},
-        "parts": lambda a, w, R, alpha, beta: (
-            (
-                (p := (z := a[..., None] * w).clamp(min=0)) / p.sum(1, True) * alpha
-                - (q := z.clamp(max=0)) / q.sum(1, True) * beta
-            )
-            * R[:, None]
-        ).sum(-1),
-        "guarded": lambda a, w, R, alpha, beta: (
-            alpha * a * (R / (a @ (p := w.relu()) + 1e-9) @ p.T)
-            - beta * a * (R / (a @ (q := (-w).relu()) + 1e-9) @ q.T)
-        ),
-        "beta from alpha": lambda a, w, R, alpha, beta: alphabeta(a, w, R, alpha, alpha - 1),
-    },
-    "lrp_zb": {
-        **{name: style(zb) for name, style in STYLES.items() if name != "list of rows"},
-        "products": lambda x, w, R, l, h: (
-            lambda p, q, s: x * (s @ w.T) - l * (s @ p.T) - h * (s @ q.T)
-        )(w.clamp(min=0), w.clamp(max=0), R / (x @ w - l @ w.clamp(min=0) - h @ w.clamp(max=0))),
-        "two kinds of weight": lambda x, w, R, l, h: (
-            lambda z: (z / (z.sum(1, keepdim=True) + 1e-9) * R[:, None]).sum(2)
-        )((x - l)[..., None] * w.relu() + (h - x)[..., None] * (-w).relu()),
-    },
-    "lrp_mlp": {
-        "plain": mlp,
-        "list": as_list(mlp),
-        "talks": talking(mlp),
-        "single precision only": single_only(mlp),
-        "gradient × input": mlp_gradient,
-        "on a copy": mlp_on_a_copy,
-        "hooks removed": mlp_tidy_hooks,
-        "sample by sample": mlp_sample_by_sample,
-        "mode set back": mlp_mode_set_back,
-        "double": mlp_double,
-        "eps 1e-6": lambda m, x, c: mlp(m, x, c, eps=1e-6),
-        "numpy out": lambda m, x, c: mlp(m, x, c).numpy(),
-        "keeps a graph": lambda m, x, c: mlp(m, x, c) + 0 * m(x).sum(),
-    },
-}
-
-
-# ---------------------------------------------------------------- wrong answers
-
-
-def in_place(right, position=0, change=lambda t: t.mul_(2)):
-    def answer(*arguments):
-        result = right(*arguments)
-        change(arguments[position])
-        return result
-
-    return answer
-
-
-def works_once(right):
-    seen = []
-
-    def answer(*arguments):
-        seen.append(1)
-        return right(*arguments) * (1 if len(seen) % 2 else 2)
-
-    return answer
-
-
-def random_answer(right):
-    return lambda *arguments: right(*arguments) + 0.1 * torch.randn_like(right(*arguments))
-
-
-def prints_only(right):
-    def answer(*arguments):
-        print(right(*arguments))
-
-    return answer
-
-
-def grad_off(right):
-    def answer(*arguments):
-        torch.set_grad_enabled(False)
-        return right(*arguments)
-
-    return answer
-
-
-def default_dtype(right):
-    def answer(*arguments):
-        torch.set_default_dtype(torch.float64)
-        return right(*arguments)
-
-    return answer
-
-
-def exits(*arguments):
-    sys.exit(0)
-
-
-COMMON = {
-    "returns nothing": prints_only,
-    "random": random_answer,
-    "second call differs": works_once,
-    "batch mean": lambda right: (
-        lambda *arguments: right(*arguments).mean(0, keepdim=True).expand_as(right(*arguments))
-    ),
-    "batch summed": lambda right: lambda *arguments: right(*arguments).sum(0),
-    "changes its argument": lambda right: in_place(right, 1 if right is mlp else 0),
-    "asks for gradients of its argument": lambda right: in_place(
-        right, 1 if right is mlp else 0, lambda t: t.requires_grad_()
-    ),
-    "wrong sign": lambda right: lambda *arguments: -right(*arguments),
-    "absolute": lambda right: lambda *arguments: right(*arguments).abs(),
-    "clipped": lambda right: lambda *arguments: right(*arguments).clamp(min=0),
-    "normalised to 1": lambda right: (
-        lambda *arguments: right(*arguments) / right(*arguments).sum(-1, keepdim=True)
-    ),
-    "scaled": lambda right: lambda *arguments: 1.01 * right(*arguments),
-    "zeros": lambda right: lambda *arguments: torch.zeros_like(right(*arguments)),
-    "constant": lambda right: lambda *arguments: torch.ones(2, 3),
-    "transposed": lambda right: lambda *arguments: right(*arguments).T[..., None],
-    "extra axis": lambda right: lambda *arguments: right(*arguments)[None],
-    "first sample only": lambda right: lambda *arguments: right(*arguments)[:1],
-    "NaN": lambda right: lambda *arguments: right(*arguments) * float("nan"),
-    "one NaN": lambda right: (
-        lambda *arguments: (
-            right(*arguments)
-            .flatten()
-            .index_fill(0, torch.tensor([0]), float("nan"))
-            .view_as(right(*arguments))
-        )
-    ),
-    "text": lambda right: lambda *arguments: "relevance",
-    "rounded": lambda right: lambda *arguments: right(*arguments).round(decimals=2),
-    "leaves gradients off": grad_off,
-    "leaves the default dtype changed": default_dtype,
-    "exits": lambda right: exits,
-    "raises": lambda right: lambda *arguments: arguments[99],
-    "not a function": lambda right: torch.ones(2),
-    "too few arguments": lambda right: lambda one: right,
-    "only 3 inputs": lambda right: (
-        lambda *arguments: (
-            right(*arguments)
-            if arguments[0 if right is not mlp else 1].shape[1] == 3
-            else torch.zeros(1, 3)
-        )
-    ),
-}
-ANSWERS = {
-    "lrp_zplus": zplus,
-    "lrp_epsilon": epsilon,
-    "absorbed_by_bias": absorbed,
-    "lrp_alphabeta": alphabeta,
-    "lrp_zb": zb,
-    "lrp_mlp": mlp,
-}
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", COMMON)
-def test_what_is_wrong_in_any_exercise_is_refused(name, kind):
-    with pytest.raises(AssertionError, match=name):
-        check(name)(COMMON[kind](ANSWERS[name]))
-    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
-
-
-def shares(z, total, R, axis=1):
-    return (z / total * R[:, None]).sum(2)
-
-
-def parts(a, w):
-    return a[:, :, None] * w
-
-
-def mlp_leaves_gradients(m, x, c):
+def leaves_gradients(m, x, c):
     x = x.clone().requires_grad_()
     m.requires_grad_(True)
-    m(x).gather(1, c[:, None]).sum().backward()
+    score(m, x, c).sum().backward()
     return x * x.grad
 
 
-def mlp_leaves_hooks(m, x, c):
-    m[0].register_forward_hook(lambda *a: None)
-    return mlp(m, x, c)
+def hot(of):
+    """Started at class c of another number than the logit."""
+    return lambda m, x, c: mlp(m, x, c, start=lambda z, c: F.one_hot(c, z.shape[1]) * of(z))
 
 
-def mlp_clamps_weights(m, x, c):
+def forced(m, x, c):
     R = mlp(m, x, c)
-    m[0].weight.data.clamp_(min=0)
-    return R
+    return R * (score(m, x, c) / R.sum(1, keepdim=True))
 
 
-def mlp_no_bias(m, x, c):
-    activations = [x, *(m[:k](x) for k in (2, 4))]
-    logits = m(x)
-    R = F.one_hot(c, logits.shape[1]) * logits
-    for layer, a in zip((m[4], m[2], m[0]), reversed(activations)):
-        R = epsilon(a, layer.weight.T, 0 * layer.bias, R, 1e-9)
-    return R
+# ---------------------------------------------------------------- beyond layers
 
 
-def mlp_torch_sign(m, x, c):
-    activations = [x, *(m[:k](x) for k in (2, 4))]
-    R = F.one_hot(c, m[4].out_features) * m(x)
-    for layer, a in zip((m[4], m[2], m[0]), reversed(activations)):
-        z = layer(a)
-        R = a * (R / (z + 1e-9 * z.sign()) @ layer.weight)
-    return R
+def step(z):
+    return (z > 0).to(z)
 
 
-def mlp_plain_gradient(m, x, c):
-    x = x.clone().requires_grad_()
-    return torch.autograd.grad(m(x).gather(1, c[:, None]).sum(), x)[0]
+def lift(a, a0, w, b, m, slope=None, at_rest=step):
+    z, z0 = a @ w + b, a0 @ w + b
+    if slope is None:
+        same = z == z0
+        s = torch.where(same, at_rest(z), (z.relu() - z0.relu()) / torch.where(same, 1, z - z0))
+    else:
+        s = slope(z, z0)
+    return (a - a0) * ((s * m) @ w.T)
 
 
-def mlp_probability_gradient(m, x, c):
-    x = x.clone().requires_grad_()
-    return x * torch.autograd.grad(m(x).softmax(1).gather(1, c[:, None]).sum(), x)[0]
+def sloped(slope):
+    return lambda *v: lift(*v, slope=lambda z, z0: slope(z, z0).nan_to_num(0, 0, 0))
 
 
-def mlp_zplus(m, x, c):
-    activations = [x, *(m[:k](x) for k in (2, 4))]
-    R = F.one_hot(c, m[4].out_features) * m(x)
-    for layer, a in zip((m[4], m[2], m[0]), reversed(activations)):
-        R = zplus(a, layer.weight.T, R)
-    return R
+def resting(at_rest):
+    return lambda *v: lift(*v, at_rest=at_rest)
 
 
-def mlp_seeded(start):
-    return lambda m, x, c: mlp(m, x, c, start=start)
+def lift_tensor(a, a0, w, b, m):
+    """The contribution of each pair (i, j), then their sum; 0 / 0 is set to the derivative."""
+    z, z0 = F.linear(a, w.T, b), F.linear(a0, w.T, b)
+    slope = (z.relu() - z0.relu()) / (z - z0)
+    slope = torch.where(slope.isnan(), (z > 0).to(z), slope)
+    return torch.einsum("ni,ij,nj,nj->ni", a - a0, w, slope, m)
 
 
-def left(method):
-    def answer(m, x, c):
-        method(m)
-        return mlp(m, x, c)
+def lift_shares(a, a0, w, b, m):
+    """The shares of z - z0, times h - h0; at rest the derivative."""
+    p, z, z0 = parts(a - a0, w), a @ w + b, a0 @ w + b
+    moved = ((z - z0).abs() > 1e-7)[:, None]
+    s = p / torch.where(moved, (z - z0)[:, None], 1) * (z.relu() - z0.relu())[:, None]
+    return (torch.where(moved, s, p * (z > 0)[:, None]) * m[:, None]).sum(2)
 
-    return answer
+
+def lift_integral(a, a0, w, b, m):
+    """Closed form of the mean derivative between z0 and z."""
+    z, z0 = a @ w + b, a0 @ w + b
+    low, high = torch.minimum(z, z0), torch.maximum(z, z0)
+    s = torch.where(low > 0, 1.0, torch.where(high <= 0, 0.0, high / (high - low).clamp(min=1e-30)))
+    return (a - a0) * ((s * m) @ w.T)
 
 
-def first_target(m, x, c):
-    return mlp(m, x, c[:1].expand_as(c))
+def lift_loops(a, a0, w, b, m):
+    out = torch.zeros_like(a)
+    for n in range(len(a)):
+        for j in range(len(b)):
+            z, z0 = float(a[n] @ w[:, j] + b[j]), float(a0[n] @ w[:, j] + b[j])
+            s = (max(z, 0) - max(z0, 0)) / (z - z0) if z != z0 else float(z > 0)
+            for i in range(len(w)):
+                out[n, i] += (a[n, i] - a0[n, i]) * w[i, j] * s * m[n, j]
+    return out
 
+
+def lift_near(a, a0, w, b, m):
+    def slope(z, z0):
+        return torch.where((z - z0).abs() < 1e-6, step(z), (z.relu() - z0.relu()) / (z - z0))
+
+    return lift(a, a0, w, b, m, slope)
+
+
+def lift_differences(a, a0, w, b, m):
+    z, z0, dz = a @ w + b, a0 @ w + b, (a - a0) @ w
+    return (a - a0) * (torch.where(dz == 0, step(z), (z.relu() - z0.relu()) / dz) * m @ w.T)
+
+
+def lift_lrp(a, a0, w, b, m):
+    z, z0 = a @ w + b, a0 @ w + b
+    return a * ((m * (z.relu() - z0.relu()) / z) @ w.T)
+
+
+def lift_of_sums(a, a0, w, b, m):
+    d, h = a - a0, (a @ w + b).relu() - (a0 @ w + b).relu()
+    return d / d.sum(1, keepdim=True) * (m * h).sum(1, keepdim=True)
+
+
+def at_zero(c, v):
+    return torch.where(c == 0, 0.0, v)
+
+
+def words(g, i, f, R, new=None, old=None, guard=at_zero, start=None):
+    c = [torch.zeros_like(R)]
+    for t in range(len(g)):
+        c.append(f[t] * c[-1] + i[t] * g[t])
+    out = torch.zeros_like(g)
+    R = R.clone()
+    for t in reversed(range(len(g))):
+        terms = g[t], i[t], f[t], c[t], c[t + 1]
+        out[t] = guard(c[t + 1], new(*terms) if new else i[t] * g[t] / c[t + 1]) * R
+        kept = guard(c[t + 1], old(*terms) if old else f[t] * c[t] / c[t + 1]) * R
+        R = kept if start is None else start
+    return out
+
+
+def shared(new=None, old=None, guard=at_zero):
+    return lambda *v: words(*v, new=new, old=old, guard=guard)
+
+
+def guarded(eps):
+    return shared(
+        lambda g, i, f, c0, c: i * g / (c + eps(c)),
+        lambda g, i, f, c0, c: f * c0 / (c + eps(c)),
+        guard=lambda c, v: v,
+    )
+
+
+def words_quotient(g, i, f, R):
+    """R / c is handed on, times f; multiplied by what was added in the end."""
+    c, cells = torch.zeros(len(R), dtype=g.dtype), []
+    for new, keep in zip(i * g, f):
+        c = keep * c + new
+        cells.append(c)
+    s = (cells[-1] != 0) * R / torch.where(cells[-1] == 0, 1, cells[-1])
+    out = []
+    for t in reversed(range(len(g))):
+        s = s * (cells[t] != 0)
+        out.append(i[t] * g[t] * s)
+        s = s * f[t]
+    return torch.stack(out[::-1])
+
+
+def words_unrolled(g, i, f, R, stop=True):
+    """Each term's part in the last cell state; nothing from before a cell state of 0."""
+    c, cells = 0 * R, []
+    for t in range(len(g)):
+        c = f[t] * c + i[t] * g[t]
+        cells.append(c)
+    alive = (torch.stack(cells) != 0).flip(0).cumprod(0).flip(0)
+    after = torch.stack([f[t + 1 :].prod(0) for t in range(len(g))])
+    part = i * g * after * (R / torch.where(c == 0, 1, c)) * (c != 0)
+    return part * alive if stop else part
+
+
+def words_loops(g, i, f, R):
+    out = [[0.0] * len(R) for _ in g]
+    for h in range(len(R)):
+        c = [0.0]
+        for t in range(len(g)):
+            c.append(float(f[t, h]) * c[-1] + float(i[t, h]) * float(g[t, h]))
+        r = float(R[h])
+        for t in range(len(g) - 1, -1, -1):
+            if c[t + 1] == 0:
+                break
+            out[t][h] = float(i[t, h]) * float(g[t, h]) / c[t + 1] * r
+            r -= out[t][h]
+    return out
+
+
+def words_autograd(g, i, f, R):
+    """Gradient of each sum times its terms, with the gates detached."""
+    c, cells, terms = torch.zeros_like(R), [], []
+    for t in range(len(g)):
+        kept, new = (f[t] * c).detach().requires_grad_(), (i[t] * g[t]).detach().requires_grad_()
+        c = (kept + new).detach()
+        cells.append(kept + new)
+        terms.append((kept, new))
+    out, R = torch.zeros_like(g), R.clone()
+    for t in reversed(range(len(g))):
+        s = torch.where(cells[t] == 0, 0, R / cells[t]).detach()
+        kept, new = torch.autograd.grad(cells[t], terms[t], s)
+        out[t], R = terms[t][1].detach() * new, terms[t][0].detach() * kept
+    return out
+
+
+def words_cells(g, i, f, R):
+    """One memory cell after the other."""
+    return torch.cat([words(*(v[:, [h]] for v in (g, i, f)), R[[h]]) for h in range(len(R))], 1)
+
+
+def squares(x, u):
+    return (x[:, None] - u) ** 2
+
+
+def p_of(d, alpha, gamma):
+    return (alpha.log() - gamma * d).softmax(1)
+
+
+def o_of(d, alpha, gamma):
+    return -(alpha.log() - gamma * d).logsumexp(1, keepdim=True) / gamma
+
+
+def no_zero(d):
+    return torch.where(d == 0, 1, d)[..., None]
+
+
+def of_squares(x, u, d):
+    return squares(x, u) / no_zero(d)
+
+
+def one_class(x, u, alpha, gamma, p=p_of, o=o_of, shares=of_squares):
+    d = squares(x, u).sum(2)
+    return ((p(d, alpha, gamma) * o(d, alpha, gamma))[..., None] * shares(x, u, d)).sum(1)
+
+
+def classed(**how):
+    return lambda *v: one_class(*v, **how)
+
+
+def one_class_shift(x, u, alpha, gamma):
+    d = torch.cdist(x, u) ** 2
+    least = d.min(1, keepdim=True).values
+    e = alpha * torch.exp(-gamma * (d - least))
+    total = e.sum(1, keepdim=True)
+    o = least - total.log() / gamma
+    return torch.einsum("nm,nmi->ni", e / total * o / d.clamp(min=1e-12), squares(x, u))
+
+
+def one_class_expanded(x, u, alpha, gamma):
+    """|x|^2 - 2 x u + |u|^2, in double precision; squares likewise by products."""
+    x, u, alpha = x.double(), u.double(), alpha.double()
+    d = ((x * x).sum(1, keepdim=True) - 2 * x @ u.T + (u * u).sum(1)).clamp(min=0)
+    s = torch.where(d > 1e-9, p_of(d, alpha, gamma) * o_of(d, alpha, gamma) / d.clamp(min=1e-9), 0)
+    return s.sum(1, keepdim=True) * x * x - 2 * x * (s @ u) + s @ (u * u)
+
+
+def one_class_gradient(x, u, alpha, gamma):
+    """The weights are the derivatives of the soft minimum."""
+    d = squares(x, u).sum(2).detach().requires_grad_()
+    o = -torch.logsumexp(alpha.log() - gamma * d, 1) / gamma
+    p = torch.autograd.grad(o.sum(), d)[0]
+    return ((p * o[:, None] / d.clamp(min=1e-20)).detach()[..., None] * squares(x, u)).sum(1)
+
+
+def one_class_loops(x, u, alpha, gamma):
+    rows, u, alpha = [], u.double(), alpha.double()
+    for own in x.double():
+        d = ((own - u) ** 2).sum(1)
+        e, row = alpha.log() - gamma * d, torch.zeros(x.shape[1], dtype=torch.float64)
+        for j in range(len(u)):
+            if d[j] > 0:
+                row += e.softmax(0)[j] * -e.logsumexp(0) / gamma * (own - u[j]) ** 2 / d[j]
+        rows.append(row)
+    return torch.stack(rows)
+
+
+def without_the_shift(x, u, alpha, gamma, least=0.0):
+    e = (alpha * torch.exp(-gamma * squares(x, u).sum(2))).clamp(min=least)
+    p, o = e / e.sum(1, keepdim=True), -e.sum(1, keepdim=True).log() / gamma
+    return one_class(x, u, alpha, gamma, lambda *_: p, lambda *_: o)
+
+
+def conserved(x, u, alpha, gamma):
+    R, o = one_class(x, u, alpha, gamma), o_of(squares(x, u).sum(2), alpha, gamma)
+    return R / R.sum(1, keepdim=True).clamp(min=1e-9) * o
+
+
+def least(d, *_):
+    return d.min(1, keepdim=True).values
+
+
+def closest(d, *_):
+    return F.one_hot(d.argmin(1), d.shape[1]).to(d)
+
+
+def flat_alpha(d, alpha, gamma):
+    return p_of(d, torch.ones_like(alpha), gamma)
+
+
+def root(x, u):
+    return squares(x, u).sqrt()
+
+
+# ---------------------------------------------------------------- the tables
+
+RIGHT = {
+    "lrp_zplus": [
+        zplus,
+        row_by_row(zplus),
+        zplus_loops,
+        zplus_autograd,
+        zplus_layer,
+        lambda a, w, R: torch.einsum(
+            "nij,nj->ni", (z := parts(a, F.relu(w))) / (z.sum(1, keepdim=True) + 1e-6), R
+        ),
+        lambda a, w, R: by_input(parts(a, w).clamp(min=0), R),
+        lambda *v: zplus(*(t.double() for t in v)),
+    ],
+    "lrp_epsilon": [
+        epsilon,
+        stabilised(lambda z, eps: z + torch.copysign(torch.tensor(eps), z)),
+        stabilised(lambda z, eps: z + eps * (z.sign() + (z == 0))),
+        lambda a, w, b, R, eps: (
+            a * (R / ((z := torch.addmm(b, a, w)) + eps * (2 * (z >= 0) - 1)) @ w.T)
+        ),
+        lambda a, w, b, R, eps: torch.einsum(
+            "ni,ij,nj->ni", a, w, R / ((z := F.linear(a, w.T, b)) + eps * signed(z))
+        ),
+    ],
+    "absorbed_by_bias": [
+        absorbed,
+        row_by_row(absorbed),
+        lambda a, w, b, R: R.sum(1) - epsilon(a, w, b, R, 0.0).sum(1),
+        lambda a, w, b, R: absorbed(a, w, b, R).squeeze(),
+        lambda a, w, b, R: torch.einsum("j,nj->n", b, R / (a @ w + b)),
+    ],
+    "lrp_alphabeta": [
+        alphabeta,
+        lambda a, w, R, p, q: (
+            p * by_input(parts(a, w).clamp(min=0), R) - q * by_input(parts(a, (-w).relu()), R)
+        ),
+        lambda a, w, R, p, q: (
+            p * a * (R / (a @ (u := w.relu()) + 1e-9) @ u.T)
+            - q * a * (R / (a @ (v := (-w).relu()) + 1e-9) @ v.T)
+        ),
+        lambda a, w, R, alpha, beta: alphabeta(a, w, R, alpha, alpha - 1),
+    ],
+    "lrp_zb": [
+        zb,
+        zb_products,
+        lambda x, w, R, l, h: by_input(
+            (x - l)[..., None] * w.relu() + (h - x)[..., None] * (-w).relu(), R
+        ),
+    ],
+    "lrp_mlp": [
+        mlp,
+        mlp_gradient,
+        mlp_on_a_copy,
+        mlp_tidy_hooks,
+        mlp_mode_set_back,
+        lambda m, x, c: [mlp_gradient(m, x[[n]], c[[n]])[0] for n in range(len(x))],
+        lambda m, x, c: mlp(copy.deepcopy(m).double(), x.double(), c),
+        lambda m, x, c: mlp(m, x, c, eps=1e-6),
+        lambda m, x, c: mlp(m, x, c) + 0 * m(x).sum(),
+    ],
+    "deep_lift_layer": [
+        lift,
+        lift_tensor,
+        lift_shares,
+        lift_integral,
+        lift_loops,
+        lift_near,
+        lift_differences,
+        lambda a, a0, w, b, m: [lift(a[[n]], a0[[n]], w, b, m[[n]])[0] for n in range(len(a))],
+    ],
+    "lstm_word_relevance": [
+        words,
+        words_quotient,
+        words_unrolled,
+        words_loops,
+        words_autograd,
+        words_cells,
+        shared(guard=lambda c, v: v.nan_to_num(0, 0, 0) * (c.abs() > 1e-9)),
+    ],
+    "one_class_relevance": [
+        one_class,
+        one_class_shift,
+        one_class_expanded,
+        one_class_gradient,
+        one_class_loops,
+        classed(shares=lambda x, u, d: (squares(x, u) / d[..., None]).nan_to_num(0)),
+        lambda x, u, alpha, gamma: one_class(x, u, alpha / alpha.sum(), gamma),
+        lambda x, *v: [one_class(row[None], *v)[0] for row in x],
+        lambda *v: one_class(*(t.float() for t in v[:3]), v[3]),
+        lambda *v: one_class(*v[:3], torch.tensor(v[3])),
+    ],
+}
 
 WRONG = {
-    "lrp_zplus": {
-        "LRP-0": lambda a, w, R: a * (R / (a @ w) @ w.T),
-        "absolute weights": lambda a, w, R: zplus(a, w.abs(), R),
-        "numerator not clipped": lambda a, w, R: a * (R / (a @ w.relu()) @ w.T),
-        "denominator not clipped": lambda a, w, R: a * (R / (a @ w) @ w.relu().T),
-        "negative weights": lambda a, w, R: zplus(a, -w, R),
-        "normalised over j": lambda a, w, R: shares(
-            z := parts(a, w.relu()), z.sum(2, keepdim=True), R
-        ),
-        "normalised over the batch": lambda a, w, R: shares(
-            z := parts(a, w.relu()), z.sum((0, 1), keepdim=True), R
-        ),
-        "normalised over all": lambda a, w, R: shares(
-            z := parts(a, w.relu()), z.sum((1, 2), keepdim=True), R
-        ),
-        "weights only": lambda a, w, R: (w.relu() / w.relu().sum(0) * R[:, None]).sum(2),
-        "not divided": lambda a, w, R: a * (R @ w.relu().T),
-        "a forgotten outside": lambda a, w, R: R / (a @ w.relu()) @ w.relu().T,
-        "not times R": lambda a, w, R: a * ((1 / (a @ w.relu())) @ w.relu().T),
-        "negative relevance dropped": lambda a, w, R: zplus(a, w, R.relu()),
-        "eps of 0.1 in the denominator": lambda a, w, R: shares(
-            z := parts(a, w.relu()), z.sum(1, keepdim=True) + 0.1, R
-        ),
-        "large eps": lambda a, w, R: shares(
-            z := parts(a, w.relu()), z.sum(1, keepdim=True) + 1e-2, R
-        ),
-        "softmax of the parts": lambda a, w, R: (parts(a, w).softmax(1) * R[:, None]).sum(2),
-        "clamps the weights in place": lambda a, w, R: zplus(a, w.clamp_(min=0), R),
-        "0 / 0 input by input": lambda a, w, R: a / a * zplus(a, w, R),
-        "mean over j": lambda a, w, R: zplus(a, w, R) / R.shape[1],
-        "alpha2 beta1": lambda a, w, R: alphabeta(a, w, R, 2, 1),
-    },
-    "lrp_epsilon": {
-        "bias dropped from z": lambda a, w, b, R, eps: epsilon(a, w, 0 * b, R, eps),
-        "bias handed to the inputs": lambda a, w, b, R, eps: shares(
-            parts(a, w) + b / len(w), (z := (a @ w + b))[:, None] + eps * signed(z)[:, None], R
-        ),
-        "sign(0) = 0": lambda a, w, b, R, eps: a * (R / ((z := a @ w + b) + eps * z.sign()) @ w.T),
-        "sign(0) = 0 and NaN set to 0": lambda a, w, b, R, eps: (
-            a * ((R / ((z := a @ w + b) + eps * z.sign())).nan_to_num(0, 0, 0) @ w.T)
-        ),
-        "sign(0) = -1": lambda a, w, b, R, eps: (
-            a * (R / ((z := a @ w + b) + eps * (2.0 * (z > 0) - 1)) @ w.T)
-        ),
-        "eps without sign": lambda a, w, b, R, eps: a * (R / (a @ w + b + eps) @ w.T),
-        "eps without sign, z absolute": lambda a, w, b, R, eps: (
-            a * (R / ((a @ w + b).abs() + eps) @ w.T)
-        ),
-        "eps subtracted": lambda a, w, b, R, eps: (
-            a * (R / ((z := a @ w + b) - eps * signed(z)) @ w.T)
-        ),
-        "eps ignored": lambda a, w, b, R, eps: a * (R / (a @ w + b) @ w.T),
-        "eps ignored, guarded": lambda a, w, b, R, eps: epsilon(a, w, b, R, 1e-9),
-        "eps squared": lambda a, w, b, R, eps: epsilon(a, w, b, R, eps * eps),
-        "eps only where z is small": lambda a, w, b, R, eps: (
-            a * (R / torch.where((z := a @ w + b).abs() < eps, eps * signed(z), z) @ w.T)
-        ),
-        "eps added to each part": lambda a, w, b, R, eps: epsilon(a, w, b, R, eps * len(w)),
-        "sign of R": lambda a, w, b, R, eps: a * (R / (a @ w + b + eps * signed(R)) @ w.T),
-        "positive parts only": lambda a, w, b, R, eps: epsilon(a, w.relu(), b, R, eps),
-        "inputs clipped": lambda a, w, b, R, eps: epsilon(a.relu(), w, b, R, eps),
-        "normalised over j": lambda a, w, b, R, eps: shares(
-            z := parts(a, w), (t := z.sum(2, keepdim=True)) + eps * signed(t), R
-        ),
-        "a forgotten": lambda a, w, b, R, eps: R / ((z := a @ w + b) + eps * signed(z)) @ w.T,
-        "bias in place": in_place(epsilon, 2, lambda b: b.zero_()),
-        "rescaled to conserve": lambda a, w, b, R, eps: (
-            (r := epsilon(a, w, b, R, eps)) * (R.sum(1, keepdim=True) / r.sum(1, keepdim=True))
-        ),
-    },
-    "absorbed_by_bias": {
-        "the other part": lambda a, w, b, R: epsilon(a, w, b, R, 0.0).sum(1),
-        "bias not in z": lambda a, w, b, R: (b / (a @ w) * R).sum(1),
-        "not divided": lambda a, w, b, R: (b * R).sum(1),
-        "plain sum of biases": lambda a, w, b, R: b.sum().expand(len(a)),
-        "by neuron": lambda a, w, b, R: b / (a @ w + b) * R,
-        "over the batch": lambda a, w, b, R: (b / (a @ w + b) * R).sum(0),
-        "everything": lambda a, w, b, R: (b / (a @ w + b) * R).sum(),
-        "share, not relevance": lambda a, w, b, R: (b / (a @ w + b)).sum(1),
-        "mean": lambda a, w, b, R: (b / (a @ w + b) * R).mean(1),
-        "absolute bias": lambda a, w, b, R: (b.abs() / (a @ w + b) * R).sum(1),
-        "ratio of sums": lambda a, w, b, R: b.sum() / (a @ w + b).sum(1) * R.sum(1),
-    },
-    "lrp_alphabeta": {
-        "sides added": lambda a, w, R, alpha, beta: alphabeta(a, w, R, alpha, -beta),
-        "swapped": lambda a, w, R, alpha, beta: alphabeta(a, w, R, beta, alpha),
-        "alpha on both sides": lambda a, w, R, alpha, beta: alphabeta(a, w, R, alpha, alpha),
-        "always 2 and 1": lambda a, w, R, alpha, beta: alphabeta(a, w, R, 2, 1),
-        "always 1 and 0": lambda a, w, R, alpha, beta: zplus(a, w, R),
-        "not weighted": lambda a, w, R, alpha, beta: alphabeta(a, w, R, 1, 1),
-        "rounded to whole numbers": lambda a, w, R, alpha, beta: alphabeta(
-            a, w, R, round(alpha), round(beta)
-        ),
-        "whole numbers only": lambda a, w, R, alpha, beta: alphabeta(
-            a, w, R, int(alpha), int(beta)
-        ),
-        "divided by z": lambda a, w, R, alpha, beta: (
-            a * (R / (a @ w) @ (alpha * w.clamp(min=0) - beta * w.clamp(max=0)).T)
-        ),
-        "common absolute sum": lambda a, w, R, alpha, beta: (
-            a * (R / (a @ w.abs()) @ (alpha * w.clamp(min=0) + beta * w.clamp(max=0)).T)
-        ),
-        "negative side by the positive sum": lambda a, w, R, alpha, beta: (
-            a * (R / (a @ w.relu()) @ (alpha * w.clamp(min=0) - beta * w.clamp(max=0)).T)
-        ),
-        "normalised over j": lambda a, w, R, alpha, beta: (
-            alpha * shares(p := parts(a, w.relu()), p.sum(2, keepdim=True) + 1e-9, R)
-            - beta * shares(q := parts(a, (-w).relu()), q.sum(2, keepdim=True) + 1e-9, R)
-        ),
-        "LRP-0": lambda a, w, R, alpha, beta: a * (R / (a @ w) @ w.T),
-        "clipped by relevance": lambda a, w, R, alpha, beta: alphabeta(a, w, R.relu(), alpha, beta),
-        "split by the sign of R": lambda a, w, R, alpha, beta: (
-            alphabeta(a, w, R, alpha, 0) * (R.sum(1, keepdim=True) > 0)
-        ),
-    },
-    "lrp_zb": {
-        "bounds swapped": lambda x, w, R, l, h: shares(
-            z := parts(x, w) - h[:, None] * w.clamp(min=0) - l[:, None] * w.clamp(max=0),
-            z.sum(1, keepdim=True) + 1e-9,
-            R,
-        ),
-        "bounds added": lambda x, w, R, l, h: zb(x, w, R, -l, -h),
-        "LRP-0": lambda x, w, R, l, h: shares(z := parts(x, w), z.sum(1, keepdim=True), R),
-        "z+": lambda x, w, R, l, h: shares(
-            z := parts(x, w).clamp(min=0), z.sum(1, keepdim=True), R
-        ),
-        "no upper bound": lambda x, w, R, l, h: zb(x, w, R, l, 0 * h),
-        "no lower bound": lambda x, w, R, l, h: zb(x, w, R, 0 * l, h),
-        "box of 0 and 1": lambda x, w, R, l, h: zb(x, w, R, 0 * l, 0 * h + 1),
-        "one box for all": lambda x, w, R, l, h: zb(
-            x, w, R, l.min().expand_as(l), h.max().expand_as(h)
-        ),
-        "mean bounds": lambda x, w, R, l, h: zb(
-            x, w, R, l.mean().expand_as(l), h.mean().expand_as(h)
-        ),
-        "bounds in the numerator only": lambda x, w, R, l, h: shares(
-            parts(x, w) - l[:, None] * w.relu() - h[:, None] * w.clamp(max=0),
-            parts(x, w).sum(1, keepdim=True),
-            R,
-        ),
-        "bounds in the denominator only": lambda x, w, R, l, h: shares(
-            parts(x, w),
-            (parts(x, w) - l[:, None] * w.relu() - h[:, None] * w.clamp(max=0)).sum(
-                1, keepdim=True
+    "lrp_zplus": [
+        (lambda a, w, R: a * (R / (a @ w) @ w.T), "negative weights"),
+        (lambda a, w, R: zplus(a, w.abs(), R), ""),
+        (lambda a, w, R: a * (R / (a @ w.relu()) @ w.T), "numerator has w"),
+        (lambda a, w, R: a * (R / (a @ w) @ w.relu().T), "denominator has w"),
+        (lambda a, w, R: zplus(a, -w, R), ""),
+        (lambda a, w, R: by_output(parts(a, w.relu()), R), ""),
+        (lambda a, w, R: shares(z := parts(a, w.relu()), z.sum((0, 1), keepdim=True), R), ""),
+        (lambda a, w, R: shares(z := parts(a, w.relu()), z.sum((1, 2), keepdim=True), R), ""),
+        (lambda a, w, R: (w.relu() / w.relu().sum(0) * R[:, None]).sum(2), ""),
+        (lambda a, w, R: a * (R @ w.relu().T), ""),
+        (lambda a, w, R: R / (a @ w.relu()) @ w.relu().T, "last factor a_i"),
+        (lambda a, w, R: a * ((1 / (a @ w.relu())) @ w.relu().T), ""),
+        (lambda a, w, R: zplus(a, w, R.relu()), "negative R_j"),
+        (lambda a, w, R: a * (R / (a @ (p := w.relu()) + 0.1) @ p.T), "added to the denominator"),
+        (lambda a, w, R: a * (R / (a @ (p := w.relu()) + 1e-2) @ p.T), "added to the denominator"),
+        (lambda a, w, R: (parts(a, w).softmax(1) * R[:, None]).sum(2), ""),
+        (lambda a, w, R: zplus(a, w.clamp_(min=0), R), "in place"),
+        (lambda a, w, R: a / a * zplus(a, w, R), "NaN"),
+        (lambda a, w, R: zplus(a, w, R) / R.shape[1], ""),
+        (lambda a, w, R: alphabeta(a, w, R, 2, 1), ""),
+    ],
+    "lrp_epsilon": [
+        (lambda a, w, b, R, eps: epsilon(a, w, 0 * b, R, eps), "bias is missing"),
+        (
+            lambda a, w, b, R, eps: shares(
+                parts(a, w) + b / len(w), ((z := a @ w + b) + eps * signed(z))[:, None], R
             ),
-            R,
+            "handed to the inputs",
         ),
-        "normalised over j": lambda x, w, R, l, h: shares(
-            z := parts(x, w) - l[:, None] * w.relu() - h[:, None] * w.clamp(max=0),
-            z.sum(2, keepdim=True) + 1e-9,
-            R,
+        (stabilised(lambda z, eps: z + eps * z.sign()), "NaN"),
+        (
+            lambda a, w, b, R, eps: (
+                a * ((R / ((z := a @ w + b) + eps * z.sign())).nan_to_num(0, 0, 0) @ w.T)
+            ),
+            "exactly 0",
         ),
-        "w- made positive": lambda x, w, R, l, h: shares(
-            z := parts(x, w) - l[:, None] * w.relu() - h[:, None] * (-w).relu(),
-            z.sum(1, keepdim=True),
-            R,
+        (stabilised(lambda z, eps: z + eps * (2.0 * (z > 0) - 1)), "exactly 0"),
+        (stabilised(lambda z, eps: z + eps), "without the sign"),
+        (stabilised(lambda z, eps: z.abs() + eps), "made positive"),
+        (stabilised(lambda z, eps: z - eps * signed(z)), "sign of eps"),
+        (stabilised(lambda z, eps: z), "eps is missing"),
+        (lambda a, w, b, R, eps: epsilon(a, w, b, R, 1e-9), "eps is missing"),
+        (lambda a, w, b, R, eps: epsilon(a, w, b, R, eps * eps), ""),
+        (stabilised(lambda z, eps: torch.where(z.abs() < eps, eps * signed(z), z)), ""),
+        (lambda a, w, b, R, eps: epsilon(a, w, b, R, eps * len(w)), ""),
+        (lambda a, w, b, R, eps: a * (R / (a @ w + b + eps * signed(R)) @ w.T), ""),
+        (lambda a, w, b, R, eps: epsilon(a, w.relu(), b, R, eps), ""),
+        (lambda a, w, b, R, eps: epsilon(a.relu(), w, b, R, eps), ""),
+        (lambda a, w, b, R, eps: by_output(parts(a, w), R), ""),
+        (lambda a, w, b, R, eps: R / ((z := a @ w + b) + eps * signed(z)) @ w.T, ""),
+        (in_place(epsilon, 2, lambda b: b.zero_()), "in place"),
+        (lambda *v: (r := epsilon(*v)) * (v[3].sum(1, True) / r.sum(1, True)), ""),
+    ],
+    "absorbed_by_bias": [
+        (lambda a, w, b, R: epsilon(a, w, b, R, 0.0).sum(1), "reaches the inputs"),
+        (lambda a, w, b, R: (b / (a @ w) * R).sum(1), "denominator"),
+        (lambda a, w, b, R: (b * R).sum(1), ""),
+        (lambda a, w, b, R: b.sum().expand(len(a)), "as they are"),
+        (lambda a, w, b, R: b / (a @ w + b) * R, "shape"),
+        (lambda a, w, b, R: (b / (a @ w + b) * R).sum(0), "shape"),
+        (lambda a, w, b, R: (b / (a @ w + b) * R).sum(), ""),
+        (lambda a, w, b, R: (b / (a @ w + b)).sum(1), ""),
+        (lambda a, w, b, R: (b / (a @ w + b) * R).mean(1), "mean over the neurons"),
+        (lambda a, w, b, R: (b.abs() / (a @ w + b) * R).sum(1), ""),
+        (lambda a, w, b, R: b.sum() / (a @ w + b).sum(1) * R.sum(1), ""),
+    ],
+    "lrp_alphabeta": [
+        (lambda a, w, R, p, q: alphabeta(a, w, R, p, -q), "subtracted"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, q, p), "changed places"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, p, p), "alpha multiplies"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, 2, 1), "not used"),
+        (lambda a, w, R, p, q: zplus(a, w, R), ""),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, 1, 1), "not used"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, round(p), round(q)), "whole numbers"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, int(p), int(q)), "whole numbers"),
+        (sides(lambda a, w: a @ w), "by z_j"),
+        (lambda *v: sides(lambda a, w: a @ w.abs())(*v[:4], -v[4]), "absolute values"),
+        (sides(lambda a, w: a @ w.relu()), ""),
+        (
+            lambda a, w, R, p, q: (
+                p * by_output(parts(a, w.relu()), R) - q * by_output(parts(a, (-w).relu()), R)
+            ),
+            "",
         ),
-        "range of the batch": lambda x, w, R, l, h: zb(
-            x, w, R, x.min(0)[0].clamp(max=0) - 1e-3, x.max(0)[0].clamp(min=0) + 1e-3
+        (lambda a, w, R, p, q: a * (R / (a @ w) @ w.T), "divided by its own sum"),
+        (lambda a, w, R, p, q: alphabeta(a, w, R.relu(), p, q), ""),
+        (lambda a, w, R, p, q: alphabeta(a, w, R, p, 0) * (R.sum(1, True) > 0), ""),
+    ],
+    "lrp_zb": [
+        (lambda x, w, R, l, h: by_input(box(x, w, h, l), R), "changed places"),
+        (lambda x, w, R, l, h: zb(x, w, R, -l, -h), "subtracted"),
+        (lambda x, w, R, l, h: by_input(parts(x, w), R), "bounds do not take part"),
+        (lambda x, w, R, l, h: by_input(parts(x, w).clamp(min=0), R), ""),
+        (lambda x, w, R, l, h: zb(x, w, R, l, 0 * h), "upper bound"),
+        (lambda x, w, R, l, h: zb(x, w, R, 0 * l, h), "lower bound"),
+        (lambda x, w, R, l, h: zb(x, w, R, 0 * l, 0 * h + 1), ""),
+        (lambda x, w, R, l, h: zb(x, w, R, l.min().expand_as(l), h.max().expand_as(h)), ""),
+        (lambda x, w, R, l, h: zb(x, w, R, l.mean().expand_as(l), h.mean().expand_as(h)), ""),
+        (lambda x, w, R, l, h: shares(box(x, w, l, h), (x @ w)[:, None], R), "lacks the bounds"),
+        (lambda x, w, R, l, h: shares(parts(x, w), box(x, w, l, h).sum(1, keepdim=True), R), ""),
+        (lambda x, w, R, l, h: by_output(box(x, w, l, h), R), ""),
+        (
+            lambda x, w, R, l, h: by_input(
+                parts(x, w) - l[:, None] * w.relu() - h[:, None] * (-w).relu(), R
+            ),
+            "",
         ),
-        "0 / 0 at flat bounds": lambda x, w, R, l, h: zb(x, w, R, l, h) * (h - l)[None] / (h - l),
-    },
-    "lrp_mlp": {
-        "gradient only": mlp_plain_gradient,
-        "gradient squared": lambda m, x, c: mlp_plain_gradient(m, x, c) ** 2,
-        "started at a probability": mlp_seeded(
-            lambda z, c: F.one_hot(c, z.shape[1]) * z.softmax(1)
+        (
+            lambda x, w, R, l, h: zb(
+                x, w, R, x.min(0)[0].clamp(max=0) - 1e-3, x.max(0)[0].clamp(min=0) + 1e-3
+            ),
+            "",
         ),
-        "gradient of a probability": mlp_probability_gradient,
-        "started at 1": mlp_seeded(lambda z, c: F.one_hot(c, z.shape[1]).to(z)),
-        "started at all logits": mlp_seeded(lambda z, c: z),
-        "predicted class": lambda m, x, c: mlp(m, x, m(x).argmax(1)),
-        "first target for all": first_target,
-        "target 0": lambda m, x, c: mlp(m, x, 0 * c),
-        "positive logits only": mlp_seeded(lambda z, c: F.one_hot(c, z.shape[1]) * z.relu()),
-        "absolute logit": mlp_seeded(lambda z, c: F.one_hot(c, z.shape[1]) * z.abs()),
-        "log probability": mlp_seeded(lambda z, c: F.one_hot(c, z.shape[1]) * z.log_softmax(1)),
-        "bias dropped": mlp_no_bias,
-        "sign(0) = 0": mlp_torch_sign,
-        "eps 0.01": lambda m, x, c: mlp(m, x, c, eps=0.01),
-        "eps 0.25": lambda m, x, c: mlp(m, x, c, eps=0.25),
-        "z+": mlp_zplus,
-        "training mode left": left(lambda m: m.eval()),
-        "evaluation mode left": left(lambda m: m.train()),
-        "parameters frozen": left(lambda m: m.requires_grad_(False)),
-        "parameters thawed": left(lambda m: m.requires_grad_(True)),
-        "gradients left": mlp_leaves_gradients,
-        "hooks left": mlp_leaves_hooks,
-        "weights clamped in place": mlp_clamps_weights,
-        "bias set to zero": left(lambda m: m[4].bias.data.zero_()),
-        "a layer replaced": left(lambda m: m.__setitem__(1, nn.ReLU())),
-        "class changed in place": in_place(mlp, 2, lambda c: c.zero_()),
-        "conserved by force": lambda m, x, c: (
-            (r := mlp(m, x, c)) * (m(x).gather(1, c[:, None]) / r.sum(1, keepdim=True))
+        (lambda x, w, R, l, h: zb(x, w, R, l, h) * (h - l)[None] / (h - l), "NaN"),
+    ],
+    "lrp_mlp": [
+        (gradient, "this is the gradient"),
+        (lambda m, x, c: gradient(m, x, c) ** 2, ""),
+        (hot(lambda z: z.softmax(1)), "probability"),
+        (lambda m, x, c: x * gradient(m, x, c, lambda z: z.softmax(1)), ""),
+        (hot(torch.ones_like), "starts with 1"),
+        (lambda m, x, c: mlp(m, x, c, start=lambda z, c: z), "all logits"),
+        (lambda m, x, c: mlp(m, x, m(x).argmax(1)), "class c"),
+        (lambda m, x, c: mlp(m, x, c[:1].expand_as(c)), "class"),
+        (lambda m, x, c: mlp(m, x, 0 * c), ""),
+        (hot(torch.relu), ""),
+        (hot(torch.abs), ""),
+        (hot(lambda z: z.log_softmax(1)), ""),
+        (lambda *v: mlp(*v, rule=lambda a, w, b, *r: epsilon(a, w, 0 * b, *r)), "bias"),
+        (
+            lambda *v: mlp(*v, rule=lambda *p: epsilon(*p, lambda z, eps: z + eps * z.sign())),
+            "",
         ),
-    },
+        (lambda m, x, c: mlp(m, x, c, eps=0.01), "too large"),
+        (lambda m, x, c: mlp(m, x, c, eps=0.25), ""),
+        (lambda *v: mlp(*v, rule=lambda a, w, b, R, eps: zplus(a, w, R)), ""),
+        (in_place(mlp, 0, lambda m: m.eval()), "mode"),
+        (in_place(mlp, 0, lambda m: m.train()), "mode"),
+        (in_place(mlp, 0, lambda m: m.requires_grad_(False)), "requires_grad"),
+        (in_place(mlp, 0, lambda m: m.requires_grad_(True)), "requires_grad"),
+        (leaves_gradients, "gradients|requires_grad"),
+        (in_place(mlp, 0, lambda m: m[0].register_forward_hook(lambda *a: None)), "hooks"),
+        (in_place(mlp, 0, lambda m: m[0].weight.data.clamp_(min=0)), "parameters"),
+        (in_place(mlp, 0, lambda m: m[4].bias.data.zero_()), "parameters"),
+        (in_place(mlp, 0, lambda m: m.__setitem__(1, nn.ReLU())), "layers"),
+        (in_place(mlp, 1), "in place"),
+        (in_place(mlp, 2, lambda c: c.zero_()), "in place"),
+        (forced, ""),
+    ],
+    "deep_lift_layer": [
+        (sloped(lambda z, z0: step(z)), "slope from z0_j to z_j"),
+        (sloped(lambda z, z0: step(z0)), "that of the ReLU at z0_j"),
+        (sloped(lambda z, z0: (step(z) + step(z0)) / 2), ""),
+        (sloped(lambda z, z0: step(z + z0)), ""),
+        (sloped(lambda z, z0: z.relu() / z), "slope from z0_j to z_j"),
+        (sloped(lambda z, z0: torch.ones_like(z)), "ReLU does not take part"),
+        (lambda *v: (d := v[0] - v[1], lift(*v) / d.where(d != 0, 1) * v[0])[1], "a_i - a0_i"),
+        (lambda a, a0, w, b, m: a * ((step(a @ w + b) * m) @ w.T), ""),
+        (lambda *v: (lift(*v) / (v[0] - v[1])).nan_to_num(0), "are missing"),
+        (lambda a, a0, *v: lift(a0, a, *v), "sign"),
+        (lambda a, a0, w, b, m: lift(a, a0, w, 0 * b, m), "bias is missing"),
+        (
+            lambda a, a0, w, b, m: lift(
+                a, a0, w, b, m, lambda z, z0: (z.relu() - (z0 - b).relu()) / (z - z0 + b)
+            ),
+            "",
+        ),
+        (lambda a, a0, *v: lift(a, 0 * a0, *v), "not always zero"),
+        (lambda a, a0, *v: lift(a - a0, 0 * a0, *v), ""),
+        (sloped(lambda z, z0: z.relu() / (z - z0)), "h0_j is missing"),
+        (sloped(lambda z, z0: (z.relu() - z0.relu()) / z), "z0_j is missing"),
+        (sloped(lambda z, z0: (z - z0) / (z.relu() - z0.relu())), ""),
+        (lambda *v: lift(*v, lambda z, z0: (z.relu() - z0.relu()) / (z - z0)), "NaN"),
+        (resting(torch.zeros_like), "must be 1 if z_j > 0"),
+        (resting(torch.ones_like), "must be 1 if z_j > 0"),
+        (resting(lambda z: (z >= 0).to(z)), "must be 1 if z_j > 0"),
+        (resting(lambda z: 0.5 * torch.ones_like(z)), "must be 1 if z_j > 0"),
+        (sloped(lambda z, z0: (z.relu() - z0.relu()) / (z - z0 + 1e-6)), "must be 1 if z_j > 0"),
+        (lift_lrp, "shared by"),
+        (lambda *v: lift(*v[:4], torch.ones_like(v[4])), "m does not"),
+        (lambda *v: lift(*v[:4], v[4].relu()), ""),
+        (lambda *v: lift(*v[:4], v[4][:1].expand_as(v[4])), ""),
+        (lambda a, a0, *v: lift(a, a0[:1].expand_as(a0), *v), ""),
+        (lambda *v: lift(*v) / len(v[3]), ""),
+        (lift_of_sums, ""),
+        (lambda a, a0, w, b, m: lift(a, a0, w.relu(), b, m), ""),
+        (sloped(lambda z, z0: (z.tanh() - z0.tanh()) / (z - z0)), ""),
+        (in_place(lift, 4), "in place"),
+        (in_place(lift, 3), "in place"),
+    ],
+    "lstm_word_relevance": [
+        (shared(None, lambda g, i, f, c0, c: f * f * c0 / c), "forget gate is multiplied in once"),
+        (shared(lambda g, i, f, c0, c: i * i * g / c), "input gate is multiplied in once"),
+        (shared(lambda g, i, f, c0, c: i * i * g / c, lambda g, i, f, c0, c: f * f * c0 / c), ""),
+        (
+            shared(lambda g, i, f, c0, c: i * g / c / 2, lambda g, i, f, c0, c: f * c0 / c / 2),
+            "gates take nothing",
+        ),
+        (shared(lambda g, i, f, c0, c: i * g / c / 2), "gates take nothing"),
+        (shared(None, lambda g, i, f, c0, c: f * c0 / c / 2), "gates take nothing"),
+        (shared(None, lambda g, i, f, c0, c: c0 / c), "f_t is missing"),
+        (shared(lambda g, i, f, c0, c: g / c), "i_t is missing"),
+        (lambda g, i, f, R: words(g, i, 1 - i, R), ""),
+        (lambda g, i, f, R: words(g, f, i, R), ""),
+        (shared(lambda g, *_: 0.5 + 0 * g, lambda g, *_: 0.5 + 0 * g), "equal halves"),
+        (shared(lambda g, i, f, *_: i / (i + f), lambda g, i, f, *_: f / (i + f)), ""),
+        (lambda g, i, f, R: words(g, i, f, R, start=R), "starts from R"),
+        (lambda g, i, f, R: words(g.flip(0), i.flip(0), f.flip(0), R).flip(0), ""),
+        (lambda *v: words(*v).flip(0), "order"),
+        (shared(lambda g, i, f, c0, c: f * c0 / c), "i_t g_t is asked for"),
+        (lambda g, *v: torch.cat([0 * g[:-1], words(g, *v)[-1:]]), ""),
+        (shared(guard=lambda c, q: q), "NaN"),
+        (guarded(lambda c: 1e-9), "shares huge"),
+        (guarded(lambda c: 1e-3 * signed(c)), "added to c_t"),
+        (lambda *v: words_unrolled(*v, stop=False), "nothing is passed on"),
+        (
+            shared(
+                None,
+                lambda g, i, f, c0, c: torch.where(c == 0, 1, f * c0 / c),
+                lambda c, q: q.nan_to_num(0, 0, 0),
+            ),
+            "nothing is passed on",
+        ),
+        (
+            shared(
+                lambda g, i, f, c0, c: (i * g).abs() / ((i * g).abs() + (f * c0).abs()),
+                lambda g, i, f, c0, c: (f * c0).abs() / ((i * g).abs() + (f * c0).abs()),
+            ),
+            "",
+        ),
+        (shared(lambda g, i, *_: i * g, lambda g, i, f, *_: f), ""),
+        (shared(lambda g, i, *_: i, lambda g, i, f, *_: f), ""),
+        (lambda g, i, f, R: words(g, i, f, R.sum().expand_as(R)), ""),
+        (lambda *v: words(*v).sum(1, keepdim=True), "shape"),
+        (in_place(words, 3), "in place"),
+        (in_place(words, 2), "in place"),
+    ],
+    "one_class_relevance": [
+        (classed(p=closest, o=least), "only the nearest"),
+        (classed(p=closest), "only the nearest"),
+        (classed(o=least), "hard minimum"),
+        (lambda x, u, alpha, gamma: one_class(x, u, 0 * alpha + 1 / len(u), gamma), "is missing"),
+        (lambda x, u, alpha, gamma: one_class(x, u, 0 * alpha + 1, gamma), "alpha is missing"),
+        (classed(p=flat_alpha), "alpha is missing from the weights"),
+        (classed(o=lambda d, alpha, gamma: o_of(d, 0 * alpha + 1, gamma)), "missing from o"),
+        (classed(p=lambda d, alpha, gamma: alpha.expand_as(d)), ""),
+        (classed(p=lambda d, *_: torch.full_like(d, 1 / d.shape[1])), ""),
+        (classed(p=lambda d, alpha, gamma: (alpha - gamma * d).softmax(1)), ""),
+        (classed(o=lambda d, *_: d), "not p_j d_j"),
+        (classed(o=lambda d, *v: (p_of(d, *v) * d).sum(1, keepdim=True)), ""),
+        (classed(o=lambda *_: 1.0), "is missing: the sum"),
+        (classed(p=lambda d, *_: torch.ones_like(d)), "weights p_j are missing"),
+        (lambda *v: -one_class(*v), "sign is wrong"),
+        (lambda *v: v[3] * one_class(*v), "1/gamma"),
+        (lambda *v: one_class(*v) / v[3], ""),
+        (lambda *v: one_class(*v[:3], 1.0), "gamma does not"),
+        (lambda *v: one_class(*v[:3], 1 / (2 * v[3] * v[3])), ""),
+        (classed(shares=lambda x, u, d: root(x, u) / no_zero(d).sqrt()), "absolute differences"),
+        (classed(shares=lambda x, u, d: root(x, u) / no_zero(root(x, u).sum(2))), "absolute diff"),
+        (classed(shares=lambda x, u, d: squares(x, u) / no_zero(d).sqrt()), ""),
+        (
+            classed(p=lambda d, *v: p_of(d.sqrt(), *v), o=lambda d, *v: o_of(d.sqrt(), *v)),
+            "not squared",
+        ),
+        (classed(shares=lambda x, u, d: squares(x, u)), "not divided by d_j"),
+        (
+            classed(shares=lambda x, u, d: (x[:, None] - u).sign() * of_squares(x, u, d)),
+            "terms of d_j are squares",
+        ),
+        (classed(o=lambda *_: 1.0, shares=lambda x, u, d: 2 * (x[:, None] - u)), ""),
+        (
+            classed(
+                shares=lambda x, u, d: (x**2 / (x**2).sum(1, True))[:, None] + 0 * d[..., None]
+            ),
+            "",
+        ),
+        (classed(p=lambda d, alpha, gamma: (alpha.log() - gamma * d).softmax(0)), ""),
+        (
+            classed(shares=lambda x, u, d: (q := squares(x, u)) / no_zero(q.sum(1))[:, None, :, 0]),
+            "",
+        ),
+        (without_the_shift, "NaN or infinite"),
+        (lambda *v: without_the_shift(*v, least=1e-30), ""),
+        (classed(shares=lambda x, u, d: squares(x, u) / d[..., None]), "NaN"),
+        (
+            classed(shares=lambda x, u, d: of_squares(x, u, d) + (d == 0)[..., None] / x.shape[1]),
+            "keeps its share",
+        ),
+        (conserved, "keeps its share"),
+        (classed(shares=lambda x, u, d: squares(x, u) / (d[..., None] + 1e-2)), ""),
+        (in_place(one_class, 1), "in place"),
+        (in_place(one_class, 2), "in place"),
+    ],
 }
+NOT_NEGATIVE = "absolute", "clipped"
+for name, rows in WRONG.items():
+    rows += spoil(RIGHT[name][0], *(NOT_NEGATIVE if name == "one_class_relevance" else ()))
 
-
-HINTS = {
-    ("lrp_zplus", "a forgotten outside"): "last factor a_i",
-    ("lrp_zplus", "negative relevance dropped"): "negative R_j",
-    ("lrp_zplus", "large eps"): "added to the denominator",
-    ("lrp_zplus", "eps of 0.1 in the denominator"): "added to the denominator",
-    ("lrp_alphabeta", "swapped"): "alpha and beta have changed places",
-    ("lrp_alphabeta", "whole numbers only"): "whole numbers",
-    ("lrp_alphabeta", "rounded to whole numbers"): "whole numbers",
-    ("lrp_alphabeta", "LRP-0"): "divided by its own sum",
-    ("lrp_mlp", "eps 0.01"): "too large",
-    ("lrp_zplus", "LRP-0"): "negative weights",
-    ("lrp_zplus", "clamps the weights in place"): "in place",
-    ("lrp_epsilon", "bias dropped from z"): "bias",
-    ("lrp_epsilon", "eps without sign"): "sign",
-    ("lrp_epsilon", "sign(0) = 0"): "NaN",
-    ("lrp_epsilon", "sign(0) = -1"): "exactly 0",
-    ("lrp_alphabeta", "sides added"): "subtracted",
-    ("lrp_alphabeta", "alpha on both sides"): "alpha",
-    ("lrp_zb", "bounds swapped"): "changed places",
-    ("lrp_mlp", "gradient only"): "gradient",
-    ("lrp_mlp", "started at a probability"): "probability",
-    ("lrp_mlp", "predicted class"): "class c",
-    ("lrp_mlp", "bias dropped"): "bias",
-    ("lrp_mlp", "training mode left"): "mode",
-    ("lrp_mlp", "hooks left"): "hooks",
-    ("lrp_mlp", "gradients left"): "gradients|requires_grad",
-    ("absorbed_by_bias", "the other part"): "reaches the inputs",
-}
-
-
-HINTED = {
-    name: [(answer, HINTS.get((name, kind), "")) for kind, answer in kinds.items()]
-    for name, kinds in WRONG.items()
-}
 test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = (
-    accept_and_refuse({name: list(RIGHT[name].values()) for name in NAMES}, HINTED)
+    accept_and_refuse(RIGHT, WRONG)
 )
