@@ -32,12 +32,11 @@ _enable_grad, _is_grad_enabled, _manual_seed = (
 )
 _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_dtype
 _generator, _rand, _randint = torch.Generator, torch.rand, torch.randint
-_random_states: tuple[Callable, ...] = torch.get_rng_state, random.getstate, numpy.random.get_state
-_set_random_states: tuple[Callable, ...] = (
-    torch.set_rng_state,
-    random.setstate,
-    numpy.random.set_state,
-)
+_random_states: list[tuple[Callable, Callable]] = [
+    (torch.get_rng_state, torch.set_rng_state),
+    (random.getstate, random.setstate),
+    (numpy.random.get_state, numpy.random.set_state),
+]
 _tolist, _detach, _to, _sum = Tensor.tolist, Tensor.detach, Tensor.to, Tensor.sum
 _isfinite, _sqrt = math.isfinite, math.sqrt
 
@@ -449,7 +448,7 @@ def _quiet() -> Iterator[None]:
     """Nothing that an answer prints or warns of is shown; torch's settings are its defaults within,
     and afterwards, like the global random states, as before.
     """
-    states, dtype = [get() for get in _random_states], _default_dtype()
+    states, dtype = [(put, get()) for get, put in _random_states], _default_dtype()
     _set_default_dtype(float32)
     try:
         with (
@@ -462,7 +461,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         _set_default_dtype(dtype)
-        for put, state in zip(_set_random_states, states, strict=True):
+        for put, state in states:
             put(state)
 
 

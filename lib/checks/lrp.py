@@ -111,7 +111,7 @@ def check_lrp_epsilon(answer: Callable) -> None:
     s(z_j)) R_j, z_j = sum_i a_i w_ij + b_j.
     """
 
-    def make(d: Draw, n: int, i: int, j: int, eps: float = 0.25) -> tuple:
+    def make(d: Draw, n: int, i: int, j: int, *, eps: float = 0.25) -> tuple:
         return (
             d.large(-1, 2, n, i),
             d.uniform(-1, 1, i, j),
@@ -128,7 +128,7 @@ def check_lrp_epsilon(answer: Callable) -> None:
         return lambda a, w, b, R, eps: shared(parts(a, w), R, stabilised(a @ w + b, eps))
 
     def small(d: Draw, *sizes: int) -> tuple:
-        return make(d, *sizes, 1e-6)
+        return make(d, *sizes, eps=1e-6)
 
     whole = tensor([[1.0, 2, -1], [2, 1, 3]]), tensor([[1.0, 2], [-2, 1], [1, -1]])
     at_zero = (*whole, tensor([4.0, -2]), tensor([[2.0, 3], [-1, 2]]), 0.5)
@@ -173,7 +173,9 @@ def check_lrp_alphabeta(answer: Callable) -> None:
     minus beta times the negative shares.
     """
 
-    def mixed(a: Tensor, w: Tensor, R: Tensor, alpha: float, beta: float, by: Any = shared) -> Any:
+    def mixed(
+        a: Tensor, w: Tensor, R: Tensor, alpha: float, beta: float, *, by: Any = shared
+    ) -> Any:
         return alpha * by(parts(a, plus(w)), R) - beta * by(parts(a, minus(w)), R)
 
     def make(d: Draw, n: int, i: int, j: int, alpha: float = 2, beta: float = 1) -> tuple:
@@ -210,14 +212,14 @@ def check_lrp_alphabeta(answer: Callable) -> None:
             ),
             "the negative side is left out": lambda a, w, R, p, q: mixed(a, w, R, p, 0),
             "both sides are divided by z_j; each is divided by its own sum": lambda a, w, R, p, q: (
-                mixed(a, w, R, p, q, lambda z, R: shared(z, R, a @ w))
+                mixed(a, w, R, p, q, by=lambda z, R: shared(z, R, a @ w))
             ),
             "both sides are divided by the sum of absolute values; each is divided by its own "
             "sum": lambda a, w, R, p, q: mixed(
-                a, w, R, p, -q, lambda z, R: shared(z, R, a @ w.abs())
+                a, w, R, p, -q, by=lambda z, R: shared(z, R, a @ w.abs())
             ),
             "what is normalised runs over j; it must run over the inputs i": lambda *v: mixed(
-                *v, over_outputs
+                *v, by=over_outputs
             ),
         },
         "the result is not that of the equation; each side is divided by its own sum over i, then "
@@ -240,7 +242,7 @@ def check_lrp_zb(answer: Callable) -> None:
     def clear(x: Tensor, w: Tensor, R: Tensor, l: Tensor, h: Tensor) -> bool:
         return away(numerator(x, w, l, h).sum(1))
 
-    def make(d: Draw, n: int, i: int, j: int, kind: str = "") -> tuple:
+    def make(d: Draw, n: int, i: int, j: int, *, kind: str = "") -> tuple:
         l, h, place = d.large(-2, -0.1, i), d.large(0.1, 2, i), d.uniform(0, 1, n, i)
         if kind == "pixels":
             l, h = 0 * l, 0 * h + 1
@@ -252,7 +254,7 @@ def check_lrp_zb(answer: Callable) -> None:
         return x, d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j), l, h
 
     def box(kind: str, *sizes: int) -> tuple:
-        return drawn(lambda d: make(d, *sizes, kind), clear=clear)
+        return drawn(lambda d: make(d, *sizes, kind=kind), clear=clear)
 
     judge(
         answer,
@@ -355,6 +357,7 @@ def check_lrp_mlp(answer: Callable) -> None:
         m: nn.Sequential,
         x: Tensor,
         c: Tensor,
+        *,
         start: Callable = chosen,
         eps: float = 0.0,
         bias: bool = True,
@@ -408,15 +411,15 @@ def check_lrp_mlp(answer: Callable) -> None:
             "this is the gradient; relevance is what each input contributes to the "
             "logit": lambda m, x, c: backward(m, x, c) / x,
             "it starts with 1; relevance starts with the logit f_c(x)": lambda *v: backward(
-                *v, lambda f, c: chosen(ones_like(f), c)
+                *v, start=lambda f, c: chosen(ones_like(f), c)
             ),
             "it starts with a probability; relevance starts with the logit f_c(x)": lambda *v: (
-                backward(*v, lambda f, c: chosen(f.softmax(1), c))
+                backward(*v, start=lambda f, c: chosen(f.softmax(1), c))
             ),
             "it starts with the predicted class; the class c of each sample is asked "
-            "for": lambda *v: backward(*v, lambda f, c: chosen(f, f.argmax(1))),
+            "for": lambda *v: backward(*v, start=lambda f, c: chosen(f, f.argmax(1))),
             "it starts with all logits; only that of class c is explained": lambda *v: backward(
-                *v, lambda f, c: f
+                *v, start=lambda f, c: f
             ),
             "every sample is explained for the class of the first one": lambda m, x, c: backward(
                 m, x, c[:1].expand_as(c)
@@ -539,11 +542,11 @@ def memory(g: Tensor, i: Tensor, f: Tensor) -> Tensor:
     return stack(c)
 
 
-def to_new(g: Tensor, i: Tensor, f: Tensor, before: Tensor, c: Tensor) -> Tensor:
+def to_new(g: Any, i: Any, f: Tensor, before: Tensor, c: Tensor) -> Tensor:
     return where(c == 0, 0.0, i * g / where(c == 0, 1.0, c))
 
 
-def to_old(g: Tensor, i: Tensor, f: Tensor, before: Tensor, c: Tensor) -> Tensor:
+def to_old(g: Any, i: Any, f: Any, before: Tensor, c: Tensor) -> Tensor:
     return where(c == 0, 0.0, f * before / where(c == 0, 1.0, c))
 
 
