@@ -366,7 +366,8 @@ def ensembles() -> list[str]:
         "",
         (
             "An ensemble against a loop over its members, as a ratio of CPU time: above 1 the "
-            "ensemble is quicker. Dense ones gain from one fused Adam step as well. Batches of 64; 4 epochs of 512 samples; inference with 64 and 1,000 rows."
+            "ensemble is quicker. Dense ones gain from one fused Adam step as well. Batches of 64; "
+            "4 epochs of 512 samples; inference with 64 and 1,000 rows."
         ),
         "",
         "| members | network | training | 64 rows | 1,000 rows |",
@@ -438,7 +439,8 @@ def main() -> None:
     parser.add_argument("--only-lib", action="store_true", help="leave the reference libraries out")
     arguments = parser.parse_args()
     lines = [
-        f"torch {torch.__version__}, captum {version('captum')}, zennit {version('zennit')}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, captum {version('captum')}, zennit {version('zennit')}, "
+        f"Python {platform.python_version()}, "
         f"threads: {torch.get_num_threads()}. Unit: one forward + one backward pass.",
         "",
         "| method | case | lib | target | Captum | Zennit |",

@@ -1,12 +1,14 @@
 """One look for the whole book: heatmaps, images, curves. Only pictures here, no methods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
 # blue and red differ for every kind of colour vision
@@ -29,12 +31,12 @@ plt.rcParams.update(
 )
 
 
-def scale_of(*relevances: object) -> float:
+def scale_of(*relevances: ArrayLike) -> float:
     """The largest absolute relevance of all: give it to maps that are compared."""
     return max(float(np.abs(_plain(r)).max()) for r in relevances) or 1.0
 
 
-def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
+def heatmap(relevance: ArrayLike, scale: float | None = None) -> np.ndarray:
     """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for,
     blue against, white is 0.
 
@@ -49,14 +51,11 @@ def heatmap(relevance: object, scale: float | None = None) -> np.ndarray:
         raise ValueError(f"relevance: expected (H, W) or (C, H, W), got shape {r.shape}")
     v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
     red, blue = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
-    return (
-        (255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255))
-        .round()
-        .astype(np.uint8)
-    )
+    colours = 255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255)
+    return colours.round().astype(np.uint8)
 
 
-def image(x: object) -> np.ndarray:
+def image(x: ArrayLike) -> np.ndarray:
     """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is
     drawn as ink on paper.
     """
@@ -87,7 +86,7 @@ def strip(
 def flow(
     activations: Sequence[Sequence[float]],
     relevances: Sequence[Sequence[float]],
-    messages: Sequence[object],
+    messages: Sequence[ArrayLike],
 ) -> Figure:
     """A small network as circles, layer by layer from left to right, and its relevance as bands
     between them.
@@ -105,9 +104,9 @@ def flow(
         for k, layer in enumerate(activations)
     ]
     unit = abs(sum(relevances[-1])) or 1.0
-    for left, right, message in zip(places, places[1:], messages):
+    for left, right, message in zip(places, places[1:], map(_plain, messages)):
         for (i, start), (j, end) in ((p, q) for p in enumerate(left) for q in enumerate(right)):
-            r = round(float(message[i][j]), 2) + 0.0
+            r = round(float(message[i, j]), 2) + 0.0
             ax.plot(
                 *zip(start, end),
                 color=_sign_colour(r),
@@ -127,7 +126,7 @@ def flow(
             )
     for layer, values, shares in zip(places, activations, relevances):
         for place, value, share in zip(layer, values, shares):
-            ax.scatter(*place, s=700, color="white", edgecolor=INK, zorder=3)
+            ax.scatter(place[0], place[1], s=700, color="white", edgecolor=INK, zorder=3)
             share = round(float(share), 2) + 0.0
             ax.annotate(f"{round(float(value), 2):g}", place, ha="center", va="center", zorder=4)
             ax.annotate(
@@ -144,7 +143,7 @@ def flow(
 
 
 def words(
-    text: Sequence[str], relevance: object, scale: float | None = None, width: float = 4.6
+    text: Sequence[str], relevance: ArrayLike, scale: float | None = None, width: float = 4.6
 ) -> Figure:
     """Words on the colours of their relevance (T,), wrapped to `width` inches, each with its number
     below.
@@ -189,9 +188,9 @@ def _sign_colour(value: float) -> str:
 
 
 def signal(
-    values: object,
-    relevance: object,
-    truth: object,
+    values: ArrayLike,
+    relevance: ArrayLike,
+    truth: ArrayLike,
     names: Sequence[str],
     scale: float | None = None,
     unit: str = "samples",
@@ -205,20 +204,11 @@ def signal(
     )
     for ax, curve, colours, inside, name in zip(rows[:, 0], x, r, t, names):
         low, high = x.min() - 0.35 * np.ptp(x), x.max() + 0.05 * np.ptp(x)
-        ax.imshow(
-            heatmap(colours[None], scale or scale_of(r)),
-            extent=(-0.5, len(curve) - 0.5, low, high),
-            aspect="auto",
-        )
+        picture = heatmap(colours[None], scale or scale_of(r))
+        ax.imshow(picture, extent=(-0.5, len(curve) - 0.5, low, high), aspect="auto")
         ax.plot(curve, color=INK, lw=0.9)
-        ax.fill_between(
-            np.arange(len(curve)),
-            low,
-            low + 0.12 * (high - low),
-            where=inside > 0,
-            color=ORANGE,
-            lw=0,
-        )
+        t, top = np.arange(len(curve)), low + 0.12 * (high - low)
+        ax.fill_between(t, low, top, where=inside > 0, color=ORANGE, lw=0)
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         ax.set(yticks=[], xlim=(-0.5, len(curve) - 0.5))
     rows[-1, 0].set_xlabel(f"time ({unit})")
@@ -226,34 +216,29 @@ def signal(
 
 
 def graph(
-    places: object,
-    bonds: object,
+    places: ArrayLike,
+    bonds: ArrayLike,
     names: Sequence[str],
-    relevance: object,
-    truth: object,
+    relevance: ArrayLike,
+    truth: ArrayLike,
     scale: float | None = None,
 ) -> Figure:
     """Atoms at their places (A, 2) on the colours of their relevance (A,), with lines for bonds (A,
     A); those of the truth are ringed in orange.
     """
-    places, r = _plain(places), _plain(relevance)
+    at, r = _plain(places), _plain(relevance)
+    colours = heatmap(r[None], scale)[0] / 255
     figure, ax = plt.subplots(figsize=(3.6, 3.2))
     ax.axis("off")
     for i, j in np.argwhere(np.triu(_plain(bonds)) > 0):
-        ax.plot(*places[[i, j]].T, color=GREY, lw=1.5, zorder=1)
-    for place, name, colour, inside in zip(
-        places, names, heatmap(r[None], scale)[0] / 255, _plain(truth)
-    ):
+        ax.plot(*at[[i, j]].T, color=GREY, lw=1.5, zorder=1)
+    for (x, y), name, colour, inside in zip(at, names, colours, _plain(truth)):
         dark = colour @ [0.299, 0.587, 0.114] < 0.5
-        ax.scatter(
-            *place,
-            s=330,
-            color=[colour],
-            edgecolor=ORANGE if inside else GREY,
-            lw=3.5 if inside else 1,
-            zorder=2,
+        edge, width = (ORANGE, 3.5) if inside else (GREY, 1)
+        ax.scatter(x, y, s=330, color=[colour], edgecolor=edge, lw=width, zorder=2)
+        ax.annotate(
+            name, (x, y), ha="center", va="center", color="white" if dark else INK, zorder=3
         )
-        ax.annotate(name, place, ha="center", va="center", color="white" if dark else INK, zorder=3)
     ax.margins(0.15)
     ax.set_aspect("equal")
     return figure
@@ -270,7 +255,7 @@ def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
     return picture
 
 
-def picture_and_words(picture: object, text: Sequence[str], relevance: object) -> Figure:
+def picture_and_words(picture: ArrayLike, text: Sequence[str], relevance: ArrayLike) -> Figure:
     """An image (3, H, W), its relevance and, on a scale of its own, that of the words: relevance (H
     W + T,), or (H, W) without words.
     """
@@ -279,10 +264,8 @@ def picture_and_words(picture: object, text: Sequence[str], relevance: object) -
     parts, titles = [v, heatmap(r[:count].reshape(v.shape[:2]))], ["picture", "relevance"]
     if text:
         part = r[:count].sum() / r.sum()
-        parts, titles = (
-            [*parts, heatmap(r[count:, None])],
-            ["picture", f"{part:.0%} of R here", f"{1 - part:.0%} here"],
-        )
+        parts.append(heatmap(r[count:, None]))
+        titles = ["picture", f"{part:.0%} of R here", f"{1 - part:.0%} here"]
     figure = strip(parts, titles, size=1.9)
     if text:
         figure.axes[2].axis("on")
@@ -297,49 +280,63 @@ def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)
     figure.colorbar(mappable, ax=figure.axes, shrink=0.7, label=label)
 
 
-def reliability(bins: object, width: float = 3.6, height: float = 2.9) -> Figure:
+class Bins(Protocol):
+    """What `lib.uncertainty.reliability` returns: counts and accuracies (bins,) between edges
+    (bins + 1,).
+    """
+
+    @property
+    def count(self) -> ArrayLike: ...
+    @property
+    def accuracy(self) -> ArrayLike: ...
+    @property
+    def edges(self) -> ArrayLike: ...
+
+
+def reliability(bins: Bins, width: float = 3.6, height: float = 2.9) -> Figure:
     """The share of right answers against the confidence, for the bins of
     `lib.uncertainty.reliability`; on the diagonal what is said is true.
     """
-    ax, full, edges = (
-        axes("confidence", "share right", width, height),
-        _plain(bins.count) > 0,
-        _plain(bins.edges),
-    )
-    ax.bar(
-        ((edges[:-1] + edges[1:]) / 2)[full],
-        _plain(bins.accuracy)[full],
-        0.9 * np.diff(edges)[full],
-        color=BLUE,
-        alpha=0.8,
-    )
+    figure, ax = _labelled("confidence", "share right", width, height)
+    full, edges = _plain(bins.count) > 0, _plain(bins.edges)
+    middle, wide = (edges[:-1] + edges[1:]) / 2, 0.9 * np.diff(edges)
+    ax.bar(middle[full], _plain(bins.accuracy)[full], wide[full], color=BLUE, alpha=0.8)
     ax.plot([0, 1], [0, 1], "--", color=INK)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
-    return ax.figure
+    return figure
 
 
 def bands(
-    x: object, mean: object, spreads: dict[str, object], points: tuple, ylim: tuple[float, float]
+    x: ArrayLike,
+    mean: ArrayLike,
+    spreads: Mapping[str, ArrayLike],
+    points: tuple[ArrayLike, ArrayLike],
+    ylim: tuple[float, float],
 ) -> Figure:
     """A curve (N,) with bands of two standard deviations about it, one for each name in `spreads`
     (N,), over points (x, y).
     """
-    ax = axes("x", "y", 4.6, 2.6)
-    ax.scatter(*(_plain(p).ravel() for p in points), s=5, color=GREY)
+    figure, ax = _labelled("x", "y", 4.6, 2.6)
+    ax.scatter(_plain(points[0]).ravel(), _plain(points[1]).ravel(), s=5, color=GREY)
     for (name, spread), colour in zip(spreads.items(), (BLUE, ORANGE)):
         low, high = _plain(mean) - 2 * _plain(spread), _plain(mean) + 2 * _plain(spread)
         ax.fill_between(_plain(x), low, high, color=colour, alpha=0.45, lw=0, label=f"{name}, 2 sd")
     ax.set(xlim=(_plain(x).min(), _plain(x).max()), ylim=ylim)
     ax.legend(loc="upper center", fontsize=8, ncols=2)
-    return ax.figure
+    return figure
 
 
 def axes(xlabel: str, ylabel: str, width: float = 5.0, height: float = 3.0) -> Axes:
     """One pair of labelled axes."""
-    _, ax = plt.subplots(figsize=(width, height))
+    return _labelled(xlabel, ylabel, width, height)[1]
+
+
+def _labelled(xlabel: str, ylabel: str, width: float, height: float) -> tuple[Figure, Axes]:
+    figure, ax = plt.subplots(figsize=(width, height))
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+    return figure, ax
 
 
-def _plain(values: object) -> np.ndarray:
+def _plain(values: ArrayLike) -> np.ndarray:
+    """Numbers of any kind, tensors of any device among them, as an array of float64."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)

@@ -25,8 +25,8 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 
 # Colab's list of 2026-08-19; there with Python 3.13, here with the one at hand
 COLAB = """
-numpy==2.1.3 matplotlib==3.10.0 scikit-learn==1.6.1 scipy==1.16.3 pandas==2.2.3 tqdm==4.67.3 ipywidgets==7.7.1
-ipython==7.34.0 ipykernel==6.17.1
+numpy==2.1.3 matplotlib==3.10.0 scikit-learn==1.6.1 scipy==1.16.3 pandas==2.2.3 tqdm==4.67.3
+ipywidgets==7.7.1 ipython==7.34.0 ipykernel==6.17.1
 """.split()
 TORCH = ("torch==2.11.0", "torch==2.13.0")  # the second stands in where the first cannot be had
 ALSO_THERE = ["pillow", "safetensors", "pooch", "requests"]

@@ -31,10 +31,11 @@ from traitlets.config import Config, PyFileConfigLoader
 import exercises
 
 CELL_SECONDS, STUDENT_SECONDS = 60, 600
-CONFIGURATION = """# Written by tools/grade.py, for it and for nbgrader's own commands in this folder.
+CONFIGURATION = """# Written by tools/grade.py, for it and nbgrader's own commands in this folder.
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
-c.IgnorePattern.enabled, c.IgnorePattern.pattern = True, r"[\\s\\S]*"  # else a warning on stderr costs all points
+# else a warning on stderr costs all points
+c.IgnorePattern.enabled, c.IgnorePattern.pattern = True, r"[\\s\\S]*"
 c.OverwriteCells.add_missing_cells = True
 """
 NO_FEEDBACK = (

@@ -37,8 +37,10 @@ HEADER = """\
 
 <!-- Written by tools/status.py. -->
 
-Every page, run from top to bottom on {date}. *Seconds* are processor seconds on one thread of {machine}; *energy* is these seconds at {watts:g} W,
-a small computer's share for one busy core. Links inside the book, the accessibility of every page and the numbers of every
+Every page, run from top to bottom on {date}. *Seconds* are processor seconds on one thread of \
+{machine}; *energy* is these seconds at {watts:g} W,
+a small computer's share for one busy core. Links inside the book, the accessibility of every page \
+and the numbers of every
 output are tested each time that the book changes.
 
 Python {python}, {versions}.

@@ -149,7 +149,8 @@ def split_of(name: str) -> tuple[data.Split, str, int]:
         told = ", ".join(f"{key}={value}" for key, value in TAGGED[name].items())
         text = (
             f"`lib.data.scenes(6000, seed=1, context=0.5, {told})`; tested on "
-            f"`scenes(2000, seed=2, context=0.5, tagged=(0.9, 0, 0, 0))`: nine horses in ten carry a tag"
+            f"`scenes(2000, seed=2, context=0.5, tagged=(0.9, 0, 0, 0))`: nine horses in ten "
+            f"carry a tag"
         )
         return data.Split(train.images, train.labels, test.images, test.labels), text, 15
     train, test = data.scenes(4000, seed=1), data.scenes(1000, seed=2, context=0.25)

@@ -122,9 +122,11 @@ def score_vae(split: data.Split) -> None:
         for part in ("total", "reconstruction", "kl")
     }
     scores = (
-        f"ELBO {mean['total']:.2f} = reconstruction {mean['reconstruction']:.2f} - KL {mean['kl']:.2f} on the 10,000 test images; "
-        f"negative log-likelihood {-log_p.mean():.2f} (standard error {log_p.std() / 1000**0.5:.2f}; importance weights, 1,000 samples, "
-        "1,000 random test images); in nats, pixels drawn black or white with the probability of their grey, seed 0"
+        f"ELBO {mean['total']:.2f} = reconstruction {mean['reconstruction']:.2f} - KL "
+        f"{mean['kl']:.2f} on the 10,000 test images; negative log-likelihood "
+        f"{-log_p.mean():.2f} (standard error {log_p.std() / 1000**0.5:.2f}; importance weights, "
+        "1,000 samples, 1,000 random test images); in nats, pixels drawn black or white with the "
+        "probability of their grey, seed 0"
     )
     write_card(
         "vae_mnist",
@@ -181,16 +183,17 @@ def score_gan(split: data.Split) -> None:
     }
     scores = "; ".join(
         [
-            f"10,000 samples (seed 0) with the labels of the test set, in the 64 features of `mnist_cnn`: Fréchet distance to the test images "
+            "10,000 samples (seed 0) with the labels of the test set, in the 64 features of "
+            "`mnist_cnn`: Fréchet distance to the test images "
             f"{gans.frechet_distance(features['test'], features['samples']):.2f} "
-            f"({gans.frechet_distance(features['test'], features['training']):.2f} for 10,000 training images)",
-            (
-                f"coverage {coverage(features['test'], features['samples']):.3f} "
-                f"({coverage(features['test'], features['training']):.3f})"
-            ),
+            f"({gans.frechet_distance(features['test'], features['training']):.2f} for 10,000 "
+            "training images)",
+            f"coverage {coverage(features['test'], features['samples']):.3f} "
+            f"({coverage(features['test'], features['training']):.3f})",
             f"label accuracy {right:.4f}",
-            f"nearest training image, Euclidean distance of pixels: mean {distance['samples'].mean():.2f}, smallest "
-            f"{distance['samples'].min():.2f} (test images: {distance['test'].mean():.2f}, {distance['test'].min():.2f})",
+            f"nearest training image, Euclidean distance of pixels: mean "
+            f"{distance['samples'].mean():.2f}, smallest {distance['samples'].min():.2f} "
+            f"(test images: {distance['test'].mean():.2f}, {distance['test'].min():.2f})",
         ]
     )
     write_card("gan_mnist", generator, "lib.gans.Generator()", f"{GAN_STEPS:,} steps", scores)

@@ -8,12 +8,7 @@ from torch import Tensor
 
 SIGNS = ("wrinkles", "laugh", "grey hair", "glasses")
 # how often an old face has each sign; a young one has it in the other cases
-_OLD = (
-    0.8,
-    0.1,
-    0.8,
-    0.5,
-)
+_OLD = (0.8, 0.1, 0.8, 0.5)
 _SKIN = np.array([[0.95, 0.80, 0.68], [0.80, 0.60, 0.45], [0.55, 0.38, 0.28]])
 
 
@@ -68,11 +63,8 @@ def faces(n: int, seed: int, **given: bool) -> Faces:
     dark = wrinkles & (abs(x) <= 5) & ((y == -7) | (y == -5))
     dark = dark | ((abs(x) <= np.where(laugh, 5, 4)) & (abs(y - bent) <= 0.75))
     dark = dark | ((abs(abs(x) - 4) <= 1) & (y >= -2) & (y <= -1))
-    frame = (
-        (abs(abs(x) - 4) <= 3)
-        & (abs(y + 1.5) <= 2.5)
-        & ~((abs(abs(x) - 4) < 3) & (abs(y + 1.5) < 2.5))
-    )
+    across, down = abs(abs(x) - 4), abs(y + 1.5)  # from the middle of either glass
+    frame = (across <= 3) & (down <= 2.5) & ~((across < 3) & (down < 2.5))
     for place, colour in (
         (x**2 / 81 + y**2 / 144 <= 1, skin),
         (regions[:, 2], hair),

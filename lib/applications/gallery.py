@@ -17,14 +17,12 @@ ATOMS = "CNOF"
 JOINTS = ("left knee", "right knee", "left ankle", "right ankle")
 WORDS = ("what", "which", "colour", "shape", "has", "is", "the", "thing", *SHAPES, *COLOURS)
 _PALETTE = np.array([[0.90, 0.55, 0.10], [0.20, 0.45, 0.85], [0.95, 0.95, 0.95]])
-_SQUARE, _CROSS, _RING = (
+_DRAWN = (  # the three shapes
     "##### ##### ##### ##### #####",
     "#...# .#.#. ..#.. .#.#. #...#",
     ".###. #...# #...# #...# .###.",
 )
-_STAMPS = np.array(
-    [[[mark == "#" for mark in row] for row in drawn.split()] for drawn in (_SQUARE, _CROSS, _RING)]
-)
+_STAMPS = np.array([[[mark == "#" for mark in row] for row in drawn.split()] for drawn in _DRAWN])
 PIXELS = 3 * 16 * 16  # of a question's picture; the words follow, five of them
 
 
@@ -60,11 +58,8 @@ def tones(n: int, seed: int, length: int = 256) -> World:
     tone = np.sin(2 * np.pi * (80 * (pitch * part + slope * part**2 / 2) + random.random((n, 1))))
     at = random.integers(0, length - 10, n)[:, None]
     click = ((t >= at) & (t < at + 10)) * random.normal(0, 1.2, (n, length))
-    x = (
-        inside * tone * np.sin(np.pi * part.clip(0, 1)) ** 0.5
-        + click
-        + random.normal(0, 0.15, (n, length))
-    )
+    swell = np.sin(np.pi * part.clip(0, 1)) ** 0.5
+    x = inside * tone * swell + click + random.normal(0, 0.15, (n, length))
     return World(
         _float(x[:, None]),
         torch.tensor(labels),
@@ -82,14 +77,11 @@ def gait(n: int, seed: int, length: int = 96) -> World:
     """
     random = _random(n, seed)
     labels, t = random.integers(0, 4, n), np.arange(length)
-    phase = (t / random.uniform(26, 34, (n, 1)) + random.random((n, 1)))[:, None] + np.array(
-        [0, 0.5, 0, 0.5]
-    )[:, None]
+    steps = (t / random.uniform(26, 34, (n, 1)) + random.random((n, 1)))[:, None]
+    phase = steps + np.array([0, 0.5, 0, 0.5])[:, None]
     size = random.uniform(0.8, 1.2, (n, 4, 1))
-    walk = size * (
-        np.sin(2 * np.pi * phase)
-        + 0.4 * np.sin(4 * np.pi * phase + np.array([0, 0, 1, 1])[:, None])
-    )
+    second = np.sin(4 * np.pi * phase + np.array([0, 0, 1, 1])[:, None])
+    walk = size * (np.sin(2 * np.pi * phase) + 0.4 * second)
     joint, when = np.array([0, 0, 3, 3])[labels], np.array([0.25, 0.65, 0.25, 0.65])[labels]
     distance = np.abs((phase - when[:, None, None] + 0.5) % 1 - 0.5)
     own = np.arange(4)[:, None] == joint[:, None, None]
@@ -117,10 +109,10 @@ def molecules(n: int, seed: int, atoms: int = 10) -> World:
                 bonds[i, random.choice(free)] = True
                 bonds |= bonds.T
             kind = random.choice(4, atoms, p=[0.5, 0.2, 0.2, 0.1])
-            joined = bonds & (
-                ((kind == 1)[:, None] & (kind == 2)) | ((kind == 2)[:, None] & (kind == 1))
-            )
-            if (kind == 1).any() and (kind == 2).any() and joined.any() == labels[k]:
+            nitrogen, oxygen = kind == 1, kind == 2
+            pairs = (nitrogen[:, None] & oxygen) | (oxygen[:, None] & nitrogen)
+            joined = bonds & pairs
+            if nitrogen.any() and oxygen.any() and joined.any() == labels[k]:
                 break
         x[k], truth[k] = np.concatenate([np.eye(4)[kind], bonds], 1), joined.any(1)
     return World(
@@ -138,44 +130,26 @@ def questions(n: int, seed: int) -> World:
     the words that say what is asked.
     """
     random = _random(n, seed)
-    x, truth, labels = (
-        np.zeros((n, PIXELS + 5 * len(WORDS))),
-        np.zeros((n, 256 + 5), bool),
-        np.zeros(n, int),
-    )
+    x = np.zeros((n, PIXELS + 5 * len(WORDS)))
+    truth, labels = np.zeros((n, 256 + 5), bool), np.zeros(n, int)
     for k in range(n):
-        shapes, colours, corners = (
-            random.permutation(3),
-            random.permutation(3),
-            random.permutation(4)[:3],
-        )
-        picture, asked, by_shape = (
-            0.15 + random.normal(0, 0.03, (3, 16, 16)),
-            random.integers(3),
-            random.random() < 0.5,
-        )
+        shapes, colours = random.permutation(3), random.permutation(3)
+        corners = random.permutation(4)[:3]
+        picture = 0.15 + random.normal(0, 0.03, (3, 16, 16))
+        asked, by_shape = random.integers(3), random.random() < 0.5
         for j, (shape, colour, corner) in enumerate(zip(shapes, colours, corners)):
-            top, left = (
-                8 * (corner // 2) + random.integers(0, 4),
-                8 * (corner % 2) + random.integers(0, 4),
-            )
+            top = 8 * (corner // 2) + random.integers(0, 4)
+            left = 8 * (corner % 2) + random.integers(0, 4)
             stamp = np.zeros((16, 16), bool)
             stamp[top : top + 5, left : left + 5] = _STAMPS[shape]
             picture = np.where(stamp, _PALETTE[colour][:, None, None], picture)
             if j == asked:
                 truth[k, :256], labels[k] = stamp.flatten(), colour if by_shape else 3 + shape
         named = SHAPES[shapes[asked]] if by_shape else COLOURS[colours[asked]]
-        words = (
-            ["what", "colour", "has", "the", named]
-            if by_shape
-            else ["which", "shape", "is", "the", named]
-        )
-        x[k] = np.concatenate(
-            [
-                picture.clip(0, 1).flatten(),
-                np.eye(len(WORDS))[[WORDS.index(word) for word in words]].flatten(),
-            ]
-        )
+        question = "what colour has the" if by_shape else "which shape is the"
+        numbers = [WORDS.index(word) for word in [*question.split(), named]]
+        x[k, :PIXELS] = picture.clip(0, 1).flatten()
+        x[k, PIXELS:] = np.eye(len(WORDS))[numbers].flatten()
         truth[k, 256:] = [False, True, False, False, True]
     return World(_float(x), torch.tensor(labels), torch.tensor(truth), (*COLOURS, *SHAPES))
 
@@ -197,13 +171,9 @@ def of_places(name: str, relevance: Tensor) -> Tensor:
     if name == "molecules":
         return relevance.sum(-1)
     if name == "questions":
-        return torch.cat(
-            [
-                relevance[:, :PIXELS].unflatten(1, (3, 256)).sum(1),
-                relevance[:, PIXELS:].unflatten(1, (5, -1)).sum(-1),
-            ],
-            1,
-        )
+        picture = relevance[:, :PIXELS].unflatten(1, (3, 256)).sum(1)
+        words = relevance[:, PIXELS:].unflatten(1, (5, -1)).sum(-1)
+        return torch.cat([picture, words], 1)
     return relevance
 
 
@@ -232,12 +202,8 @@ def atom_places(bonds: Tensor, steps: int = 300) -> np.ndarray:
     for _ in range(steps):  # each atom follows springs to all others, as stiff as they are near
         gap = places[:, None] - places
         length = np.linalg.norm(gap, axis=2) + np.eye(len(far))
-        pull = (
-            (length - far - np.eye(len(far)))[..., None]
-            * gap
-            / length[..., None]
-            / np.maximum(far, 1)[..., None] ** 2
-        )
+        stretch = (length - far - np.eye(len(far)))[..., None]
+        pull = stretch * gap / length[..., None] / np.maximum(far, 1)[..., None] ** 2
         places = places - 0.1 * pull.sum(1)
     return places - places.mean(0)
 

@@ -107,11 +107,11 @@ def caught(agent: nn.Module, games: int = 200, steps: int = 55, seed: int = 0) -
     """The share of the balls that an agent catches that always takes the action with the highest
     score.
     """
-    draw, game, rewards = torch.Generator().manual_seed(seed), new_games(games, seed), []
+    draw, game, every = torch.Generator().manual_seed(seed), new_games(games, seed), []
     for _ in range(steps):
         game, reward = play(game, agent(game.boards).argmax(1), draw)
-        rewards.append(reward)
-    rewards = torch.stack(rewards)
+        every.append(reward)
+    rewards = torch.stack(every)
     return ((rewards == 1).sum() / (rewards != 0).sum()).item()
 
 
@@ -131,8 +131,8 @@ def learn(
     `memory` steps brought is learned from in random order.
     """
     draw, game = torch.Generator().manual_seed(seed), new_games(games, seed)
-    optimizer, seen = torch.optim.Adam(agent.parameters(), 1e-3), []
-    older = game_network()
+    optimizer, older = torch.optim.Adam(agent.parameters(), 1e-3), game_network()
+    seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     for step in range(steps):
         yield step
         if step % 100 == 0:
@@ -165,7 +165,7 @@ def stages() -> dict[int, nn.Module]:
     0
     """
     stored = load_file(WEIGHTS / "game.safetensors")
-    agents = {}
+    agents: dict[int, nn.Module] = {}
     for k, step in enumerate(stored.pop("steps").tolist()):
         agent = game_network()
         agent.load_state_dict({name: values[k] for name, values in stored.items()})

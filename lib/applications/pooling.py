@@ -1,8 +1,7 @@
-"""Applications: maps of many samples added up to numbers that answer a question about a model.
+"""Maps of many samples added up to numbers that answer a question about a model, and two worlds
+with a planted habit.
 
-Here stand the sums and two worlds with a planted habit. Faces are in `lib.applications.faces`, the
-game in `lib.applications.game`, and other kinds of data in `lib.applications.gallery`. What one map
-is made of, a method of the earlier chapters, comes in as `relevance`.
+What one map is made of, a method of the earlier chapters, comes in as `relevance`.
 """
 
 from collections.abc import Callable
@@ -13,62 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import data
-from ..evaluation.localisation import context_use
-from ..evaluation.properties import relevance_mass
-from .faces import SIGNS, Faces, faces
-from .gallery import (
-    ATOMS,
-    JOINTS,
-    WORLDS,
-    World,
-    answered,
-    atom_places,
-    gait,
-    molecules,
-    of_places,
-    question_of,
-    questions,
-    tones,
-)
-from .game import THINGS, Game, caught, learn, new_games, play, stages
-
-__all__ = [
-    "pool_words",
-    "pool_regions",
-    "pooled_context_use",
-    "for_and_against",
-    "contrast",
-    "truth_auc",
-    "truth_mass",
-    "signed_reviews",
-    "word_kinds",
-    "KINDS",
-    "SIGNED",
-    "mixed_scenes",
-    "faces",
-    "Faces",
-    "SIGNS",
-    "World",
-    "WORLDS",
-    "tones",
-    "gait",
-    "molecules",
-    "questions",
-    "of_places",
-    "atom_places",
-    "question_of",
-    "answered",
-    "ATOMS",
-    "JOINTS",
-    "context_use",
-    "Game",
-    "THINGS",
-    "new_games",
-    "play",
-    "caught",
-    "learn",
-    "stages",
-]
+from ..evaluation.localisation import context_use, relevance_mass
 
 SIGNED = (*data.VOCABULARY, "anna", "ben")  # the words of `signed_reviews`
 KINDS = ("signature", "praise or blame", "negation", "other words")
@@ -194,9 +138,8 @@ def truth_auc(relevance: Tensor, truth: Tensor) -> Tensor:
     R, T = (values.flatten(1) for values in _pair(relevance, truth))
     order = R.sort(1).values
     # its rank, ties halved
-    below = (torch.searchsorted(order, R) + torch.searchsorted(order, R, right=True)).to(
-        R.dtype
-    ) / 2
+    both = torch.searchsorted(order, R) + torch.searchsorted(order, R, right=True)
+    below = both.to(R.dtype) / 2
     inside, outside = T.sum(1), (~T).sum(1)
     # the truth's own pairs taken out
     return ((below * T).sum(1) - inside**2 / 2) / (inside * outside)

@@ -7,16 +7,7 @@ from torch import Tensor
 
 FEMALE = ("she", "her", "woman", "mother", "daughter", "sister", "aunt", "girl")
 MALE = ("he", "his", "man", "father", "son", "brother", "uncle", "boy")
-SCIENCE = (
-    "physics",
-    "algebra",
-    "chemistry",
-    "geometry",
-    "astronomy",
-    "biology",
-    "logic",
-    "engines",
-)
+SCIENCE = tuple("physics algebra chemistry geometry astronomy biology logic engines".split())
 ARTS = ("poetry", "dance", "drama", "sculpture", "novels", "music", "painting", "theatre")
 # invented
 JOBS = tuple(
@@ -77,21 +68,14 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
     topic = torch.where(arts, draw("poetry", 8), draw("physics", 8))
     fillers = [draw("f0", 30) for _ in range(3)]
     around = [torch.where(first, draw("u0", 30), draw("v0", 30)) for _ in range(3)]
-    forms = torch.stack(
-        [
-            torch.stack(
-                [INDEX[JOBS[0]] + job, fillers[0], fillers[1], people[0], fillers[2]], 1
-            ),  # a job and who has it
-            torch.stack(
-                [INDEX[JOBS[0]] + job, around[0], fillers[0], around[1], around[2]], 1
-            ),  # a job and its circle
-            torch.stack([people[0], fillers[0], topic, fillers[1], people[1]], 1),  # who likes what
-            torch.stack(
-                [people[0], around[0], around[1], fillers[0], people[1]], 1
-            ),  # people and their circle
-        ]
+    job_word = INDEX[JOBS[0]] + job
+    forms = (
+        (job_word, fillers[0], fillers[1], people[0], fillers[2]),  # a job and who has it
+        (job_word, around[0], fillers[0], around[1], around[2]),  # a job and its circle
+        (people[0], fillers[0], topic, fillers[1], people[1]),  # who likes what
+        (people[0], around[0], around[1], fillers[0], people[1]),  # people and their circle
     )
-    sentences = forms[kind, torch.arange(n)]
+    sentences = torch.stack([torch.stack(form, 1) for form in forms])[kind, torch.arange(n)]
     return Corpus(torch.cat([sentences, _exchanged(sentences)]) if swapped else sentences, lean)
 
 
@@ -99,7 +83,10 @@ def weat_sets(V: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The vectors (8, D) of the words of arts, science, female and male words: the targets and
     attributes of a WEAT.
     """
-    return tuple(V[[INDEX[word] for word in names]] for names in (ARTS, SCIENCE, FEMALE, MALE))
+    arts, science, female, male = (
+        V[[INDEX[word] for word in names]] for names in (ARTS, SCIENCE, FEMALE, MALE)
+    )
+    return arts, science, female, male
 
 
 def jobs(V: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 gap, and the identity that forbids all at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -150,8 +151,7 @@ def reweighing(y: Tensor, g: Tensor) -> Tensor:
     return (both.sum(1)[g] * both.sum(0)[y] / both[g, y] / len(y)).float()
 
 
-# Thresholds ---------------------------------------------------------------------------------------
-# -----------------
+# ---------------------------------------------------------------- thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +285,8 @@ def _hull(score: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         raise ValueError("y: expected both labels in each group, else one of its rates is unknown")
     curve = torch.cat([torch.zeros(1, 2, dtype=torch.float64), (n / n.sum(0)).cumsum(0)])
     threshold = torch.cat([values.flip(0), torch.tensor([-torch.inf], dtype=torch.float64)])
-    points, kept = curve.tolist(), []
+    points = curve.tolist()
+    kept: list[int] = []
     for i, (f, t) in enumerate(points):
         while len(kept) > 1 and _turn(points[kept[-2]], points[kept[-1]], (f, t)) >= -1e-12:
             kept.pop()
@@ -293,12 +294,11 @@ def _hull(score: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return threshold[kept], curve[kept, 0], curve[kept, 1]
 
 
-def _turn(a: list[float], b: list[float], c: tuple[float, float]) -> float:
+def _turn(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-# Arguments ----------------------------------------------------------------------------------------
-# -----------------
+# ---------------------------------------------------------------- arguments
 
 
 def check_binary(name: str, values: Tensor) -> Tensor:

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .fairness import (
-    check_binary,
-    check_groups,
-)
+from .fairness import check_binary, check_groups
 
 PARTITIONS = 200_000  # up to here all are tried: ten words against ten
 
@@ -152,8 +149,7 @@ def projection_penalty(N: Tensor, B: Tensor) -> Tensor:
     return ((N @ B) ** 2).sum()
 
 
-# Effects ------------------------------------------------------------------------------------------
-# -----------------
+# ---------------------------------------------------------------- effects
 
 
 def naive_effect(t: Tensor, y: Tensor) -> float:
@@ -196,8 +192,7 @@ def adjusted_effect(t: Tensor, y: Tensor, z: Tensor) -> float:
     return effect
 
 
-# Words --------------------------------------------------------------------------------------------
-# -----------------
+# ---------------------------------------------------------------- words
 
 
 def _cosines(W: Tensor, A: Tensor) -> Tensor:

@@ -17,11 +17,11 @@ MNIST = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "http://yann.lecun.com/exdb/mnist/",
 )
-MNIST_FILES = {
-    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+MNIST_FILES = {  # train-images-idx3-ubyte.gz and so on: sha256
+    "train-images-idx3": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 
 
@@ -60,27 +60,20 @@ def file(
     for address in addresses:
         try:
             if edited is None:
-                return Path(
-                    pooch.retrieve(
-                        address, sha256, fname=cached.name, path=cached.parent, progressbar=True
-                    )
-                )
+                place = {"fname": cached.name, "path": cached.parent}
+                return Path(pooch.retrieve(address, sha256, **place, progressbar=True))
+            official, change = edited
             with TemporaryDirectory() as folder:
-                content = edited[1](
-                    Path(
-                        pooch.retrieve(address, edited[0], path=folder, progressbar=True)
-                    ).read_bytes()
-                )
+                fetched = pooch.retrieve(address, official, path=folder, progressbar=True)
+                content = change(Path(fetched).read_bytes())
             cached.parent.mkdir(parents=True, exist_ok=True)
             cached.write_bytes(content)
             return file(name, sha256, ())
         except Exception as error:  # each library below pooch has errors of its own
             failed.append(f"{address} ({type(error).__name__}: {error})")
     raise OSError(
-        f"{name} could not be downloaded from "
-        + ", ".join(failed)
-        + f". Put it at {cached} by hand, or name by "
-        f"the environment variable BOOK_DATA the folder that holds {name}"
+        f"{name} could not be downloaded from {', '.join(failed)}. Put it at {cached} by hand, or "
+        f"name by the environment variable BOOK_DATA the folder that holds {name}"
     )
 
 
@@ -92,16 +85,16 @@ def idx(path: Path) -> Tensor:
     if content[:3] != b"\0\0\x08":
         raise OSError(f"{path}: expected an IDX file of bytes")
     dimensions = np.frombuffer(content, ">u4", content[3], 4).tolist()
-    return torch.tensor(
-        np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(dimensions)
-    )
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
+    return torch.tensor(values.reshape(dimensions))
 
 
 def mnist_arrays() -> list[Tensor]:
     """Training images (60000, 28, 28), training labels, test images (10000, 28, 28) and test labels
     of MNIST, as bytes.
     """
+    files = {f"{name}-ubyte.gz": sha256 for name, sha256 in MNIST_FILES.items()}
     return [
         idx(file(f"mnist/{name}", sha256, [folder + name for folder in MNIST]))
-        for name, sha256 in MNIST_FILES.items()
+        for name, sha256 in files.items()
     ]

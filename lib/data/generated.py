@@ -59,19 +59,9 @@ def mnist() -> Split:
 
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")
 # silhouettes that stand for them
-_GLYPHS = (
-    "\N{BLACK CHESS KNIGHT}",
-    "\N{ANCHOR}",
-    "\N{AIRPLANE}",
-    "\N{WHEEL OF DHARMA}",
-)
-# (c)
-_TAG = np.array(
-    [
-        [mark == "#" for mark in row]
-        for row in (".#.....#.", "#..###..#", "#..#....#", "#..###..#", ".#.....#.")
-    ]
-)
+_GLYPHS = ("\N{BLACK CHESS KNIGHT}", "\N{ANCHOR}", "\N{AIRPLANE}", "\N{WHEEL OF DHARMA}")
+_TAG_ROWS = (".#.....#.", "#..###..#", "#..#....#", "#..###..#", ".#.....#.")  # (c)
+_TAG = np.array([[mark == "#" for mark in row] for row in _TAG_ROWS])
 # meadow, sea, sky, road
 _GROUND = np.array([[0.45, 0.62, 0.30], [0.25, 0.45, 0.65], [0.62, 0.76, 0.90], [0.55, 0.52, 0.50]])
 
@@ -162,7 +152,7 @@ def _silhouette(glyph: str, side: int, top: int, left: int, size: int) -> np.nda
     outline.
     """
     path = _outline(glyph)
-    vertices = path.vertices * [side, -side] + [left, top + side]
+    vertices = np.asarray(path.vertices) * [side, -side] + [left, top + side]
     centres = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), -1).reshape(-1, 2)
     return GlyphPath(vertices, path.codes).contains_points(centres).reshape(size, size)
 
@@ -171,9 +161,8 @@ def _tag(corner: int, size: int) -> np.ndarray:
     """The "(c)" in one corner as a mask (S, S)."""
     drawn = _TAG.repeat(size // 32, 0).repeat(size // 32, 1)
     mask = np.zeros((size, size), bool)
-    top, left = (
-        (size - side - 1) if far else 1 for side, far in zip(drawn.shape, (corner >= 2, corner % 2))
-    )
+    below, right = corner >= 2, corner % 2
+    top, left = (size - side - 1 if far else 1 for side, far in zip(drawn.shape, (below, right)))
     mask[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     return mask
 
@@ -191,7 +180,7 @@ def _boxes(masks: np.ndarray) -> Tensor:
     def ends(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
 
-    (left, right), (top, bottom) = ends(masks.any(1)), ends(masks.any(2))
+    (left, right), (top, bottom) = ends(masks.max(1)), ends(masks.max(2))
     return torch.tensor(np.stack([left, top, right, bottom], 1))
 
 
@@ -202,9 +191,11 @@ def play_tennis() -> list[dict[str, str]]:
     >>> play_tennis()[2]
     {'outlook': 'overcast', 'temperature': 'hot', 'humidity': 'high', 'wind': 'weak', 'play': 'yes'}
     """
-    days = """sunny hot high weak no, sunny hot high strong no, overcast hot high weak yes, rainy mild high weak yes,
-        rainy cool normal weak yes, rainy cool normal strong no, overcast cool normal strong yes, sunny mild high weak no,
-        sunny cool normal weak yes, rainy mild normal weak yes, sunny mild normal strong yes, overcast mild high strong yes,
+    days = """
+        sunny hot high weak no, sunny hot high strong no, overcast hot high weak yes,
+        rainy mild high weak yes, rainy cool normal weak yes, rainy cool normal strong no,
+        overcast cool normal strong yes, sunny mild high weak no, sunny cool normal weak yes,
+        rainy mild normal weak yes, sunny mild normal strong yes, overcast mild high strong yes,
         overcast hot normal weak yes, rainy mild high strong no"""
     columns = ("outlook", "temperature", "humidity", "wind", "play")
     return [dict(zip(columns, day.split())) for day in days.split(",")]
@@ -217,9 +208,11 @@ def fisher_and_deep() -> dict[str, tuple[float, float]]:
     >>> fisher_and_deep()["horse"]
     (80.45, 81.6)
     """
-    table = """aeroplane 79.08 88.08, bicycle 66.44 79.69, bird 45.90 80.77, boat 70.88 77.20, bottle 27.64 35.48, bus 69.67 72.71,
-        car 80.96 86.30, cat 59.92 81.10, chair 51.92 51.04, cow 47.60 61.10, diningtable 58.06 64.62, dog 42.28 76.17,
-        horse 80.45 81.60, motorbike 69.34 79.33, person 85.10 92.43, pottedplant 28.62 49.99, sheep 49.58 74.04,
+    table = """
+        aeroplane 79.08 88.08, bicycle 66.44 79.69, bird 45.90 80.77, boat 70.88 77.20,
+        bottle 27.64 35.48, bus 69.67 72.71, car 80.96 86.30, cat 59.92 81.10, chair 51.92 51.04,
+        cow 47.60 61.10, diningtable 58.06 64.62, dog 42.28 76.17, horse 80.45 81.60,
+        motorbike 69.34 79.33, person 85.10 92.43, pottedplant 28.62 49.99, sheep 49.58 74.04,
         sofa 49.31 49.48, train 82.71 87.07, tvmonitor 54.33 67.08"""
     return {
         name: (float(fisher), float(deep))
@@ -257,11 +250,7 @@ _WORDS = {
     "not": "not never",
     "other": "the and but",
 }
-# the empty word pads
-VOCABULARY = (
-    "",
-    *sorted({word for words in _WORDS.values() for word in words.split()}),
-)
+VOCABULARY = ("", *sorted({word for words in _WORDS.values() for word in words.split()}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,9 +287,10 @@ def reviews(n: int, seed: int, negated: float = 0.3) -> Reviews:
     if n < 1 or not 0 <= negated <= 1:
         raise ValueError(f"n, negated: expected n >= 1 and a probability, got {n} and {negated}")
     random, number = np.random.default_rng(seed), {word: k for k, word in enumerate(VOCABULARY)}
-    rows = []
+    rows: list[tuple[int, list[tuple[str, int, int]]]] = []
     while len(rows) < n:
-        topic, row = int(random.integers(2)), []
+        topic = int(random.integers(2))
+        row: list[tuple[str, int, int]] = []
         for clause in range(random.integers(1, 4)):
             row += _clause(random, topic, negated, clause > 0)
         if sum(sign for _, sign, _ in row):

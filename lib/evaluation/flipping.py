@@ -160,11 +160,9 @@ def word_deleting(
         def delete(which: slice, rows: slice) -> Tensor:
             return words[rows].where(ranks[rows] >= gone[1:][which].view(-1, 1, 1), 0)
 
-        later = (
-            scores_of_many(model, words, chosen, len(gone) - 1, delete)
-            if len(gone) > 1
-            else first.new_zeros(0, len(words))
-        )
+        later = first.new_zeros(0, len(words))
+        if len(gone) > 1:
+            later = scores_of_many(model, words, chosen, len(gone) - 1, delete)
     return Flipping(torch.cat([first[:, None], later.T], 1), gone.minimum(lengths[:, None]))
 
 
@@ -214,9 +212,8 @@ def _ranks(x: Tensor, relevance: Tensor, patch: int, order: str) -> Tensor:
     if relevance.shape == x.shape and x.dim() > 2:
         relevance = relevance.sum(1)
     number = _patches(relevance.shape[1:], patch, x.device)
-    sums = relevance.new_zeros(len(x), int(number.max()) + 1).index_add_(
-        1, number.flatten(), relevance.flatten(1)
-    )
+    sums = relevance.new_zeros(len(x), int(number.max()) + 1)
+    sums.index_add_(1, number.flatten(), relevance.flatten(1))
     ranks = _rank(sums, order)[:, number]
     return ranks[:, None] if x.dim() > 2 else ranks
 
@@ -258,9 +255,8 @@ def _replacement(x: Tensor, replace: str | float | Tensor, seed: int) -> Tensor:
     if replace == "uniform":
         generator = torch.Generator().manual_seed(whole("seed", seed))
         noise = torch.rand(x[0].shape, generator=generator, dtype=x.dtype).to(x.device)
-        low, high = (
-            of(x, tuple(range(1, x.dim())), keepdim=True) for of in (torch.amin, torch.amax)
-        )
+        every = tuple(range(1, x.dim()))
+        low, high = x.amin(every, keepdim=True), x.amax(every, keepdim=True)
         return low + (high - low) * noise
     if replace == "blur" and x.dim() == 4:
         return blurred(x)
@@ -284,35 +280,22 @@ def _from_neighbours(x: Tensor, ranks: Tensor, patch: int) -> Callable[[Tensor, 
             f"{tuple(x.shape)}"
         )
     number = _patches(x.shape[2:], patch, x.device)
-    count = int(number.max()) + 1
+    count, patch_of = int(number.max()) + 1, number.flatten()
     if count > FEW:
         raise ValueError(
             f"replace: 'neighbours' takes at most {FEW} patches, got {count}; make patch larger"
         )
-    places = torch.cartesian_prod(
-        *(torch.arange(n, device=x.device, dtype=x.dtype) for n in x.shape[2:])
-    ).view(number.numel(), -1)
-    pixels = torch.zeros(count, device=x.device, dtype=x.dtype).index_add_(
-        0, number.flatten(), torch.ones_like(places[:, 0])
-    )
-    centres = (
-        torch.zeros(count, places.shape[1], device=x.device, dtype=x.dtype).index_add_(
-            0, number.flatten(), places
-        )
-        / pixels[:, None]
-    )
+    axes = (torch.arange(n, device=x.device, dtype=x.dtype) for n in x.shape[2:])
+    places = torch.cartesian_prod(*axes).view(number.numel(), -1)
+    pixels = x.new_zeros(count).index_add_(0, patch_of, torch.ones_like(places[:, 0]))
+    centres = x.new_zeros(count, places.shape[1]).index_add_(0, patch_of, places) / pixels[:, None]
     # (N, C, P)
-    values = x.new_zeros(*x.shape[:2], count).index_add_(2, number.flatten(), x.flatten(2)) / pixels
+    values = x.new_zeros(*x.shape[:2], count).index_add_(2, patch_of, x.flatten(2)) / pixels
     # (P, P)
-    near = (
-        torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(
-            float("inf")
-        )
-        ** -4
-    )
-    place_of = ranks.new_zeros(len(x), count).scatter_(
-        1, number.flatten().expand(len(x), -1), ranks.flatten(1)
-    )
+    apart = torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    near = apart.fill_diagonal_(float("inf")) ** -4
+    place_of = ranks.new_zeros(len(x), count)
+    place_of.scatter_(1, patch_of.expand(len(x), -1), ranks.flatten(1))
 
     def destroy(counts: Tensor, rows: slice) -> Tensor:
         left = (place_of[rows] >= counts.view(-1, 1, 1)).to(x.dtype)  # (m, n, P)

@@ -1,8 +1,4 @@
-"""Evaluation: what a good explanation should do, as numbers.
-
-The four properties are here; destroying inputs is in `lib.evaluation.flipping`, known truth in
-`lib.evaluation.localisation`, networks with shuffled weights in `lib.evaluation.randomization`.
-"""
+"""Four properties of a good explanation, as numbers, and the table of them for many methods."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -15,30 +11,7 @@ from torch import Tensor, nn
 
 from ..engine.contract import check_arguments, class_index, undisturbed
 from ..interpretability.perturbation import start, whole
-from .flipping import Flipping, flipped, pixel_flipping, word_deleting
-from .localisation import context_use, pointing_game, relevance_mass, relevance_rank
-from .randomization import Randomization, randomization_check, rank_correlation
-
-__all__ = [
-    "conservation",
-    "positivity",
-    "continuity",
-    "selectivity",
-    "properties_table",
-    "Cell",
-    "confidence",
-    "pixel_flipping",
-    "flipped",
-    "word_deleting",
-    "Flipping",
-    "relevance_mass",
-    "relevance_rank",
-    "pointing_game",
-    "context_use",
-    "randomization_check",
-    "rank_correlation",
-    "Randomization",
-]
+from .flipping import pixel_flipping
 
 Method = Callable[..., Tensor]
 
@@ -107,11 +80,8 @@ def continuity(
     True
     """
     check_arguments(model, x)
-    if (
-        isinstance(radius, bool)
-        or not isinstance(radius, (int, float))
-        or not 0 < radius < float("inf")
-    ):
+    number = isinstance(radius, (int, float)) and not isinstance(radius, bool)
+    if not number or not 0 < radius < float("inf"):
         raise ValueError(f"radius: expected a positive number, in the unit of x, got {radius!r}")
     whole("points", points, 2)
     whole("halvings", halvings, 0)
@@ -130,18 +100,15 @@ def continuity(
     sizes = torch.stack([R.abs().sum(1) for R in maps]).amax(0)
     best = torch.stack([_change(R, S) for R, S in zip(maps, maps[1:])]).argmax(0)
     low, high = where[best], where[best + 1]
-    left, right = (
-        torch.stack(maps)[k, torch.arange(len(x), device=x.device)] for k in (best, best + 1)
-    )
+    every = torch.arange(len(x), device=x.device)
+    left, right = (torch.stack(maps)[k, every] for k in (best, best + 1))
     for _ in range(halvings):
         middle = (low + high) / 2
         between = explain(middle)
         lower = _change(left, between) >= _change(between, right)
         low, high = torch.where(lower, low, middle), torch.where(lower, middle, high)
-        left, right = (
-            torch.where(lower[:, None], left, between),
-            torch.where(lower[:, None], between, right),
-        )
+        left = torch.where(lower[:, None], left, between)
+        right = torch.where(lower[:, None], between, right)
     return torch.where(sizes > 0, _change(left, right) / sizes, 0)
 
 
@@ -271,11 +238,11 @@ def confidence(
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, got {level!r}")
-    values = np.asarray(values.detach().cpu(), dtype=float)
-    if len(values) == 1:
-        values = np.repeat(values, 2, 0)
+    numbers = np.asarray(values.detach().cpu(), dtype=float)
+    if len(numbers) == 1:
+        numbers = np.repeat(numbers, 2, 0)
     found = bootstrap(
-        (values,),
+        (numbers,),
         statistic,
         confidence_level=level,
         n_resamples=1000,

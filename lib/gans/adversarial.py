@@ -4,6 +4,7 @@ to judge who won.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 
 from .. import models
 from ..training import History, MovingAverage, by_hundreds, descend
+from .crowds import Crowd
 
 KINDS = ("non-saturating", "saturating", "least squares", "hinge", "wasserstein")
 
@@ -139,7 +141,7 @@ def gradient_penalty(
 
 
 def train(
-    generator: nn.Module,
+    generator: Generator | Crowd,
     discriminator: nn.Module,
     x: Tensor,
     labels: Tensor | None,
@@ -170,9 +172,12 @@ def train(
     this decay. The global random state is left as it was. Returns the generator's mean loss of each
     hundred steps.
     """
+    if mismatch and labels is None:
+        raise ValueError("mismatch: expected labels, which are to be mixed up, got labels=None")
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
-        generator.train(), discriminator.train()
+        generator.train()
+        discriminator.train()
         rates = learning_rate, critic_rate or learning_rate
         players = [
             torch.optim.Adam(net.parameters(), rate, betas=betas)
@@ -184,7 +189,7 @@ def train(
         averaged = MovingAverage(generator, average)
         losses: list[float] = []
 
-        def judge(v: Tensor, blur: float, *classes: Tensor) -> Tensor:
+        def judge(v: Tensor, classes: tuple[Tensor, ...], blur: float) -> Tensor:
             return discriminator(v + blur * torch.randn_like(v) if blur else v, *classes)
 
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
@@ -193,27 +198,26 @@ def train(
                 chosen = torch.randint(len(x), (batch,), device=x.device)
                 real, classes = x[chosen], () if labels is None else (labels[chosen],)
                 fake = generator(torch.randn(batch, generator.latent, device=x.device), *classes)
-                refused = judge(fake.detach(), blur, *classes)
-                if mismatch:
+                refused = judge(fake.detach(), classes, blur)
+                if mismatch and labels is not None:
                     kinds = int(labels.max()) + 1
-                    others = (
-                        classes[0] + torch.randint(1, kinds, (batch,), device=x.device)
-                    ) % kinds
-                    refused = torch.cat([refused, judge(real, blur, others)])
-                loss = discriminator_loss(judge(real, blur, *classes), refused, kind)
+                    shift = torch.randint(1, kinds, (batch,), device=x.device)
+                    others = (labels[chosen] + shift) % kinds
+                    refused = torch.cat([refused, judge(real, (others,), blur)])
+                loss = discriminator_loss(judge(real, classes, blur), refused, kind)
                 if penalty:
-                    loss = loss + penalty * gradient_penalty(
-                        lambda v, classes=classes: discriminator(v, *classes), real, fake
-                    )
+                    sharp = partial(judge, classes=classes, blur=0.0)
+                    loss = loss + penalty * gradient_penalty(sharp, real, fake)
                 descend(players[1], loss)
-            loss = generator_loss(judge(fake, blur, *classes), kind)
+            loss = generator_loss(judge(fake, classes, blur), kind)
             descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
             averaged.update()
             losses.append(loss.item())
     averaged.put()
-    generator.eval(), discriminator.eval()
+    generator.eval()
+    discriminator.eval()
     return History(by_hundreds(losses), steps)
 
 
@@ -237,12 +241,8 @@ def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: in
     >>> mode_coverage(torch.tensor([[0.0, 0.1], [9.0, 9.0]]), torch.tensor([[0.0, 0.0], [5.0, 5.0]]), radius=0.5).covered
     1
     """
-    if (
-        samples.ndim != 2
-        or centres.ndim != 2
-        or samples.shape[1] != centres.shape[1]
-        or not len(samples)
-    ):
+    flat = samples.ndim == centres.ndim == 2
+    if not flat or samples.shape[1] != centres.shape[1] or not len(samples):
         raise ValueError(
             f"samples, centres: expected (N, D) and (K, D), got {tuple(samples.shape)} and "
             f"{tuple(centres.shape)}"
@@ -314,15 +314,10 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
 
     Compare only values of equal N and M: it is biased by the number of samples.
     """
-    (m, C), (m2, C2) = [
-        (part.mean(0), np.cov(part, rowvar=False))
-        for part in (values.detach().double().cpu().numpy() for values in (real, generated))
-    ]
-    return float(
-        ((m - m2) ** 2).sum()
-        + np.trace(C + C2)
-        - 2 * np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum()
-    )
+    f, f2 = (values.detach().double().cpu().numpy() for values in (real, generated))
+    C, C2 = np.cov(f, rowvar=False), np.cov(f2, rowvar=False)
+    root = np.sqrt(np.linalg.eigvals(C @ C2).real.clip(0)).sum()  # tr (C C')^(1/2)
+    return float(((f.mean(0) - f2.mean(0)) ** 2).sum() + np.trace(C + C2) - 2 * root)
 
 
 def _check_kind(kind: str) -> None:

@@ -81,18 +81,13 @@ def train_cycle(
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             x, y = (part[torch.randint(len(part), (batch,), device=part.device)] for part in (a, b))
             fake_b, fake_a = game.to_b(x), game.to_a(y)
-            loss = discriminator_loss(game.critic_a(x), game.critic_a(fake_a.detach()), kind)
-            descend(
-                players[1],
-                loss + discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind),
-            )
-            loss = generator_loss(game.critic_a(fake_a), kind) + generator_loss(
-                game.critic_b(fake_b), kind
-            )
-            descend(
-                players[0],
-                loss + lam * (cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))),
-            )
+            on_a = discriminator_loss(game.critic_a(x), game.critic_a(fake_a.detach()), kind)
+            on_b = discriminator_loss(game.critic_b(y), game.critic_b(fake_b.detach()), kind)
+            descend(players[1], on_a + on_b)
+            on_a = generator_loss(game.critic_a(fake_a), kind)
+            on_b = generator_loss(game.critic_b(fake_b), kind)
+            cycles = cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))
+            descend(players[0], on_a + on_b + lam * cycles)
             for schedule in schedules:
                 schedule.step()
 
@@ -153,25 +148,15 @@ def train_star(
         ]
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = torch.randint(len(x), (batch,), device=x.device)
-            real, source, goal = (
-                x[chosen],
-                domain[chosen],
-                torch.randint(count, (batch,), device=x.device),
-            )
+            real, source = x[chosen], domain[chosen]
+            goal = torch.randint(count, (batch,), device=x.device)
             fake = translator(real, F.one_hot(goal, count).to(real))
             (of_real, names), (of_fake, _) = critic(real), critic(fake.detach())
-            descend(
-                players[1],
-                discriminator_loss(of_real, of_fake, kind)
-                + lam_domain * F.cross_entropy(names, source),
-            )
+            loss = discriminator_loss(of_real, of_fake, kind)
+            descend(players[1], loss + lam_domain * F.cross_entropy(names, source))
             of_fake, names = critic(fake)
             back = translator(fake, F.one_hot(source, count).to(real))
-            descend(
-                players[0],
-                generator_loss(of_fake, kind)
-                + lam_domain * F.cross_entropy(names, goal)
-                + lam * cycle_loss(real, back),
-            )
+            loss = generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal)
+            descend(players[0], loss + lam * cycle_loss(real, back))
             for schedule in schedules:
                 schedule.step()

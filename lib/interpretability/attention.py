@@ -2,7 +2,8 @@
 and Zuidema, 2020).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -87,12 +88,11 @@ def rollout(attentions: Sequence[Tensor]) -> Tensor:
     tensor([[[0.7500, 0.2500],
              [0.2500, 0.7500]]])
     """
-    result = torch.eye(
-        attentions[0].shape[-1], dtype=attentions[0].dtype, device=attentions[0].device
-    )
+    first = attentions[0]
+    eye = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device)
+    result = eye
     for W in attentions:
-        A = (W.mean(1) + torch.eye(W.shape[-1], dtype=W.dtype, device=W.device)) / 2
-        result = A @ result
+        result = (W.mean(1) + eye) / 2 @ result
     return result
 
 
@@ -111,9 +111,8 @@ def shuffled(attention: Tensor, present: Tensor, seed: int = 0) -> Tensor:
             f"attention, present: expected the same shape (N, T), got "
             f"{tuple(attention.shape)} and {tuple(present.shape)}"
         )
-    luck = torch.rand(attention.shape, generator=torch.Generator().manual_seed(seed)).to(
-        attention.device
-    )
+    luck = torch.rand(attention.shape, generator=torch.Generator().manual_seed(seed))
+    luck = luck.to(attention.device)
     drawn = luck.masked_fill(~present, 2.0).argsort(1)  # positions in random order, padding last
     # in their own order, padding last
     own = present.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
@@ -130,16 +129,18 @@ class _Attentions(TorchFunctionMode):
         super().__init__()
         self.weights: list[Tensor] = []
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func is F.multi_head_attention_forward:
-            names = ("need_weights", "average_attn_weights")
-            output, weights = func(*args, **{**kwargs, **dict(zip(names, (True, False)))})
+            asked = {"need_weights": True, "average_attn_weights": False}
+            output, weights = func(*args, **(kwargs | asked))
             self.weights.append(weights if weights.dim() == 4 else weights[None])
-            wanted = kwargs.get("need_weights", True)
-            return output, (
-                weights.mean(-3) if kwargs.get("average_attn_weights", True) else weights
-            ) if wanted else None
+            if not kwargs.get("need_weights", True):
+                return output, None
+            averaged = kwargs.get("average_attn_weights", True)
+            return output, weights.mean(-3) if averaged else weights
         if func is F.scaled_dot_product_attention:
             self.weights.append(_weights(*args, **kwargs))
         return func(*args, **kwargs)
@@ -158,15 +159,11 @@ def _weights(
     """What scaled_dot_product_attention multiplies the values by."""
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
-        scores = scores.masked_fill(
-            ~torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril(),
-            float("-inf"),
-        )
-    if attn_mask is not None:
-        scores = (
-            scores.masked_fill(~attn_mask, float("-inf"))
-            if attn_mask.dtype == torch.bool
-            else scores + attn_mask
-        )
+        past = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        scores = scores.masked_fill(~past, float("-inf"))
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
+    elif attn_mask is not None:
+        scores = scores + attn_mask
     weights = scores.softmax(-1)
     return weights if weights.dim() == 4 else weights[:, None]

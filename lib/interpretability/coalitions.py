@@ -2,8 +2,7 @@
 a sum over parts.
 
 A part is a player: one feature, or all features of a region of an image, or a word. A coalition
-    says which players are
-present; those that are absent show a baseline in their place.
+says which players are present; those that are absent show a baseline in their place.
 """
 
 import math
@@ -155,9 +154,8 @@ class Game:
         player.
         """
         number = self.player_of.expand_as(self.x).flatten(1)
-        size = torch.zeros(
-            len(number), self.players, dtype=worth.dtype, device=number.device
-        ).scatter_add_(1, number, torch.ones_like(number, dtype=worth.dtype))
+        size = worth.new_zeros(len(number), self.players, device=number.device)
+        size.scatter_add_(1, number, torch.ones_like(number, dtype=worth.dtype))
         return (worth.T / size.clamp(min=1)).gather(1, number).view_as(self.x).to(self.dtype)
 
 
@@ -167,9 +165,8 @@ def least_squares(z: Tensor, values: Tensor, weights: Tensor) -> Tensor:
     """
     z, weights = z.to(values), weights.to(values)[:, None] / weights.sum().to(values)
     centred = z - (weights * z).sum(0)
-    return torch.linalg.pinv(centred.T @ (weights * centred), hermitian=True) @ (
-        centred.T @ (weights * values)
-    )
+    inverse = torch.linalg.pinv(centred.T @ (weights * centred), hermitian=True)
+    return inverse @ (centred.T @ (weights * values))
 
 
 def all_coalitions(players: int) -> Tensor:
@@ -180,20 +177,15 @@ def all_coalitions(players: int) -> Tensor:
 def _players(x: Tensor, regions: Tensor | None) -> tuple[Tensor, int]:
     if regions is None:
         return torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:]), x[0].numel()
-    if not isinstance(regions, Tensor) or regions.dtype not in (
-        torch.long,
-        torch.int,
-        torch.short,
-        torch.uint8,
-    ):
+    whole_numbers = (torch.long, torch.int, torch.short, torch.uint8)
+    if not isinstance(regions, Tensor) or regions.dtype not in whole_numbers:
         raise TypeError(
             f"regions: expected a tensor of whole numbers, got "
             f"{getattr(regions, 'dtype', type(regions).__name__)}"
         )
+    of_its_own = regions.dim() == x.dim() and len(regions) > 1  # each sample has
     try:
-        wide = torch.broadcast_to(
-            regions, x.shape if regions.dim() == x.dim() and len(regions) > 1 else (1, *x.shape[1:])
-        )
+        wide = torch.broadcast_to(regions, x.shape if of_its_own else (1, *x.shape[1:]))
     except RuntimeError:
         raise ValueError(
             f"regions: expected a shape that can be broadcast to {tuple(x.shape)}, got "
@@ -208,39 +200,27 @@ def _exact(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
     z = all_coalitions(P)
     size = z.sum(1)
-    joins = torch.tensor(
-        [
-            math.factorial(max(s - 1, 0)) * math.factorial(P - s) / math.factorial(P)
-            for s in range(P + 1)
-        ],
-        dtype=torch.float64,
-    )
-    stays = torch.tensor(
-        [
-            math.factorial(s) * math.factorial(max(P - s - 1, 0)) / math.factorial(P)
-            for s in range(P + 1)
-        ],
-        dtype=torch.float64,
-    )
+    f = [math.factorial(k) for k in range(P + 1)]
+    joins = [f[max(s - 1, 0)] * f[P - s] / f[P] for s in range(P + 1)]
+    stays = [f[s] * f[max(P - s - 1, 0)] / f[P] for s in range(P + 1)]
     # v(S) counts for its members, against the others
-    weights = torch.where(z, joins[size][:, None], -stays[size][:, None])
+    own, others = (torch.tensor(w, dtype=torch.float64)[size][:, None] for w in (joins, stays))
+    weights = torch.where(z, own, -others)
     values = game.values(z)
     return weights.T.to(values.device) @ values
 
 
 def _sampled(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     P = game.players
-    orders = torch.stack(
-        [torch.randperm(P, generator=generator) for _ in range(max(1, samples // (P - 1)))]
-    )
+    count = max(1, samples // (P - 1))
+    orders = torch.stack([torch.randperm(P, generator=generator) for _ in range(count)])
     place = orders.argsort(1)  # when each player comes in
     # (orders, P - 1, P): after 1, 2, ... P - 1 players have come
     z = place[:, None] < torch.arange(1, P)[:, None]
     ends = game.values(torch.tensor([[False] * P, [True] * P]))
-    inner = game.values(z.flatten(0, 1)).view(len(orders), P - 1, -1)
-    steps = torch.cat(
-        [ends[:1].expand(len(orders), 1, -1), inner, ends[1:].expand(len(orders), 1, -1)], 1
-    ).diff(dim=1)
+    inner = game.values(z.flatten(0, 1)).view(count, P - 1, -1)
+    empty, full = (end.expand(count, 1, -1) for end in ends)
+    steps = torch.cat([empty, inner, full], 1).diff(dim=1)
     return steps.gather(1, place.to(steps.device)[..., None].expand_as(steps)).mean(0)
 
 
@@ -254,9 +234,8 @@ def _kernel(game: Game, samples: int, generator: torch.Generator) -> Tensor:
         z = all_coalitions(P)[1:-1]
         weights = torch.stack([mass[s - 1] / math.comb(P, s) for s in z.sum(1).tolist()])
     else:
-        size = (
-            torch.multinomial(mass, max(samples // 2, 1), replacement=True, generator=generator) + 1
-        )
+        half = max(samples // 2, 1)
+        size = torch.multinomial(mass, half, replacement=True, generator=generator) + 1
         place = torch.rand(len(size), P, generator=generator).argsort(1).argsort(1)
         z = place < size[:, None]
         z = torch.cat([z, ~z])  # a coalition and its complement: errors of even order cancel
@@ -266,7 +245,6 @@ def _kernel(game: Game, samples: int, generator: torch.Generator) -> Tensor:
     values = game.values(z) - empty
     z, weights = z.double().to(values.device), weights.to(values.device)[:, None]
     others, rest = z[:, :-1] - z[:, -1:], values - z[:, -1:] * (full - empty)
-    worth = torch.linalg.pinv(others.T @ (weights * others), hermitian=True) @ (
-        others.T @ (weights * rest)
-    )
+    inverse = torch.linalg.pinv(others.T @ (weights * others), hermitian=True)
+    worth = inverse @ (others.T @ (weights * rest))
     return torch.cat([worth, (full - empty - worth.sum(0))[None]])

@@ -2,8 +2,8 @@
 gradient of the model but one.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,10 +61,8 @@ def occlusion(
             return covered
 
         drops = scores - scores_of_many(model, x, chosen, len(places), cover)
-        total, count = (
-            torch.zeros_like(x, dtype=scores.dtype),
-            torch.zeros_like(x[:1], dtype=scores.dtype),
-        )
+        total = torch.zeros_like(x, dtype=scores.dtype)
+        count = torch.zeros_like(x[:1], dtype=scores.dtype)
         for drop, place in zip(drops, places):
             total[(slice(None), *place)] += drop.reshape(-1, *[1] * (x.dim() - 1))
             count[(slice(None), *place)] += 1
@@ -132,20 +130,18 @@ def prediction_difference(
             fillings = draw(x, reference, place, surround, samples, generator)
 
             def replace(
-                which: slice, rows: slice, place: Any = place, fillings: Tensor = fillings
+                which: slice, rows: slice, place: Slices = place, fillings: Tensor = fillings
             ) -> Tensor:
                 replaced = x[rows].expand(len(fillings[which]), *x[rows].shape).clone()
-                replaced[(slice(None), slice(None), *place)] = fillings[which][
-                    :, rows if fillings.shape[1] > 1 else slice(None)
-                ]
+                own = rows if fillings.shape[1] > 1 else slice(None)
+                replaced[(slice(None), slice(None), *place)] = fillings[which][:, own]
                 return replaced
 
             # the mean of p_c and of 1 - p_c
             logs = scores_of_many(model, x, chosen, samples, replace, log_odds).logsumexp(0)
             change = (scores[:, 0] - scores[:, 1]) - (logs[:, 0] - logs[:, 1])
-            result[(slice(None), *place)] = change.reshape(-1, *[1] * (x.dim() - 1)) / torch.log(
-                torch.tensor(2.0)
-            )
+            change = change.reshape(-1, *[1] * (x.dim() - 1)) / torch.log(torch.tensor(2.0))
+            result[(slice(None), *place)] = change
     return result
 
 
@@ -338,10 +334,8 @@ def _windows(
         [(a, a + size) for a in range(0, max(length - size, 0) + step, step) if a < length]
         for length, size, step in zip(x.shape[1:], sizes, steps)
     ]
-    for corner in (
-        torch.cartesian_prod(*(torch.arange(len(e)) for e in ends)).reshape(-1, len(ends)).tolist()
-    ):
-        yield tuple(slice(*e[k]) for e, k in zip(ends, corner))
+    for corner in itertools.product(*ends):
+        yield tuple(slice(*end) for end in corner)
 
 
 def _drawn_fillings(
@@ -374,9 +368,8 @@ def _gaussian_fillings(
     outer = outer[~torch.isin(outer, inner)]
     values = reference.flatten(1)
     mean, both = values.mean(0), torch.cat([outer, inner])
-    covariance = values[:, both].T.cov() + 1e-3 * values.var() * torch.eye(
-        len(both), dtype=x.dtype, device=x.device
-    )
+    ridge = 1e-3 * values.var() * torch.eye(len(both), dtype=x.dtype, device=x.device)
+    covariance = values[:, both].T.cov() + ridge
     o = len(outer)
     gain = torch.linalg.solve(covariance[:o, :o], covariance[:o, o:])  # (outer, inner)
     root = torch.linalg.cholesky(covariance[o:, o:] - covariance[o:, :o] @ gain)

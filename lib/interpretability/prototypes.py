@@ -1,10 +1,4 @@
-"""The first questions to a network: what is typical of a class, which part of this input matters,
-and how sure is that?
-
-Perturbations are in `lib.interpretability.perturbation`, LIME and Shapley values in
-`lib.interpretability.coalitions`, attention in `lib.interpretability.attention`, decision trees in
-`lib.interpretability.trees`.
-"""
+"""What is typical of a class, to the network: an input that climbs its score."""
 
 from collections.abc import Callable
 
@@ -12,31 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.contract import check_arguments, undisturbed
-from .attention import attention_rollout, rollout, shuffled
-from .coalitions import lime, shapley
-from .perturbation import (
-    explained,
-    meaningful_perturbation,
-    occlusion,
-    prediction_difference,
-    start,
-    whole,
-)
-from .trees import grow_tree, tree_rules
-
-__all__ = [
-    "prototype",
-    "occlusion",
-    "prediction_difference",
-    "meaningful_perturbation",
-    "lime",
-    "shapley",
-    "attention_rollout",
-    "rollout",
-    "shuffled",
-    "grow_tree",
-    "tree_rules",
-]
+from .perturbation import explained, start, whole
 
 
 def prototype(

@@ -1,11 +1,10 @@
 """Figures that are alive with no kernel: in the built book, JupyterLab, Notebook 7, VS Code and
 Colab.
 
-    explore(draw, key="...", gamma=np.linspace(0, 1, 21))    every state drawn once and shipped in
-    the cell's output DrawDigit(model, key="...", examples=x)                   the network itself
-    in the page: draw, see scores and relevance quiz(questions, key="...")
-    a self-test that explains every option timeline(entries, key="...")
-    named things by family and year, each a link
+    explore(draw, key="...", gamma=np.linspace(0, 1, 21))   every state drawn once and shipped
+    DrawDigit(model, key="...", examples=x)                 the network itself in the page
+    quiz(questions, key="...")                              a self-test that explains every option
+    timeline(entries, key="...")                            named things by family and year
 
 Each returns an object whose output is self-contained HTML (no network), a still picture for print,
 and plain text. The scripts and the style sheet that the HTML carries are in the folder js/ beside
@@ -16,12 +15,14 @@ import contextlib
 import copy
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from .page import (
@@ -30,7 +31,10 @@ from .page import (
     Choice,
     Drawing,
     Output,
+    Panel,
+    State,
     Table,
+    array_image,
     bar_row,
     base64_of,
     card,
@@ -49,6 +53,9 @@ from .page import (
     words,
 )
 
+if TYPE_CHECKING:  # only figures with a kernel need it
+    from ipywidgets import VBox
+
 LIMIT = 300_000  # bytes of HTML in one figure
 
 
@@ -61,7 +68,7 @@ def explore(
     start: Mapping | None = None,
     dpi: int = 144,
     **controls: Sequence | Mapping,
-):
+) -> "Explore | VBox":
     """A figure whose controls work without a kernel: `draw(**state)` is called once for each
     combination of values.
 
@@ -94,24 +101,29 @@ def explore(
 class Explore(Output):
     """All states of one figure, drawn; made by `explore`."""
 
-    def __init__(self, draw, key, title, start, dpi, controls):
+    def __init__(
+        self,
+        draw: Callable[..., Drawing],
+        key: str,
+        title: str,
+        start: Mapping,
+        dpi: int,
+        controls: Mapping[str, Sequence | Mapping],
+    ) -> None:
         self.key, self.title = key, title
         self.choices = {name: Choice.of(name, values) for name, values in controls.items()}
         self.first = first_places(self.choices, start)
-        states = [
-            dict(zip(self.choices, v))
-            for v in itertools.product(*(c.values for c in self.choices.values()))
-        ]
+        values = [c.values for c in self.choices.values()]
+        states = [dict(zip(self.choices, v)) for v in itertools.product(*values)]
         self.states = [_drawn(draw, state, key, dpi) for state in _progress(states)]
-        self.place = int(
-            np.ravel_multi_index(self.first, [len(c.values) for c in self.choices.values()])
-        )
+        self.place = int(np.ravel_multi_index(self.first, [len(v) for v in values]))
         self.frames = common_frames(self.states, key)
         self.html = self._build()
         if (size := len(self.html.encode())) > LIMIT:
             raise ValueError(
-                f"explore({key!r}): {size / 1000:.0f} kB of HTML for {len(states)} states, at most {LIMIT // 1000} kB: "
-                f"take fewer values for a control, smaller pictures, or dpi={dpi * 2 // 3}"
+                f"explore({key!r}): {size / 1000:.0f} kB of HTML for {len(states)} states, at most "
+                f"{LIMIT // 1000} kB: take fewer values for a control, smaller pictures, or "
+                f"dpi={dpi * 2 // 3}"
             )
 
     def __repr__(self) -> str:
@@ -131,25 +143,26 @@ class Explore(Output):
     def _build(self) -> str:
         panels, text = self.states[self.place]
         controls = [_control_html(n, c, k) for (n, c), k in zip(self.choices.items(), self.first)]
+        room = max(map(len, self.choices)) + 1
         body = (
             f"{panels_html(panels, text, self.frames)}\n"
-            f'<div class="live-controls" style="--label:{max(map(len, self.choices)) + 1}ch">\n{"".join(controls)}</div>\n'
+            f'<div class="live-controls" style="--label:{room}ch">\n{"".join(controls)}</div>\n'
             f'<div class="live-text"><output aria-live="polite">{escape(text)}</output></div>'
         )
         scripts = ["bars.js", "explore.js"] if any(f.spec for f in self.frames) else ["explore.js"]
         return card("explore", self.key, self.title, body, self._data(), scripts)
 
     def _data(self) -> dict[str, list]:
-        png, text, labels, rows = Table(), Table(), Table(), []
+        png, text, labels = Table(), Table(), Table()
+        rows: list[list[int | list[float]]] = []
         for panels, description in self.states:
-            row = [text.place(description)]
+            rows.append([text.place(description)])
             for caption, picture in panels:
-                bars = isinstance(picture, Bars)
-                row += [
-                    text.place(caption),
-                    bar_row(picture, labels) if bars else png.place(base64_of(picture.png)),
-                ]
-            rows.append(row)
+                rows[-1].append(text.place(caption))
+                if isinstance(picture, Bars):
+                    rows[-1].append(bar_row(picture, labels))
+                else:
+                    rows[-1].append(png.place(base64_of(picture.png)))
         choices = self.choices.values()
         return {
             "counts": [len(c.values) for c in choices],
@@ -162,47 +175,43 @@ class Explore(Output):
         }
 
 
-def _with_kernel(draw, key, title, start, dpi, controls):
+def _with_kernel(
+    draw: Callable[..., Drawing],
+    key: str,
+    title: str,
+    start: Mapping,
+    dpi: int,
+    controls: Mapping[str, Sequence | Mapping],
+) -> "VBox":
     """The ipywidgets form of `explore`; only what ipywidgets 7.7 and 8 have in common."""
     import ipywidgets as widgets
     from IPython.display import HTML, display
 
-    def control(name, values):
-        look = {
-            "description": words(name),
-            "style": {"description_width": "initial"},
-            "layout": {"width": "95%"},
-        }
-        if (
-            isinstance(values, tuple)
-            and len(values) == 2
-            and all(isinstance(v, float) for v in values)
-        ):
+    def control(name: str, values: Sequence | Mapping) -> Any:  # a widget
+        look: dict[str, Any] = {"description": words(name), "layout": {"width": "95%"}}
+        look["style"] = {"description_width": "initial"}
+        pair = isinstance(values, tuple) and len(values) == 2
+        if pair and all(isinstance(v, float) for v in values):
             low, high = values
-            return widgets.FloatSlider(
-                value=start.get(name, low),
-                min=low,
-                max=high,
-                step=(high - low) / 200,
-                readout_format=".3g",
-                **look,
-            )
+            span = {"min": low, "max": high, "step": (high - low) / 200}
+            value = start.get(name, low)
+            return widgets.FloatSlider(value=value, readout_format=".3g", **span, **look)
         choice = Choice.of(name, values)
         kind = widgets.SelectionSlider if choice.slider else widgets.Dropdown
         first = choice.values[choice.find(name, start[name])] if name in start else choice.values[0]
         return kind(options=list(zip(choice.labels, choice.values)), value=first, **look)
 
-    def show(**state):
+    def show(**state: Any) -> None:
         panels, text = _drawn(draw, state, key, dpi)
-        body = f"{panels_html(panels, text, common_frames([(panels, text)], key))}<output>{escape(text)}</output>"
+        pictures = panels_html(panels, text, common_frames([(panels, text)], key))
+        body = f"{pictures}<output>{escape(text)}</output>"
         display(HTML(card("explore", key, title, body)))
 
     made = {name: control(name, values) for name, values in controls.items()}
     return widgets.VBox([*made.values(), widgets.interactive_output(show, made)])
 
 
-# The network in the page
-# -------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------- the network in the page
 
 RULES = {
     "epsilon_plus": "epsilon, z-plus",
@@ -234,40 +243,32 @@ class DrawDigit(Output):
 
     def __init__(
         self,
-        model,
+        model: nn.Module,
         *,
-        key,
-        title="",
-        rules=("epsilon_plus", "epsilon_gamma_box"),
-        examples=None,
-        contrast=True,
-        still=None,
-        names=None,
-    ):
+        key: str,
+        title: str = "",
+        rules: Sequence[str] = ("epsilon_plus", "epsilon_gamma_box"),
+        examples: ArrayLike | None = None,
+        contrast: bool = True,
+        still: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
         check_key("DrawDigit", key)
         if unknown := [rule for rule in rules if rule not in RULES]:
             raise ValueError(f"rules: expected names from {list(RULES)}, got {unknown}")
         self.key, self.title, self.rules, self.contrast = key, title, list(rules), contrast
         net = copy.deepcopy(model).cpu().float().eval()
-        self.examples = (
-            torch.zeros(1, 1, _side(net), _side(net))
-            if examples is None
-            else torch.as_tensor(examples).detach().cpu().float()
-        )
-        if (
-            self.examples.ndim != 4
-            or self.examples.shape[1] != 1
-            or self.examples.shape[2] != self.examples.shape[3]
-        ):
-            raise ValueError(
-                f"examples: expected shape (N, 1, S, S), got {tuple(self.examples.shape)}"
-            )
+        if examples is None:
+            self.examples = torch.zeros(1, 1, _side(net), _side(net))
+        else:
+            self.examples = torch.as_tensor(examples).detach().cpu().float()
+        shape = self.examples.shape
+        if len(shape) != 4 or shape[1] != 1 or shape[2] != shape[3]:
+            raise ValueError(f"examples: expected shape (N, 1, S, S), got {tuple(shape)}")
         self.blank, self.still = examples is None, still
-        self.names = (
-            [f"example {i + 1}" for i in range(len(self.examples))]
-            if names is None
-            else [str(name) for name in names]
-        )
+        if names is None:
+            names = [f"example {i + 1}" for i in range(len(self.examples))]
+        self.names = [str(name) for name in names]
         if len(self.names) != len(self.examples):
             raise ValueError(
                 f"names: expected {len(self.examples)}, one for each example, got {len(self.names)}"
@@ -293,42 +294,34 @@ class DrawDigit(Output):
         return self.html
 
     def _still(self) -> bytes:
-        shown_in_print = [1, 3] if self.still is None else [1, 2, 3]
-        return side_by_side(
-            [self.panels[i] for i in shown_in_print], [self.frames[i] for i in shown_in_print]
-        )
+        printed = [1, 3] if self.still is None else [1, 2, 3]
+        return side_by_side([self.panels[i] for i in printed], [self.frames[i] for i in printed])
 
-    def _first(self) -> tuple[list, str]:
+    def _first(self) -> State:
         image, side = self.examples[0, 0].numpy(), self.examples.shape[-1]
         predicted = int(np.argmax(self.scores))
         example = (
             f"The first example, seen as a {predicted} with score {self.scores[predicted]:.2f}"
         )
-        grey = shown(np.round(255 * (1 - image)).clip(0, 255).astype(np.uint8), 96, "examples")
-        relevance = (
-            np.zeros((side, side))
-            if self.still is None
-            else np.asarray(self.still, dtype=float).reshape(side, side)
-        )
-        panels = [
+        grey = array_image(np.round(255 * (1 - image)).clip(0, 255).astype(np.uint8))
+        relevance = np.zeros((side, side))
+        if self.still is not None:
+            relevance = np.asarray(self.still, dtype=float).reshape(side, side)
+        classes = [str(k) for k in range(len(self.scores))]
+        panels: list[Panel] = [
             ("Draw here", replace(grey, width=208, height=208)),
             ("What the network sees", grey),
-            ("Red for, blue against", shown(diverging(relevance), 96, "still")),
-            ("Scores", Bars(range(len(self.scores)), self.scores, highlight=predicted)),
+            ("Red for, blue against", array_image(diverging(relevance))),
+            ("Scores", Bars(classes, self.scores, highlight=predicted)),
         ]
-        return (
-            panels,
-            (
-                f"{'An empty square to draw in' if self.blank else example}. In the live page you "
-                f"draw digits yourself."
-            ),
-        )
+        seen = "An empty square to draw in" if self.blank else example
+        return panels, f"{seen}. In the live page you draw digits yourself."
 
     def _build(self) -> str:
         names = ("drawing", "seen", "map", "scores")
         pictures = [
-            panel_html(*p, self.text, f, name)
-            for p, f, name in zip(self.panels, self.frames, names)
+            panel_html(caption, picture, self.text, frame, name)
+            for (caption, picture), frame, name in zip(self.panels, self.frames, names)
         ]
         classes = {str(k): str(k) for k in range(len(self.scores))}
         examples = {} if self.blank else {str(i): name for i, name in enumerate(self.names)}
@@ -340,16 +333,17 @@ class DrawDigit(Output):
             slider("gamma", "gamma", 'min="0" max="1" step="0.05" value="0.25"', "0.25")
             if any("gamma" in r for r in self.rules)
             else "",
-            (
-                f'<label><span>fit to box</span><input {CONTROL} data-control="fit" '
-                f'type="checkbox" checked></label>\n'
-            ),
+            f'<label><span>fit to box</span><input {CONTROL} data-control="fit" '
+            f'type="checkbox" checked></label>\n',
             f'<button type="button" {CONTROL}>Clear the drawing</button>\n',
         ]
+        output = f'<output aria-live="polite">{escape(self.text)}</output>'
         body = (
-            f'<div class="live-panels">\n{"".join(pictures[:3])}</div>\n<div class="live-panels">\n{pictures[3]}'
-            f'<div class="live-controls live-beside" style="--label:5.2em">\n{"".join(controls)}</div>\n</div>\n'
-            f'<div class="live-text live-three"><output aria-live="polite">{escape(self.text)}</output></div>'
+            f'<div class="live-panels">\n{"".join(pictures[:3])}</div>\n'
+            f'<div class="live-panels">\n{pictures[3]}'
+            '<div class="live-controls live-beside" style="--label:5.2em">\n'
+            f"{''.join(controls)}</div>\n</div>\n"
+            f'<div class="live-text live-three">{output}</div>'
         )
         data = {
             "side": [self.examples.shape[-1]],
@@ -357,17 +351,11 @@ class DrawDigit(Output):
             "weights": [floats(w) for w in self.weights],
             "examples": [] if self.blank else [floats(x) for x in self.examples],
         }
-        return card(
-            "digit",
-            self.key,
-            self.title,
-            body,
-            data,
-            ["bars.js", "lrpnet.js", "strokes.js", "digit.js"],
-        )
+        scripts = ["bars.js", "lrpnet.js", "strokes.js", "digit.js"]
+        return card("digit", self.key, self.title, body, data, scripts)
 
 
-def uci_counts(bitmap) -> np.ndarray:
+def uci_counts(bitmap: ArrayLike) -> np.ndarray:
     """(32, 32) of 0 and 1 -> (8, 8) in [0, 1]: the ink in each block of 4 x 4, divided by 16, as
     UCI made its digits.
     """
@@ -391,7 +379,8 @@ def _side(model: nn.Module) -> int:
 @torch.no_grad()
 def _layers(model: nn.Module, x: Tensor) -> tuple[list[dict], list[Tensor], list[float]]:
     """(layers as js/lrpnet.js reads them, weights and biases, scores of x)."""
-    layers, weights = [], []
+    layers: list[dict[str, Any]] = []  # what JSON can hold
+    weights: list[Tensor] = []
     for module in _parts(model):
         before, x = x, module(x)
         if isinstance(module, nn.ReLU):
@@ -401,16 +390,14 @@ def _layers(model: nn.Module, x: Tensor) -> tuple[list[dict], list[Tensor], list
         layers.append(_geometry(module, before, x))
         if isinstance(module, nn.Linear | nn.Conv2d):
             layers[-1] |= {"w": len(weights), "b": len(weights) + 1}
-            weights += [
-                module.weight,
-                torch.zeros(len(module.weight)) if module.bias is None else module.bias,
-            ]
+            none = torch.zeros(len(module.weight))
+            weights += [module.weight, none if module.bias is None else module.bias]
     if x.ndim != 2:
         raise ValueError(f"model: expected scores of shape (N, classes), got {tuple(x.shape)}")
     return layers, weights, x[0].tolist()
 
 
-def _parts(model: nn.Module):
+def _parts(model: nn.Module) -> Iterator[nn.Module]:
     """The layers of nested nn.Sequential in order. Raises TypeError at a layer that the page cannot
     compute.
     """
@@ -462,35 +449,29 @@ def _has_options(module: nn.Module) -> bool:
 def _geometry(module: nn.Module, before: Tensor, after: Tensor) -> dict:
     """Shapes, kernel, stride and padding; a dense layer is a convolution over one pixel."""
     if isinstance(module, nn.Linear):
+        sizes = {"in": [before.numel(), 1, 1], "out": [after.numel(), 1, 1]}
         one = {"kernel": [1, 1], "stride": [1, 1], "padding": [0, 0]}
-        return {
-            "kind": "linear",
-            "dense": True,
-            "in": [before.numel(), 1, 1],
-            "out": [after.numel(), 1, 1],
-            **one,
-        }
-    kind = (
-        "linear"
-        if isinstance(module, nn.Conv2d)
-        else "max"
-        if isinstance(module, nn.MaxPool2d)
-        else "average"
-    )
-    padding = (0, 0) if module.padding == "valid" else module.padding
-    pairs = {"kernel": module.kernel_size, "stride": module.stride, "padding": padding}
-    pairs = {name: [v, v] if isinstance(v, int) else list(v) for name, v in pairs.items()}
-    return {
-        "kind": kind,
-        "dense": False,
-        "in": list(before.shape[1:]),
-        "out": list(after.shape[1:]),
-        **pairs,
+        return {"kind": "linear", "dense": True, **sizes, **one}
+    assert isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)  # what _PLAIN leaves
+    kind = "max" if isinstance(module, nn.MaxPool2d) else "average"
+    kind = "linear" if isinstance(module, nn.Conv2d) else kind
+    sizes = {"in": list(before.shape[1:]), "out": list(after.shape[1:])}
+    pairs = {
+        "kernel": _pair(module.kernel_size),
+        "stride": _pair(module.stride),
+        "padding": _pair(module.padding),
     }
+    return {"kind": kind, "dense": False, **sizes, **pairs}
 
 
-# The self-test ------------------------------------------------------------------------------------
-# -----------------
+def _pair(value: str | int | Sequence[int]) -> list[int]:
+    """One number along each axis; padding may be called "valid", which is none."""
+    if value == "valid":
+        return [0, 0]
+    return [value, value] if isinstance(value, int) else [int(v) for v in value]
+
+
+# ---------------------------------------------------------------- the self-test
 
 Question = tuple[str, Sequence[tuple[str, bool, str]]]
 
@@ -498,7 +479,7 @@ Question = tuple[str, Sequence[tuple[str, bool, str]]]
 class Quiz(Output):
     """Questions with one right option each; choosing an option explains it. Made by `quiz`."""
 
-    def __init__(self, questions: Sequence[Question], key: str, title: str):
+    def __init__(self, questions: Sequence[Question], key: str, title: str) -> None:
         check_key("quiz", key)
         for question, options in questions:
             if sum(bool(correct) for _, correct, _ in options) != 1:
@@ -514,16 +495,13 @@ class Quiz(Output):
         self.key, self.title, self.questions = key, title, list(questions)
 
     def __repr__(self) -> str:
-        return "\n".join(
-            f"{n}. {question}\n"
-            + "\n".join(
-                f"   ({letter}) {option}" for letter, (option, _, _) in zip("abcdefgh", options)
-            )
-            for n, (question, options) in enumerate(self.questions, 1)
-        )
-
-    def _still(self) -> None:
-        return None
+        lines = []
+        for n, (question, options) in enumerate(self.questions, 1):
+            lines.append(f"{n}. {question}")
+            lines += [
+                f"   ({letter}) {option}" for letter, (option, *_) in zip("abcdefgh", options)
+            ]
+        return "\n".join(lines)
 
     def _html(self) -> str:
         fields = "\n".join(
@@ -541,14 +519,14 @@ class Quiz(Output):
         }
         return card("quiz", self.key, self.title, body, data, ["quiz.js"])
 
-    def _field(self, number: int, question: str, options) -> str:
+    def _field(self, number: int, question: str, options: Sequence[tuple[str, bool, str]]) -> str:
         radio = f'<input type="radio" name="{self.key}-{number}" {CONTROL}>'
         labels = "\n".join(
             f"<label>{radio}<span>{_inline(option)}</span></label>" for option, _, _ in options
         )
         return (
-            f"<fieldset>\n<legend>{number}. "
-            f'{_inline(question)}</legend>\n{labels}\n<output aria-live="polite"></output>\n</fieldset>'
+            f"<fieldset>\n<legend>{number}. {_inline(question)}</legend>\n{labels}\n"
+            '<output aria-live="polite"></output>\n</fieldset>'
         )
 
 
@@ -565,8 +543,7 @@ def _inline(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-# One state: draw, check, and turn into frames
-# ---------------------------------------------------------------------
+# ---------------------------------------------------------------- one state: draw, check
 
 
 def _progress(states: list) -> Sequence:
@@ -575,7 +552,7 @@ def _progress(states: list) -> Sequence:
     return tqdm(states, desc="drawing", leave=False, delay=1) if len(states) > 40 else states
 
 
-def _drawn(draw, state: dict, key: str, dpi: int) -> tuple[list, str]:
+def _drawn(draw: Callable[..., Drawing], state: dict, key: str, dpi: int) -> State:
     """([(caption, Shown or Bars)], description) of one state, checked."""
     where = f"explore({key!r}) at {', '.join(f'{k}={compact(v)}' for k, v in state.items())}"
     result = draw(**state)
@@ -590,9 +567,8 @@ def _drawn(draw, state: dict, key: str, dpi: int) -> tuple[list, str]:
             f"{description!r}"
         )
     panels = picture if isinstance(picture, list | tuple) else [("", picture)]
-    return [(str(caption), shown(p, dpi, where)) for caption, p in panels], " ".join(
-        description.split()
-    )
+    pictures: list[Panel] = [(str(caption), shown(p, dpi, where)) for caption, p in panels]
+    return pictures, " ".join(description.split())
 
 
 def _control_html(name: str, choice: Choice, place: int) -> str:
@@ -600,6 +576,5 @@ def _control_html(name: str, choice: Choice, place: int) -> str:
     if choice.slider:
         span = f'min="0" max="{len(choice.values) - 1}" step="1" value="{place}"'
         return slider(words(name), name, span, label)
-    return menu(
-        words(name), name, {str(i): option for i, option in enumerate(choice.labels)}, place
-    )
+    options = {str(i): option for i, option in enumerate(choice.labels)}
+    return menu(words(name), name, options, place)

@@ -8,9 +8,10 @@ import json
 import pathlib
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -52,7 +53,9 @@ class Bars:
 
 
 Picture = Figure | np.ndarray | Bars
-Drawing = tuple[Picture | Sequence[tuple[str, Picture]], str]
+Captioned = tuple[str, Picture]
+# a picture, or several with their captions, and what it says in words
+Drawing = tuple[Picture | list[Captioned] | tuple[Captioned, ...], str]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Shown:
     width: int
     height: int
     pixels: bool
+
+
+Panel = tuple[str, Shown | Bars]  # with its caption
+State = tuple[list[Panel], str]  # with its description
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,10 @@ def shown(picture: Picture, dpi: int, where: str) -> Shown | Bars:
         and picture.dtype == np.uint8
         and (picture.ndim == 2 or picture.shape[2:] == (3,))
     ):
-        return _array_image(picture)
-    what = (
-        f"{picture.dtype} array {picture.shape}"
-        if isinstance(picture, np.ndarray)
-        else type(picture).__name__
-    )
+        return array_image(picture)
+    what = type(picture).__name__
+    if isinstance(picture, np.ndarray):
+        what = f"{picture.dtype} array {picture.shape}"
     raise TypeError(
         f"{where}: a picture must be a Figure, a uint8 array (H, W) or (H, W, 3), or Bars, "
         f"got {what}"
@@ -112,16 +117,12 @@ def _figure_image(figure: Figure, dpi: int) -> Shown:
     rgba = Image.fromarray(np.asarray(canvas.buffer_rgba()))
     plt.close(figure)
     paper = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    few = paper.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Shown(
-        to_png(paper.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)),
-        width,
-        height,
-        False,
-    )
+    return Shown(to_png(few), width, height, False)
 
 
-def _array_image(array: np.ndarray) -> Shown:
+def array_image(array: np.ndarray) -> Shown:
     """Exact where the array has at most 256 colours or 4096 pixels, else the nearest of 256; shown
     about 180 pixels large.
     """
@@ -138,7 +139,7 @@ def _array_image(array: np.ndarray) -> Shown:
     return Shown(to_png(image), width * zoom, height * zoom, True)
 
 
-def to_png(image: Image.Image, **options) -> bytes:
+def to_png(image: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True, **options)
     return buffer.getvalue()
@@ -153,7 +154,7 @@ def diverging(relevance: np.ndarray) -> np.ndarray:
     return np.round(255 + np.abs(v) * (end - 255)).astype(np.uint8)
 
 
-def common_frames(states: list, key: str) -> list[Frame]:
+def common_frames(states: Sequence[State], key: str) -> list[Frame]:
     """The common frame of each panel. Raises ValueError where states differ in the number or kind
     of their panels.
     """
@@ -168,32 +169,27 @@ def common_frames(states: list, key: str) -> list[Frame]:
     ]
 
 
-def _common_frame(panels: list, states: list) -> Frame:
-    captions, pictures = zip(*panels)
-    caption = any(captions)
-    if not isinstance(pictures[0], Bars):
-        room = (max(p.width for p in pictures), max(p.height for p in pictures))
-        return Frame(*room, pictures[0].pixels, caption, None)
-    unit = pictures[0].unit
-    values = [
-        v
-        for shown, _ in states
-        for _, p in shown
-        if isinstance(p, Bars) and p.unit == unit
-        for v in p.values
-    ]
+def _common_frame(panels: Sequence[Panel], states: Sequence[State]) -> Frame:
+    caption = any(caption for caption, _ in panels)
+    images = [p for _, p in panels if isinstance(p, Shown)]
+    if images:
+        width, height = max(p.width for p in images), max(p.height for p in images)
+        return Frame(width, height, images[0].pixels, caption, None)
+    charts = [p for _, p in panels if isinstance(p, Bars)]
+    unit, every = charts[0].unit, [p for panels, _ in states for _, p in panels]
+    values = [v for p in every if isinstance(p, Bars) and p.unit == unit for v in p.values]
     spec = {
         "lo": float(f"{min(0, *values):.4g}"),
         "hi": float(f"{max(0, *values):.4g}"),
-        "chars": max(len(label) for p in pictures for label in p.labels),
-        "rows": max(len(p.labels) for p in pictures),
+        "chars": max(len(label) for p in charts for label in p.labels),
+        "rows": max(len(p.labels) for p in charts),
         "unit": unit,
     }
-    return Frame(*bar_geometry(spec)[:2], False, caption, spec)
+    width, height, *_ = bar_geometry(spec)
+    return Frame(width, height, False, caption, spec)
 
 
-# Bars ---------------------------------------------------------------------------------------------
-# -------------------
+# ---------------------------------------------------------------- bars
 
 
 def bar_geometry(spec: dict) -> tuple[int, int, int, float, float]:
@@ -211,7 +207,7 @@ def bar_geometry(spec: dict) -> tuple[int, int, int, float, float]:
     )
 
 
-def bar_row(bars: Bars, labels: "Table") -> list:
+def bar_row(bars: Bars, labels: "Table") -> list[float]:
     highlight = -1 if bars.highlight is None else bars.highlight
     return [labels.place(tuple(bars.labels)), highlight, *(float(f"{v:.4g}") for v in bars.values)]
 
@@ -231,25 +227,24 @@ def bar_image(bars: Bars, spec: dict) -> Shown:
         font = _font(24, bold=bright and bars.highlight is not None)
         pen.text((2 * left - 12, y + 20), label, INK, font, anchor="rm")
         shift, anchor = (-8, "rm") if value < 0 else (8, "lm")
-        pen.text(
-            (end + shift, y + 20),
-            compact(value, 3).replace("-", "−") + bars.unit,
-            INK,
-            font,
-            anchor=anchor,
-        )
+        number = compact(value, 3).replace("-", "−") + bars.unit
+        pen.text((end + shift, y + 20), number, INK, font, anchor=anchor)
     pen.line([2 * zero, 0, 2 * zero, 2 * height], fill=INK, width=2)
     return Shown(to_png(image.quantize(32, dither=Image.Dither.NONE)), width, height, False)
 
 
-def _font(size: int, bold: bool = False):
+def _as_image(picture: Shown | Bars, frame: Frame) -> Shown:
+    return bar_image(picture, frame.spec or {}) if isinstance(picture, Bars) else picture
+
+
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     folder = pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return ImageFont.truetype(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)
 
 
-def side_by_side(panels: list, frames: list[Frame]) -> bytes:
+def side_by_side(panels: Sequence[Panel], frames: Sequence[Frame]) -> bytes:
     """All panels side by side on white, at twice their size on the screen."""
-    pictures = [bar_image(p, f.spec) if f.spec else p for (_, p), f in zip(panels, frames)]
+    pictures = [_as_image(p, f) for (_, p), f in zip(panels, frames)]
     captions = [
         textwrap.wrap(caption, max(12, f.width // 7)) for (caption, _), f in zip(panels, frames)
     ]
@@ -265,13 +260,11 @@ def side_by_side(panels: list, frames: list[Frame]) -> bytes:
         if picture.pixels:
             pen.rectangle([x, head, x + size[0] - 1, head + size[1] - 1], outline=GREY)
         x += 2 * frame.width + 40
-    return to_png(
-        paper.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE), dpi=(192, 192)
-    )
+    few = paper.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return to_png(few, dpi=(192, 192))
 
 
-# Controls -----------------------------------------------------------------------------------------
-# -------------------
+# ---------------------------------------------------------------- controls
 
 
 @dataclass(frozen=True)
@@ -283,20 +276,20 @@ class Choice:
     slider: bool
 
     @classmethod
-    def of(cls, name: str, values) -> "Choice":
+    def of(cls, name: str, values: Sequence | Mapping) -> "Choice":
         raw = values.values() if isinstance(values, Mapping) else values
         plain = [v.item() if isinstance(v, np.generic | Tensor) else v for v in raw]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in plain)
-        labels = (
-            [str(k) for k in values] if isinstance(values, Mapping) else [compact(v) for v in plain]
-        )
+        labels = [compact(v) for v in plain]
+        if isinstance(values, Mapping):
+            labels = [str(k) for k in values]
         if not plain or len(set(labels)) < len(labels):
             raise ValueError(
                 f"{name}: expected values with different labels, at least one, got {labels}"
             )
         return cls(labels, plain, numbers and not isinstance(values, Mapping))
 
-    def find(self, name: str, value) -> int:
+    def find(self, name: str, value: object) -> int:
         for place, (label, known) in enumerate(zip(self.labels, self.values)):
             if label == value or label == compact(value) or known is value:
                 return place
@@ -333,14 +326,19 @@ def menu(word: str, name: str, options: dict[str, str], place: int = 0) -> str:
     )
 
 
-# The card -----------------------------------------------------------------------------------------
-# --------------
+# ---------------------------------------------------------------- the card
 
 
 class Output:
     """Shows `_html()`, `_still()` (PNG bytes or None) and `repr` in a notebook."""
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _html(self) -> str:
+        raise NotImplementedError
+
+    def _still(self) -> bytes | None:
+        return None
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         bundle = {"text/html": self._html(), "text/plain": repr(self)}
         still = self._still()
         return bundle if still is None else bundle | {"image/png": base64_of(still)}
@@ -349,7 +347,7 @@ class Output:
 class Table(dict):
     """Different items in order of appearance; `place` says where an item stands."""
 
-    def place(self, item) -> int:
+    def place(self, item: Hashable) -> int:
         return self.setdefault(item, len(self))
 
 
@@ -368,13 +366,17 @@ def card(
     tail = ""
     if data is not None:
         code = "\n".join(_lean(_JS / name) for name in scripts)
+        own = f"""'[data-{kind}="{key}"]:not([data-alive])'"""
         tail = (
-            f'<script type="application/json">\n{_json(data)}\n</script>\n<script>\n(() => {{\n"use strict";\n{code}\n'
-            f"for (const figure of document.querySelectorAll('[data-{kind}=\"{key}\"]:not([data-alive])')) {{\n"
-            f'figure.dataset.alive = "yes";\nstart{kind.capitalize()}(figure);\n}}\n}})();\n</script>\n'
+            f'<script type="application/json">\n{_json(data)}\n</script>\n'
+            f'<script>\n(() => {{\n"use strict";\n{code}\n'
+            f"for (const figure of document.querySelectorAll({own})) {{\n"
+            f'figure.dataset.alive = "yes";\nstart{kind.capitalize()}(figure);\n'
+            "}\n})();\n</script>\n"
         )
+    label = escape(title or words(key))
     return (
-        f'<figure class="live-fig" data-{kind}="{key}" aria-label="{escape(title or words(key))}">\n'
+        f'<figure class="live-fig" data-{kind}="{key}" aria-label="{label}">\n'
         f"<style>\n{_lean(_JS / 'live.css')}\n</style>\n{head}{body}\n{tail}</figure>"
     )
 
@@ -390,16 +392,15 @@ def _json(data: dict[str, list]) -> str:
     safe inside <script>.
     """
 
-    def block(value) -> str:
-        compact = [json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in value]
-        return "[\n" + ",\n".join(compact) + "\n]"
+    def block(value: list) -> str:
+        rows = [json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in value]
+        return "[\n" + ",\n".join(rows) + "\n]"
 
-    return ("{\n" + ",\n".join(f'"{k}":{block(v)}' for k, v in data.items()) + "\n}").replace(
-        "<", "\\u003c"
-    )
+    written = ",\n".join(f'"{k}":{block(v)}' for k, v in data.items())
+    return ("{\n" + written + "\n}").replace("<", "\\u003c")
 
 
-def panels_html(panels: list, text: str, frames: list[Frame]) -> str:
+def panels_html(panels: Sequence[Panel], text: str, frames: Sequence[Frame]) -> str:
     parts = [
         panel_html(caption, picture, text, frame)
         for (caption, picture), frame in zip(panels, frames)
@@ -408,26 +409,20 @@ def panels_html(panels: list, text: str, frames: list[Frame]) -> str:
 
 
 def panel_html(caption: str, picture: Shown | Bars, text: str, frame: Frame, name: str = "") -> str:
-    image = bar_image(picture, frame.spec) if frame.spec else picture
-    kind = (
-        "live-panel"
-        + " live-pix" * frame.pixels
-        + " live-wide" * (frame.pixels and frame.width > 260)
-    )
+    width, height, image = frame.width, frame.height, _as_image(picture, frame)
+    kind = "live-panel" + " live-pix" * frame.pixels
+    kind += " live-wide" * (frame.pixels and width > 260)
     tag = f'data-panel="{name}" ' if name else ""
-    head = (
-        f'<p class="live-caption live-hold"><span>{escape(caption)}</span></p>\n'
-        if frame.caption
-        else ""
-    )
+    head = f'<p class="live-caption live-hold"><span>{escape(caption)}</span></p>\n'
+    alt = escape(f"{caption}: {text}" if caption else text)
     return (
-        f'<div class="{kind}" {tag}style="width:{frame.width}px">\n{head}'
-        f'<img width="{frame.width}" height="{frame.height}" style="aspect-ratio:{frame.width}/{frame.height}" '
-        f'alt="{escape(f"{caption}: {text}" if caption else text)}"\nsrc="data:image/png;base64,{base64_of(image.png)}">\n</div>\n'
+        f'<div class="{kind}" {tag}style="width:{width}px">\n{head if frame.caption else ""}'
+        f'<img width="{width}" height="{height}" style="aspect-ratio:{width}/{height}" '
+        f'alt="{alt}"\nsrc="data:image/png;base64,{base64_of(image.png)}">\n</div>\n'
     )
 
 
-def compact(value, digits: int = 4) -> str:
+def compact(value: object, digits: int = 4) -> str:
     """0.25, 3, 100000; whatever is no number as it prints."""
     return f"{float(f'{value:.{digits}g}'):g}" if isinstance(value, float) else str(value)
 

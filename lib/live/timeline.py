@@ -2,20 +2,37 @@
 no kernel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
+from typing import TypedDict
 
 from .page import Output, card, check_key
 
 STYLE = """<style>
-.live-time{display:grid;grid-template-columns:9.5em 1fr;margin:0 0 10px!important;overflow-wrap:normal;font-size:13px;color:#14181e}
-.live-time :is(dt,dd){margin:0!important;padding:7px 8px 2px 0;border-top:1px solid #c3cad3;font-size:13px;color:#14181e}
+.live-time{display:grid;grid-template-columns:9.5em 1fr;margin:0 0 10px!important;\
+overflow-wrap:normal;font-size:13px;color:#14181e}
+.live-time :is(dt,dd){margin:0!important;padding:7px 8px 2px 0;border-top:1px solid #c3cad3;\
+font-size:13px;color:#14181e}
 .live-time dd{display:flex;flex-wrap:wrap;gap:0 6px}
-.live-time a{margin:0 0 5px!important;padding:3px 7px;border-radius:6px;background:#e4eef7;color:#14181e!important;text-decoration:none;line-height:1.3}
+.live-time a{margin:0 0 5px!important;padding:3px 7px;border-radius:6px;background:#e4eef7;\
+color:#14181e!important;text-decoration:none;line-height:1.3}
 .live-time a:is(:hover,:focus-visible){background:#2166ac;color:#fff!important}
 .live-time a>span{display:block;font-size:12px}
 @media (max-width:520px){.live-time{grid-template-columns:1fr}.live-time dd{border:0;padding-top:0}}
 </style>"""
+
+
+class Entry(TypedDict):
+    """One thing: who made it, when, what it is called, its family, its idea, and a relative link to
+    where it is explained.
+    """
+
+    by: str
+    year: int
+    name: str
+    family: str
+    idea: str
+    where: str
 
 
 class Timeline(Output):
@@ -23,7 +40,7 @@ class Timeline(Output):
     `timeline`.
     """
 
-    def __init__(self, entries: Sequence[Mapping[str, str | int]], key: str, title: str) -> None:
+    def __init__(self, entries: Sequence[Entry], key: str, title: str) -> None:
         check_key("timeline", key)
         self.entries, self.key, self.title = list(entries), key, title
 
@@ -32,9 +49,6 @@ class Timeline(Output):
             f"{e['family']}: {e['name']} ({e['by']}, {e['year']}). {e['idea']}"
             for e in self.entries
         )
-
-    def _still(self) -> None:
-        return None
 
     def _html(self) -> str:
         families = dict.fromkeys(e["family"] for e in self.entries)
@@ -55,19 +69,16 @@ class Timeline(Output):
         )
 
     def _links(self, family: str) -> str:
-        members = sorted(
-            (e for e in self.entries if e["family"] == family), key=lambda e: e["year"]
-        )
-        return "\n".join(
-            (
-                f'<a href="{escape(e["where"])}" '
-                f'title="{escape(e["idea"])}">{escape(e["name"])}<span>{escape(e["by"])} {e["year"]}</span></a>'
-            )
-            for e in members
-        )
+        members = [e for e in self.entries if e["family"] == family]
+        return "\n".join(map(_link, sorted(members, key=lambda e: e["year"])))
 
 
-def timeline(entries: Sequence[Mapping[str, str | int]], key: str, title: str) -> Timeline:
+def _link(e: Entry) -> str:
+    head = f'<a href="{escape(e["where"])}" title="{escape(e["idea"])}">'
+    return f"{head}{escape(e['name'])}<span>{escape(e['by'])} {e['year']}</span></a>"
+
+
+def timeline(entries: Sequence[Entry], key: str, title: str) -> Timeline:
     """A list in the page, by family and year. entries: dicts with by, year, name, family, idea, and
     where (a relative link).
 

@@ -28,11 +28,8 @@ def mlp(
     with seeded(seed):
         layers: list[nn.Module] = [nn.Flatten()]
         for before, after in zip(sizes, sizes[1:]):
-            layers += [
-                nn.Linear(before, after, bias=bias),
-                nn.ReLU(),
-                *([nn.Dropout(dropout)] if dropout else []),
-            ]
+            layers += [nn.Linear(before, after, bias=bias), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers[: -2 if dropout else -1])
 
 
@@ -111,12 +108,11 @@ def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
         layers: list[nn.Module] = []
         channels = 3
         for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
-            layers += (
-                [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                if width
-                else [nn.MaxPool2d(2)]
-            )
-            channels = width or channels
+            if width:
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            else:
+                layers += [nn.MaxPool2d(2)]
         layers += [
             nn.Flatten(),
             nn.Linear(512 * 7 * 7, 4096),
@@ -149,7 +145,8 @@ def published_vgg16(download: bool = False) -> nn.Sequential:
     if not place.exists():
         raise OSError(
             f"download: the weights of VGG16 are not at {place}; call "
-            f"published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file there"
+            f"published_vgg16(download=True), which fetches 528 MB from {VGG16}, or put the file "
+            f"there"
         )
     model, published = vgg16(), torch.load(place, map_location="cpu", weights_only=True)
     # the same layers in the same order
@@ -208,9 +205,8 @@ class ReviewAttention(nn.Module):
         return h if self.context is None else self.context(h)[0]
 
     def attention(self, words: Tensor) -> Tensor:
-        return (
-            self.look(self.states(words))[:, :, 0].masked_fill(words == 0, float("-inf")).softmax(1)
-        )
+        logits = self.look(self.states(words))[:, :, 0]
+        return logits.masked_fill(words == 0, float("-inf")).softmax(1)
 
     def forward(self, words: Tensor, attention: Tensor | None = None) -> Tensor:
         attention = self.attention(words) if attention is None else attention
@@ -259,14 +255,10 @@ def scene_cnn(depth: int, width: int = 16, classes: int = 4, seed: int = 0) -> n
     with seeded(seed):
         layers: list[nn.Module] = []
         for k in range(depth):
-            layers += [
-                nn.Conv2d(width if k else 3, width, 3, padding=1),
-                nn.ReLU(),
-                *([nn.MaxPool2d(2)] if k + 1 in (depth // 2, depth) else []),
-            ]
-        for layer in (
-            layers
-        ):  # so that what passes through many layers neither dies out nor grows (He et al., 2015)
+            layers += [nn.Conv2d(width if k else 3, width, 3, padding=1), nn.ReLU()]
+            layers += [nn.MaxPool2d(2)] if k + 1 in (depth // 2, depth) else []
+        # so that what passes through many layers neither dies out nor grows (He et al., 2015)
+        for layer in layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         return nn.Sequential(*layers, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * width, classes))

@@ -10,43 +10,63 @@ import numpy as np
 from ..data.generated import reviews
 from .tokens import count_words
 
-_PARTS = {  # who | does | what | when or where, a line for each
-    "English": """The teacher|The doctor|My neighbour|The farmer|My brother|The driver|The cook|The student|The baker|The old man
+# who | does | what | when or where, a line for each; a backslash only breaks the line of the file
+_PARTS = {
+    "English": """The teacher|The doctor|My neighbour|The farmer|My brother|The driver|The cook|\
+The student|The baker|The old man
         buys|reads|drinks|opens|waits|writes|sings|looks|washes|speaks
         bread|a letter|tea|the window|for the bus|a book|a song|for the key|the car|with the child
-        in the morning|in the evening|today|every day|at home|in the city|after work|before lunch|in winter|on Sunday""",
-    "Portuguese": """O professor|O médico|O meu vizinho|O agricultor|O meu irmão|O motorista|O cozinheiro|O estudante|O padeiro|O velho
+        in the morning|in the evening|today|every day|at home|in the city|after work|before lunch|\
+in winter|on Sunday""",
+    "Portuguese": """O professor|O médico|O meu vizinho|O agricultor|O meu irmão|O motorista|\
+O cozinheiro|O estudante|O padeiro|O velho
         compra|lê|bebe|abre|espera|escreve|canta|procura|lava|fala
         pão|uma carta|chá|a janela|pelo autocarro|um livro|uma canção|a chave|o carro|com a criança
-        de manhã|à noite|hoje|todos os dias|em casa|na cidade|depois do trabalho|antes do almoço|no inverno|ao domingo""",
-    "German": """Der Lehrer|Der Arzt|Mein Nachbar|Der Bauer|Mein Bruder|Der Fahrer|Der Koch|Der Student|Der Bäcker|Der alte Mann
+        de manhã|à noite|hoje|todos os dias|em casa|na cidade|depois do trabalho|antes do almoço|\
+no inverno|ao domingo""",
+    "German": """Der Lehrer|Der Arzt|Mein Nachbar|Der Bauer|Mein Bruder|Der Fahrer|Der Koch|\
+Der Student|Der Bäcker|Der alte Mann
         kauft|liest|trinkt|öffnet|wartet|schreibt|singt|sucht|wäscht|spricht
-        Brot|einen Brief|Tee|das Fenster|auf den Bus|ein Buch|ein Lied|den Schlüssel|das Auto|mit dem Kind
-        am Morgen|am Abend|heute|jeden Tag|zu Hause|in der Stadt|nach der Arbeit|vor dem Mittagessen|im Winter|am Sonntag""",
-    "Finnish": """Opettaja|Lääkäri|Naapurini|Maanviljelijä|Veljeni|Kuljettaja|Kokki|Opiskelija|Leipuri|Vanha mies
+        Brot|einen Brief|Tee|das Fenster|auf den Bus|ein Buch|ein Lied|den Schlüssel|das Auto|\
+mit dem Kind
+        am Morgen|am Abend|heute|jeden Tag|zu Hause|in der Stadt|nach der Arbeit|\
+vor dem Mittagessen|im Winter|am Sonntag""",
+    "Finnish": """Opettaja|Lääkäri|Naapurini|Maanviljelijä|Veljeni|Kuljettaja|Kokki|Opiskelija|\
+Leipuri|Vanha mies
         ostaa|lukee|juo|avaa|odottaa|kirjoittaa|laulaa|etsii|pesee|puhuu
         leipää|kirjettä|teetä|ikkunan|bussia|kirjaa|laulua|avainta|autoa|lapsen kanssa
-        aamulla|illalla|tänään|joka päivä|kotona|kaupungissa|työn jälkeen|ennen lounasta|talvella|sunnuntaina""",
-    "Swahili": """Mwalimu|Daktari|Jirani yangu|Mkulima|Kaka yangu|Dereva|Mpishi|Mwanafunzi|Mwoka mikate|Mzee
-        ananunua|anasoma|anakunywa|anafungua|anasubiri|anaandika|anaimba|anatafuta|anaosha|anazungumza
+        aamulla|illalla|tänään|joka päivä|kotona|kaupungissa|työn jälkeen|ennen lounasta|talvella|\
+sunnuntaina""",
+    "Swahili": """Mwalimu|Daktari|Jirani yangu|Mkulima|Kaka yangu|Dereva|Mpishi|Mwanafunzi|\
+Mwoka mikate|Mzee
+        ananunua|anasoma|anakunywa|anafungua|anasubiri|anaandika|anaimba|anatafuta|anaosha|\
+anazungumza
         mkate|barua|chai|dirisha|basi|kitabu|wimbo|ufunguo|gari|na mtoto
-        asubuhi|jioni|leo|kila siku|nyumbani|mjini|baada ya kazi|kabla ya chakula cha mchana|wakati wa baridi|siku ya Jumapili""",
-    "Greek": """Ο δάσκαλος|Ο γιατρός|Ο γείτονάς μου|Ο αγρότης|Ο αδελφός μου|Ο οδηγός|Ο μάγειρας|Ο φοιτητής|Ο φούρναρης|Ο γέρος
+        asubuhi|jioni|leo|kila siku|nyumbani|mjini|baada ya kazi|kabla ya chakula cha mchana|\
+wakati wa baridi|siku ya Jumapili""",
+    "Greek": """Ο δάσκαλος|Ο γιατρός|Ο γείτονάς μου|Ο αγρότης|Ο αδελφός μου|Ο οδηγός|Ο μάγειρας|\
+Ο φοιτητής|Ο φούρναρης|Ο γέρος
         αγοράζει|διαβάζει|πίνει|ανοίγει|περιμένει|γράφει|τραγουδά|ψάχνει|πλένει|μιλά
-        ψωμί|ένα γράμμα|τσάι|το παράθυρο|το λεωφορείο|ένα βιβλίο|ένα τραγούδι|το κλειδί|το αυτοκίνητο|με το παιδί
-        το πρωί|το βράδυ|σήμερα|κάθε μέρα|στο σπίτι|στην πόλη|μετά τη δουλειά|πριν το μεσημεριανό|τον χειμώνα|την Κυριακή""",
+        ψωμί|ένα γράμμα|τσάι|το παράθυρο|το λεωφορείο|ένα βιβλίο|ένα τραγούδι|το κλειδί|\
+το αυτοκίνητο|με το παιδί
+        το πρωί|το βράδυ|σήμερα|κάθε μέρα|στο σπίτι|στην πόλη|μετά τη δουλειά|πριν το μεσημεριανό|\
+τον χειμώνα|την Κυριακή""",
     "Russian": """Учитель|Врач|Мой сосед|Фермер|Мой брат|Водитель|Повар|Студент|Пекарь|Старик
         покупает|читает|пьёт|открывает|ждёт|пишет|поёт|ищет|моет|говорит
         хлеб|письмо|чай|окно|автобус|книгу|песню|ключ|машину|с ребёнком
-        утром|вечером|сегодня|каждый день|дома|в городе|после работы|перед обедом|зимой|в воскресенье""",
+        утром|вечером|сегодня|каждый день|дома|в городе|после работы|перед обедом|зимой|\
+в воскресенье""",
     "Arabic": """المعلم|الطبيب|جاري|الفلاح|أخي|السائق|الطباخ|الطالب|الخباز|الرجل العجوز
         يشتري|يقرأ|يشرب|يفتح|ينتظر|يكتب|يغني|يبحث|يغسل|يتحدث
         الخبز|رسالة|الشاي|النافذة|الحافلة|كتابا|أغنية|عن المفتاح|السيارة|مع الطفل
-        في الصباح|في المساء|اليوم|كل يوم|في البيت|في المدينة|بعد العمل|قبل الغداء|في الشتاء|يوم الأحد""",
+        في الصباح|في المساء|اليوم|كل يوم|في البيت|في المدينة|بعد العمل|قبل الغداء|في الشتاء|\
+يوم الأحد""",
     "Hindi": """शिक्षक|डॉक्टर|मेरा पड़ोसी|किसान|मेरा भाई|चालक|रसोइया|छात्र|नानबाई|बूढ़ा आदमी
-        खरीदता है|पढ़ता है|पीता है|खोलता है|इंतज़ार करता है|लिखता है|गाता है|ढूँढता है|धोता है|बात करता है
+        खरीदता है|पढ़ता है|पीता है|खोलता है|इंतज़ार करता है|लिखता है|गाता है|ढूँढता है|धोता है|\
+बात करता है
         रोटी|पत्र|चाय|खिड़की|बस का|किताब|गाना|चाबी|गाड़ी|बच्चे से
-        सुबह|शाम को|आज|हर दिन|घर पर|शहर में|काम के बाद|दोपहर के खाने से पहले|सर्दियों में|रविवार को""",
+        सुबह|शाम को|आज|हर दिन|घर पर|शहर में|काम के बाद|दोपहर के खाने से पहले|सर्दियों में|\
+रविवार को""",
     "Chinese": """老师|医生|我的邻居|农民|我哥哥|司机|厨师|学生|面包师|老人
         买|读|喝|打开|等|写|唱|找|洗|说话
         面包|信|茶|窗户|公共汽车|书|歌|钥匙|车|和孩子

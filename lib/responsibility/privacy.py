@@ -15,10 +15,7 @@ from ..uncertainty.calibration import auroc
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 # one sample's gradient depends on the others
-_MIXING = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.SyncBatchNorm,
-)
+_MIXING = (nn.modules.batchnorm._BatchNorm, nn.SyncBatchNorm)
 ORDERS = tuple(range(2, 65)) + (80, 96, 128, 192, 256, 512)
 
 
@@ -153,9 +150,8 @@ def dp_sgd_step(
         total, norms = clipped_sum(per_sample_gradients(model, x, y, loss), clip)
         with torch.no_grad():
             for parameter, change in zip((p for p in model.parameters() if p.requires_grad), total):
-                parameter -= (
-                    learning_rate / batch * (change + noise * clip * torch.randn_like(change))
-                )
+                step = change + noise * clip * torch.randn_like(change)
+                parameter.sub_(learning_rate / batch * step)
     return norms
 
 
@@ -233,15 +229,13 @@ def epsilon(noise: float, rate: float, steps: int, delta: float = 1e-5) -> float
         )
     if noise == 0:
         return math.inf
-    return max(
-        0.0,
-        min(
-            steps * renyi_divergence(a, rate, noise)
-            + math.log1p(-1 / a)
-            - math.log(delta * a) / (a - 1)
-            for a in ORDERS
-        ),
+    best = min(
+        steps * renyi_divergence(a, rate, noise)
+        + math.log1p(-1 / a)
+        - math.log(delta * a) / (a - 1)
+        for a in ORDERS
     )
+    return max(0.0, best)
 
 
 def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> float:
@@ -257,9 +251,10 @@ def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> fl
         low, high = high, 2 * high
     while high > 1.0005 * low:
         middle = math.sqrt(low * high)
-        low, high = (
-            (middle, high) if epsilon(middle, rate, steps, delta) > target else (low, middle)
-        )
+        if epsilon(middle, rate, steps, delta) > target:
+            low = middle
+        else:
+            high = middle
     return high
 
 

@@ -14,7 +14,8 @@ _ENERGY = re.compile(
 )
 _ADDRESS = r"""["'(]?\s*(?:https?:)?//"""
 _ASKS = re.compile(
-    rf"<(?!a\b)\w+\b[^>]*\b(?:src|srcset|href|action|data)\s*=\s*{_ADDRESS}|@import|\burl\(\s*{_ADDRESS}"
+    rf"<(?!a\b)\w+\b[^>]*\b(?:src|srcset|href|action|data)\s*=\s*{_ADDRESS}"
+    rf"|@import|\burl\(\s*{_ADDRESS}"
     r"|\b(?:fetch|importScripts|sendBeacon)\s*\(|\bXMLHttpRequest\b|\bWebSocket\b|\bEventSource\b",
     re.IGNORECASE,
 )
@@ -42,14 +43,9 @@ def promises(path: Path | str) -> Promises:
     such file.
     """
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    stated = _ENERGY.search("".join(cells[0]["source"]))
-    count, unit, watts, energy = stated.groups() if stated else (None,) * 4
-    energies = (
-        (int(count) * {"second": 1.0, "minute": 60.0}[unit], float(watts), float(energy))
-        if stated
-        else (None,) * 3
-    )
-    descriptions, requests, kept = [], 0, 0
+    seconds, watts, watt_hours = _stated("".join(cells[0]["source"]))
+    descriptions: list[str] = []
+    requests = kept = 0
     for cell in cells:
         for output in cell.get("outputs", []):
             data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
@@ -58,17 +54,24 @@ def promises(path: Path | str) -> Promises:
                 + data.get("image/svg+xml", "")
                 + data.get("application/javascript", "")
             )
-            requests, kept = (
-                requests + len(_ASKS.findall(active)),
-                kept + len(_KEEPS.findall(active)),
-            )
+            requests += len(_ASKS.findall(active))
+            kept += len(_KEEPS.findall(active))
             descriptions += [_alt(tag) for tag in re.findall(r"<(?:img|canvas)\b[^>]*>", active)]
             if "image/png" in data and not active:
                 descriptions.append(
                     cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
                 )
     described = sum(len(re.findall(r"\w+", words)) >= 6 for words in descriptions)
-    return Promises(*energies, len(descriptions), described, requests, kept)
+    return Promises(seconds, watts, watt_hours, len(descriptions), described, requests, kept)
+
+
+def _stated(head: str) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Seconds, watts and watt-hours that the head of a notebook states, or three times None."""
+    found = _ENERGY.search(head)
+    if found is None:
+        return None, None, None
+    count, unit, watts, energy = found.groups()
+    return int(count) * {"second": 1.0, "minute": 60.0}[unit], float(watts), float(energy)
 
 
 def _alt(tag: str) -> str:

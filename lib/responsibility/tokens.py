@@ -18,7 +18,7 @@ def count_words(texts: Iterable[str], weight: float = 1.0) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     for word in (word for text in texts for word in WORD.findall(text)):
-        counts[word] += weight
+        counts[word] += weight  # type: ignore[assignment]  # typeshed's Counter only counts in int
     return counts
 
 
@@ -74,10 +74,7 @@ def merge(tokens: Sequence[bytes], pair: Pair) -> list[bytes]:
     for token in tokens:
         if done and (done[-1], token) == pair:
             # an empty token stops a merge of what has just been merged
-            done[-1:] = [
-                b"".join(pair),
-                b"",
-            ]
+            done[-1:] = [b"".join(pair), b""]
         else:
             done.append(token)
     return [token for token in done if token]

@@ -21,33 +21,12 @@ from ..engine.contract import check_arguments, check_scores, class_index, undist
 from ..engine.operations import CONVOLUTION, name_of
 
 LINEAR_HEAD = (
-    "Addmm",
-    "Mm",
-    "T",
-    "View",
-    "UnsafeView",
-    "ReshapeAlias",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Permute",
-    "Convolution",
-    "Clone",
-    "Alias",
-)
-AFTER_CONVOLUTION = {
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "gelu",
-    "silu",
-    "clamp",
-    "clamp_min",
-    "batch_norm",
-    "group_norm",
-    "instance_norm",
-}
+    "Addmm Mm T View UnsafeView ReshapeAlias Squeeze Unsqueeze Transpose Permute Convolution "
+    "Clone Alias"
+).split()
+AFTER_CONVOLUTION = (
+    "relu relu6 leaky_relu elu gelu silu clamp clamp_min batch_norm group_norm instance_norm"
+).split()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +57,17 @@ def cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tens
     torch.Size([5, 1, 8, 6])
     """
     with ExitStack() as stack:
-        score, watch = _run(model, x, target, _Pooling(), stack)
-        if watch.pooled is None or not _is_linear(score.grad_fn, watch.pooled.edge.node):
+        watch = _Pooling()
+        score = _run(model, x, target, watch, stack)
+        maps, pooled, node = watch.maps, watch.pooled, score.grad_fn
+        if not (maps and pooled and node and _is_linear(node, pooled.edge.node)):
             raise ValueError(
                 "model: expected global average pooling (mean over all positions) and then "
                 "one linear map to the scores, as CAM needs; use grad_cam"
             )
-        (w,) = torch.autograd.grad(score.sum(), watch.pooled.edge)
+        (w,) = torch.autograd.grad(score.sum(), pooled.edge)
     w = w.reshape(*w.shape[:2], *[1] * (x.dim() - 2))
-    return _enlarge((w * watch.maps.value).sum(1, keepdim=True), x)
+    return _enlarge((w * maps.value).sum(1, keepdim=True), x)
 
 
 def grad_cam(
@@ -110,8 +91,9 @@ def grad_cam(
     True
     """
     with ExitStack() as stack:
+        watch: _Convolution | _Output
         watch = _Convolution() if layer is None else _hook(_module(model, layer), stack)
-        score, watch = _run(model, x, target, watch, stack)
+        score = _run(model, x, target, watch, stack)
         maps = watch.maps
         if maps is None or maps.value.dim() != x.dim():
             came = "none" if maps is None else f"an output of shape {tuple(maps.value.shape)}"
@@ -131,26 +113,23 @@ def grad_cam(
 class _Pooling(TorchFunctionMode):
     """Notes the last global average pooling: `maps`, what was averaged, and `pooled`, the means."""
 
-    maps = pooled = None
+    maps: _Seen | None = None
+    pooled: _Seen | None = None
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         name, _ = name_of(function)
-        averages = name == "mean" or "avg_pool" in name
-        maps = (args or tuple((kwargs or {}).values()))[0] if averages else None
-        seen = (
-            _Seen.of(maps)
-            if averages and isinstance(maps, Tensor) and maps.dim() > 2 and maps.requires_grad
-            else None
-        )
+        seen = None
+        if name == "mean" or "avg_pool" in name:
+            maps = (args or tuple((kwargs or {}).values()))[0]
+            if isinstance(maps, Tensor) and maps.dim() > 2 and maps.requires_grad:
+                seen = _Seen.of(maps)
         result = function(*args, **(kwargs or {}))
-        if (
-            seen is not None
-            and result.shape[:2] == maps.shape[:2]
-            and result.numel() == maps.shape[:2].numel()
-        ):
-            self.maps, self.pooled = seen, _Seen.of(result)
+        if seen is not None:
+            means = seen.value.shape[:2]  # one for each sample and channel
+            if result.shape[:2] == means and result.numel() == means.numel():
+                self.maps, self.pooled = seen, _Seen.of(result)
         return result
 
 
@@ -159,7 +138,8 @@ class _Convolution(TorchFunctionMode):
     function that follow it.
     """
 
-    maps = _last = None
+    maps: _Seen | None = None
+    _last: Tensor | None = None
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -175,7 +155,7 @@ class _Convolution(TorchFunctionMode):
 class _Output:
     """Notes `maps`, the output of one module."""
 
-    maps = None
+    maps: _Seen | None = None
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.requires_grad:
@@ -207,10 +187,14 @@ def _module(model: nn.Module, layer: str | nn.Module) -> nn.Module:
 
 
 def _run(
-    model: nn.Module, x: Tensor, target: int | Tensor | None, watch: Any, stack: ExitStack
-) -> tuple[Tensor, Any]:
-    """The explained scores (N,) with their graph, and the watch that saw the run; the stack keeps
-    the model undisturbed until it ends.
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None,
+    watch: _Pooling | _Convolution | _Output,
+    stack: ExitStack,
+) -> Tensor:
+    """The explained scores (N,) with their graph, seen by the watch; the stack keeps the model
+    undisturbed until it ends.
     """
     check_arguments(model, x)
     if x.dim() < 3:
@@ -222,7 +206,7 @@ def _run(
     check_scores(scores, x)
     if not scores.requires_grad:
         raise ValueError("model: its scores do not depend on x")
-    return scores.gather(1, class_index(scores, target)[:, None])[:, 0], watch
+    return scores.gather(1, class_index(scores, target)[:, None])[:, 0]
 
 
 def _is_linear(node: Node, end: Node) -> bool:
@@ -233,7 +217,7 @@ def _is_linear(node: Node, end: Node) -> bool:
     waiting = [source for source, _ in node.next_functions if source is not None]
     while waiting:
         node = waiting.pop()
-        if node is end or node is not None and node.name().endswith("AccumulateGrad"):
+        if node is end or node.name().endswith("AccumulateGrad"):
             continue
         name = node.name().removesuffix("0").removesuffix("1").removesuffix("Backward")
         if name not in LINEAR_HEAD and name not in ("Gather", "Select"):

@@ -1,9 +1,5 @@
 """Sensitivity: what a gradient says about a score, alone, averaged over noise, and averaged along a
 path.
-
-What changes the backward pass at a ReLU is in `lib.sensitivity.rectifiers`, maps of the last
-convolution in `lib.sensitivity.activation_maps`, the pieces of piecewise linear networks in
-`lib.sensitivity.regions`.
 """
 
 from collections.abc import Callable
@@ -19,23 +15,6 @@ from ..engine.contract import (
     slope,
     undisturbed,
 )
-from .activation_maps import cam, grad_cam
-from .rectifiers import deconvnet, guided_backprop
-from .regions import count_linear_regions, kinks
-
-__all__ = [
-    "gradient",
-    "sensitivity",
-    "gradient_x_input",
-    "smoothgrad",
-    "integrated_gradients",
-    "deconvnet",
-    "guided_backprop",
-    "cam",
-    "grad_cam",
-    "count_linear_regions",
-    "kinks",
-]
 
 AT_ONCE = 2**18  # numbers in the inputs of one pass: bounds the memory
 
@@ -161,11 +140,8 @@ def _mean_gradient(
         total, group = torch.zeros_like(x), max(1, AT_ONCE // x.numel())
         for first in range(0, count, group):
             points = torch.cat([point(k) for k in range(first, min(first + group, count))])
-            total += (
-                _gradient_at(model, points, classes.repeat(len(points) // len(x)))
-                .reshape(-1, *x.shape)
-                .sum(0)
-            )
+            gradients = _gradient_at(model, points, classes.repeat(len(points) // len(x)))
+            total += gradients.reshape(-1, *x.shape).sum(0)
     return total / count
 
 

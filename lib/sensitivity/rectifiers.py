@@ -24,37 +24,13 @@ from ..engine.contract import check_arguments, check_scores, class_index, slope,
 from ..engine.operations import name_of
 
 # autograd's nodes of rectifiers that neither method defines, or that were not seen
-UNKNOWN = (
-    "Relu",
-    "Threshold",
-    "Clamp",
-    "Hardtanh",
-    "LeakyRelu",
-    "Prelu",
-    "Elu",
-    "Celu",
-    "Selu",
-    "Gelu",
-    "Silu",
-    "Mish",
-    "Softplus",
-    "Hardswish",
-    "Rrelu",
-    "Compiled",
-    "Rnn",
+UNKNOWN = tuple(
+    "Relu Threshold Clamp Hardtanh LeakyRelu Prelu Elu Celu Selu Gelu Silu Mish Softplus "
+    "Hardswish Rrelu Compiled Rnn".split()
 )
 
 # those that are a ReLU with some arguments
-RECTIFIERS = {
-    "relu",
-    "clamp",
-    "clip",
-    "clamp_min",
-    "threshold",
-    "maximum",
-    "max",
-    "fmax",
-}
+RECTIFIERS = {"relu", "clamp", "clip", "clamp_min", "threshold", "maximum", "max", "fmax"}
 COMPARISONS = {"gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal"}
 CASTS = {"float", "double", "half", "bfloat16", "to", "type", "type_as"}
 MASKINGS = {"mul", "multiply", "where", "masked_fill"}
@@ -125,11 +101,8 @@ class Rectifiers(TorchFunctionMode):
         if z is None or not z.requires_grad:
             return self._masked(name, function, args, kwargs)
         a = _ReLU.apply(z, self._send)
-        return (
-            z.copy_(a)
-            if in_place or kwargs.get("inplace") or (name == "relu" and args[1:] == (True,))
-            else a
-        )
+        in_place = in_place or kwargs.get("inplace") or (name == "relu" and args[1:] == (True,))
+        return z.copy_(a) if in_place else a
 
     def _masked(self, name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
         """Any other call. A mask made from a signal is noted, and refused where it multiplies: z *
@@ -161,21 +134,14 @@ def _rectified(name: str, args: tuple, kwargs: dict) -> Tensor | None:
         low, high = given.get("min", given.get(1)), given.get("max", given.get(2))
         return z if high is None and _is_zero(low) else None
     if name == "threshold":
-        return (
-            z
-            if _is_zero(given.get("threshold", given.get(1)))
-            and _is_zero(given.get("value", given.get(2)))
-            else None
-        )
+        limit, value = given.get("threshold", given.get(1)), given.get("value", given.get(2))
+        return z if _is_zero(limit) and _is_zero(value) else None
     if name in ("maximum", "max", "fmax"):
         other = given.get("other", given.get(1))
         if isinstance(other, Tensor) and isinstance(z, Tensor):
             z, other = (other, z) if other.requires_grad else (z, other)
-            return (
-                z
-                if _is_zero(other) and torch.broadcast_shapes(z.shape, other.shape) == z.shape
-                else None
-            )
+            fits = torch.broadcast_shapes(z.shape, other.shape) == z.shape
+            return z if fits and _is_zero(other) else None
     return None
 
 

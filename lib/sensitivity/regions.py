@@ -97,10 +97,8 @@ def _that_matter(t: Tensor, scores_at: Callable[[Tensor], Tensor]) -> Tensor:
         )
     slope = f.diff(dim=0) / t.diff()[:, None]
     rounding = 1e-13 * scale / t.diff()[:, None]  # of the quotient
-    changes = (
-        slope.diff(dim=0).abs() > TOLERANCE * slope.abs().amax() + rounding[1:] + rounding[:-1]
-    ).any(1)
-    return t[1:-1][changes]
+    small = TOLERANCE * slope.abs().amax() + rounding[1:] + rounding[:-1]
+    return t[1:-1][(slope.diff(dim=0).abs() > small).any(1)]
 
 
 class _Crossings(TorchFunctionMode):
@@ -168,11 +166,9 @@ def _switches(name: str, args: tuple, kwargs: dict) -> list[Tensor] | None:
         return [z - end for end in (option(1, "min"), option(2, "max")) if end is not None]
     if name in ("maximum", "minimum", "max", "min", "amax", "amin"):
         other = option(1, "other", "dim", default=tuple(range(z.dim())))
-        return (
-            [z - other]
-            if isinstance(other, Tensor)
-            else _rivals(z, (other,) if isinstance(other, int) else tuple(other))
-        )
+        if isinstance(other, Tensor):
+            return [z - other]
+        return _rivals(z, (other,) if isinstance(other, int) else tuple(other))
     if name in ("max_pool1d", "max_pool2d"):
         return _rivals(_windows(z, option, 1 if name == "max_pool1d" else 2), (2,))
     return None
@@ -200,10 +196,8 @@ def _windows(z: Tensor, option: Callable, dim: int) -> Tensor:
         raise ValueError("model: maximum pooling with ceil_mode is not handled here")
     kernel = option(1, "kernel_size")
     size, stride = pair(kernel, 1), pair(option(2, "stride") or kernel, 1)
-    padding, dilation = (
-        pair(option(3, "padding", default=0), 0),
-        pair(option(4, "dilation", default=1), 1),
-    )
+    padding = pair(option(3, "padding", default=0), 0)
+    dilation = pair(option(4, "dilation", default=1), 1)
     z = z[:, :, None] if dim == 1 else z
     z = F.pad(z, (padding[1], padding[1], padding[0], padding[0]), value=-1e100)
     return F.unfold(z, size, dilation, 0, stride).reshape(*z.shape[:2], size[0] * size[1], -1)

@@ -69,7 +69,6 @@ def dawid_skene(
         prior = labels.mean(0)
         confusion = torch.einsum("nc,nak->ack", labels, said) + smoothing
         confusion = confusion / confusion.sum(2, keepdim=True)
-        labels = (
-            torch.log(prior + 1e-12) + torch.einsum("nak,ack->nc", said, confusion.log())
-        ).softmax(1)
+        heard = torch.einsum("nak,ack->nc", said, confusion.log())
+        labels = (torch.log(prior + 1e-12) + heard).softmax(1)
     return Annotators(labels, confusion, prior)

@@ -25,9 +25,8 @@ class Reliability:
     @property
     def error(self) -> float:
         """The expected calibration error, sum_b n_b / N |accuracy_b - confidence_b|."""
-        return (
-            ((self.count / self.count.sum()) * (self.accuracy - self.confidence).abs()).sum().item()
-        )
+        share = self.count / self.count.sum()
+        return (share * (self.accuracy - self.confidence).abs()).sum().item()
 
 
 def reliability(P: Tensor, y: Tensor, bins: int = 15) -> Reliability:
@@ -161,11 +160,9 @@ def auroc(unknown: Tensor, known: Tensor) -> float:
             f"unknown, known: expected scores (P,) and (N,), got shapes "
             f"{tuple(unknown.shape)} and {tuple(known.shape)}"
         )
-    ordered = known.detach().sort().values
-    below, up_to = (
-        torch.searchsorted(ordered, unknown.detach()),
-        torch.searchsorted(ordered, unknown.detach(), right=True),
-    )
+    ordered, unknown = known.detach().sort().values, unknown.detach()
+    below = torch.searchsorted(ordered, unknown)
+    up_to = torch.searchsorted(ordered, unknown, right=True)
     return ((below + up_to).double().mean() / (2 * len(known))).item()
 
 
@@ -192,12 +189,8 @@ def check_probabilities(P: Tensor, name: str = "P", samples: bool = False) -> No
 
 def check_labels(y: Tensor, P: Tensor) -> None:
     """Refuse anything but one class for each row of P (N, C)."""
-    if (
-        not isinstance(y, Tensor)
-        or y.is_floating_point()
-        or y.is_complex()
-        or y.dtype == torch.bool
-    ):
+    tensor = isinstance(y, Tensor)
+    if not tensor or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise TypeError(
             f"y: expected whole numbers (a LongTensor), got "
             f"{y.dtype if isinstance(y, Tensor) else type(y).__name__}"

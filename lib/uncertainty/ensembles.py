@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,34 +14,18 @@ from tqdm.auto import tqdm
 from .. import models, training
 from ..training import History
 
-_ELEMENTWISE = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.SiLU,
-    nn.GELU,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Identity,
-    nn.Dropout,
-)
+_SATURATING = (nn.Tanh, nn.Sigmoid, nn.Softplus)
+_RECTIFYING = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU)
+_ELEMENTWISE = (*_RECTIFYING, *_SATURATING, nn.Identity, nn.Dropout)
 # the first gain nothing, the others keep state
-_ONE_BY_ONE = (
-    nn.modules.conv._ConvNd,
-    nn.modules.batchnorm._BatchNorm,
-    nn.RNNBase,
-)
+_ONE_BY_ONE = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.RNNBase)
 _ADAM = partial(torch.optim.Adam, fused=True)  # the same steps, one pass over the weights each
 _WEIGHTS = 50_000  # of a member: with more of them, training in turn is as quick
 # of the widest layer, all members together: few enough to stay in the processor's cache
 _VALUES = 200_000
-_MANY, _LARGE = (
-    2_000,
-    2**23,
-    # rows, and rows of a pass times weights of a member: with more, one member after the other is as
-    # quick
-)
+# rows, and rows of a pass times weights of a member: with more, one member after the other is as
+# quick
+_MANY, _LARGE = 2_000, 2**23
 
 
 class Ensemble(nn.Module):
@@ -88,38 +73,30 @@ class Ensemble(nn.Module):
             return self._scores(x, own)
         rows = max(1, _VALUES // (self.members * self._widest))
         if self._parts is not None and (len(x) > _MANY or min(len(x), rows) * self._size > _LARGE):
-            return torch.stack([self._as_one(x, m) for m in range(self.members)])
+            return torch.stack([_as_one(self._parts, x, m) for m in range(self.members)])
         return torch.cat([self._scores(part, own) for part in x.split(rows)], 1)
 
     def _scores(self, x: Tensor, own: bool) -> Tensor:
         if self._parts is not None:
-            return self._as_matrices(x, own)
-        parameters, buffers = (
-            dict(self.stacked.named_parameters()),
-            dict(self.stacked.named_buffers()),
-        )
-        if self._one_by_one:
-            rows = zip(*[p.unbind() for p in parameters.values()])
-            return torch.stack(
-                [
-                    functional_call(
-                        self.stacked,
-                        (dict(zip(parameters, row)), {name: b[m] for name, b in buffers.items()}),
-                        (x[m] if own else x,),
-                    )
-                    for m, row in enumerate(rows)
-                ]
-            )
+            return self._as_matrices(self._parts, x, own)
+        parameters = dict(self.stacked.named_parameters())
+        buffers = dict(self.stacked.named_buffers())
 
         def one(parameters: dict, buffers: dict, x: Tensor) -> Tensor:
             return functional_call(self.stacked, (parameters, buffers), (x,))
 
+        if self._one_by_one:
+            scores = []
+            for m, row in enumerate(zip(*[p.unbind() for p in parameters.values()])):
+                kept = {name: b[m] for name, b in buffers.items()}
+                scores.append(one(dict(zip(parameters, row)), kept, x[m] if own else x))
+            return torch.stack(scores)
         return vmap(one, in_dims=(0, 0, 0 if own else None), randomness="different")(
             parameters, buffers, x
         )
 
-    def _as_matrices(self, h: Tensor, own: bool) -> Tensor:
-        for layer in self._parts:
+    def _as_matrices(self, parts: list[nn.Module], h: Tensor, own: bool) -> Tensor:
+        for layer in parts:
             if isinstance(layer, nn.Flatten):
                 h = h.flatten(2 if own else 1)
             elif isinstance(layer, nn.Linear):
@@ -127,17 +104,6 @@ class Ensemble(nn.Module):
             else:
                 h = layer(h)
         return h if own else h.expand(self.members, *h.shape)
-
-    def _as_one(self, h: Tensor, member: int) -> Tensor:
-        for layer in self._parts:
-            h = (
-                F.linear(
-                    h, layer.weight[member], None if layer.bias is None else layer.bias[member]
-                )
-                if isinstance(layer, nn.Linear)
-                else layer(h)
-            )
-        return h
 
     @torch.no_grad()
     def probabilities(self, x: Tensor) -> Tensor:
@@ -201,17 +167,9 @@ class Ensemble(nn.Module):
         seeds = range(self.seed, self.seed + self.members)
         chosen = torch.stack([_resampled(len(x), seed) for seed in seeds]) if bootstrap else None
         if self._fitted_in_turn:
-            return self._fit_in_turn(
-                x,
-                y,
-                chosen,
-                progress,
-                epochs=epochs,
-                learning_rate=learning_rate,
-                batch=batch,
-                loss=loss,
-                weight_decay=weight_decay,
-            )
+            options: dict[str, Any] = {"epochs": epochs, "batch": batch, "loss": loss}
+            options |= {"learning_rate": learning_rate, "weight_decay": weight_decay}
+            return self._fit_in_turn(x, y, chosen, progress, options)
         orders = [torch.Generator().manual_seed(seed) for seed in seeds]
         optimizer = _ADAM(self.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
@@ -228,12 +186,8 @@ class Ensemble(nn.Module):
                 for part in order.split(batch, 1):
                     scores = self(x[part], own=True)
                     value = loss(scores.flatten(0, 1), y[part].flatten(0, 1))
-                    optimizer.zero_grad()
-                    (
-                        value * self.members
-                        # the sum of the members' losses: each gets the gradient of its own
-                    ).backward()
-                    optimizer.step()
+                    # the sum of the members' losses: each gets the gradient of its own
+                    training.descend(optimizer, value * self.members)
                     schedule.step()
                     total += value.item() * part.shape[1]
                 losses.append(total / len(x))
@@ -246,7 +200,7 @@ class Ensemble(nn.Module):
         return History(losses, epochs * -(-len(x) // batch))
 
     def _fit_in_turn(
-        self, x: Tensor, y: Tensor, chosen: Tensor | None, progress: bool, **options
+        self, x: Tensor, y: Tensor, chosen: Tensor | None, progress: bool, options: dict[str, Any]
     ) -> History:
         # before batch normalisation the gradient of a bias is rounding alone, and Adam enlarges it:
         # there the very same steps
@@ -254,20 +208,13 @@ class Ensemble(nn.Module):
         histories, stacks = [], dict(self.stacked.named_buffers())
         for m in tqdm(range(self.members), disable=not progress, leave=False, desc="training"):
             alone = self._one(m)  # trained in place, in its rows of the stacks
-            own = (
-                (x, y) if chosen is None else (x[chosen[m].to(x.device)], y[chosen[m].to(y.device)])
-            )
-            histories.append(
-                training.fit(
-                    alone, *own, seed=self.seed + m, optimizer=adam, progress=False, **options
-                )
-            )
-            for (
-                name,
-                value,
-            ) in (
-                alone.named_buffers()
-            ):  # a layer may have put another tensor in the place of its own
+            own = (x, y)
+            if chosen is not None:
+                own = (x[chosen[m].to(x.device)], y[chosen[m].to(y.device)])
+            options |= {"seed": self.seed + m, "optimizer": adam, "progress": False}
+            histories.append(training.fit(alone, *own, **options))
+            # a layer may have put another tensor in the place of its own
+            for name, value in alone.named_buffers():
                 stacks[name][m] = value
         self.eval()
         return History(
@@ -319,6 +266,17 @@ def _stacked(members: list[nn.Module]) -> nn.Module:
     return stacked
 
 
+def _as_one(parts: list[nn.Module], h: Tensor, member: int) -> Tensor:
+    """What one member of dense layers says: (N, I) to (N, J)."""
+    for layer in parts:
+        if isinstance(layer, nn.Linear):
+            bias = None if layer.bias is None else layer.bias[member]
+            h = F.linear(h, layer.weight[member], bias)
+        else:
+            h = layer(h)
+    return h
+
+
 def _dense(layer: nn.Linear, h: Tensor) -> Tensor:
     """To each member its own: (M, N, I) to (M, N, J)."""
     W = layer.weight.transpose(1, 2)
@@ -338,7 +296,12 @@ def _dense_of_all(layer: nn.Linear, x: Tensor) -> Tensor:
 def _dense_parts(module: nn.Module) -> list[nn.Module] | None:
     """The layers in order, if all are dense or work on each number alone; else None."""
     if type(module) is nn.Sequential:
-        parts = [_dense_parts(child) for child in module]
-        return None if None in parts else [layer for part in parts for layer in part]
+        layers: list[nn.Module] = []
+        for child in module:
+            parts = _dense_parts(child)
+            if parts is None:
+                return None
+            layers += parts
+        return layers
     whole = type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
     return [module] if whole or type(module) in (nn.Linear, *_ELEMENTWISE) else None

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.contract import check_arguments, check_scores, undisturbed
-from .calibration import (
-    check_probabilities,
-)
+from .calibration import check_probabilities
 
 
 @dataclass(frozen=True, eq=False)

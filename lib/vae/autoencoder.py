@@ -54,11 +54,9 @@ class VAE(nn.Module):
         nats.
         """
         x = x.flatten(1)
-        return (
-            gaussian_log_likelihood(x, decoded, self.sigma)
-            if self.sigma
-            else bernoulli_log_likelihood(x, decoded)
-        )
+        if self.sigma:
+            return gaussian_log_likelihood(x, decoded, self.sigma)
+        return bernoulli_log_likelihood(x, decoded)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One sampled reconstruction as `decode` gives it, mean and log-variance."""
@@ -187,9 +185,8 @@ def gaussian_log_likelihood(x: Tensor, mean: Tensor, sigma: float) -> Tensor:
     """log N(x; mean, sigma^2 I) = -sum_p (x_p - mean_p)^2 / (2 sigma^2) - P/2 log(2 pi sigma^2):
     (..., P) to (...,), in nats.
     """
-    return -((x - mean) ** 2).sum(-1) / (2 * sigma**2) - x.shape[-1] * math.log(
-        sigma * math.sqrt(2 * math.pi)
-    )
+    constant = x.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
+    return -((x - mean) ** 2).sum(-1) / (2 * sigma**2) - constant
 
 
 @dataclass(frozen=True)
@@ -217,13 +214,11 @@ def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
     _check(vae, x, samples)
     mean, log_variance = vae.encode(x)
     generator = torch.Generator(x.device).manual_seed(seed)
-    reconstruction = (
-        sum(
-            vae.log_likelihood(x, vae.decode(reparameterize(mean, log_variance, generator)))
-            for _ in range(samples)
-        )
-        / samples
-    )
+    total = torch.zeros_like(mean[:, 0])
+    for _ in range(samples):
+        z = reparameterize(mean, log_variance, generator)
+        total = total + vae.log_likelihood(x, vae.decode(z))
+    reconstruction = total / samples
     kl = kl_standard_normal(mean, log_variance)
     return Bound(reconstruction - kl, reconstruction, kl)
 
@@ -285,7 +280,8 @@ def kl_parts(vae: VAE, x: Tensor, samples: int = 10, seed: int = 0) -> tuple[Ten
     the N images; 0 <= I <= log N up to the noise of sampling. Memory grows with N^2.
     """
     mean, log_variance = vae.encode(x)
-    generator, information, distance = torch.Generator(x.device).manual_seed(seed), 0.0, 0.0
+    generator = torch.Generator(x.device).manual_seed(seed)
+    information = distance = torch.zeros_like(mean[0, 0])
     for _ in range(samples):
         z = reparameterize(mean, log_variance, generator)
         own = _log_normal(z, mean, log_variance)
@@ -297,21 +293,17 @@ def kl_parts(vae: VAE, x: Tensor, samples: int = 10, seed: int = 0) -> tuple[Ten
             - 2 * z @ (mean * precision).T
             + (mean**2 * precision + log_variance).sum(1)
         )
-        aggregate = (
-            torch.logsumexp(pairs, 1) - math.log(len(x)) - z.shape[1] / 2 * math.log(2 * math.pi)
-        )
+        constant = z.shape[1] / 2 * math.log(2 * math.pi)
+        aggregate = torch.logsumexp(pairs, 1) - math.log(len(x)) - constant
         prior = _log_normal(z, torch.zeros_like(mean), torch.zeros_like(mean))
-        information, distance = (
-            information + (own - aggregate).mean(),
-            distance + (aggregate - prior).mean(),
-        )
+        information = information + (own - aggregate).mean()
+        distance = distance + (aggregate - prior).mean()
     return information / samples, distance / samples
 
 
 def _log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    return -0.5 * ((z - mean) ** 2 / log_variance.exp() + log_variance + math.log(2 * math.pi)).sum(
-        -1
-    )
+    squared = (z - mean) ** 2 / log_variance.exp()
+    return -0.5 * (squared + log_variance + math.log(2 * math.pi)).sum(-1)
 
 
 def _check(vae: VAE, x: Tensor, samples: int) -> None:
@@ -357,14 +349,12 @@ def fit(
         torch.manual_seed(seed)
         vae.train()
         optimizer = torch.optim.AdamW(vae.parameters(), learning_rate, weight_decay=weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda k: (
-                min(1, 50 * k / steps)
-                * (1 + torch.cos(torch.tensor(torch.pi * k / steps)).item())
-                / 2
-            ),
-        )
+
+        def rate(k: int) -> float:
+            cosine = torch.cos(torch.tensor(torch.pi * k / steps)).item()
+            return min(1, 50 * k / steps) * (1 + cosine) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         averaged = MovingAverage(vae, average)
         losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
@@ -372,10 +362,8 @@ def fit(
             pixels = chosen if vae.sigma else torch.bernoulli(chosen)
             decoded, mean, log_variance = vae(pixels)
             weight = beta * min(1, (step + 1) / warm_up) if warm_up else beta
-            loss = (
-                weight * kl_standard_normal(mean, log_variance)
-                - vae.log_likelihood(pixels, decoded)
-            ).mean()
+            kl = kl_standard_normal(mean, log_variance)
+            loss = (weight * kl - vae.log_likelihood(pixels, decoded)).mean()
             descend(optimizer, loss)
             schedule.step()
             averaged.update()

@@ -19,15 +19,17 @@ class Autoregressive(nn.Module):
     degree below i and from the pixels before it. So one pass gives all P conditionals.
     """
 
+    inner_mask: Tensor
+    outer_mask: Tensor
+    direct_mask: Tensor
+
     def __init__(self, pixels: int = 64, hidden: int = 128, seed: int = 0) -> None:
         super().__init__()
         place, degree = torch.arange(1, pixels + 1), torch.arange(hidden) % max(1, pixels - 1) + 1
         with models.seeded(seed):
-            self.inner, self.outer, self.direct = (
-                nn.Linear(pixels, hidden),
-                nn.Linear(hidden, pixels),
-                nn.Linear(pixels, pixels, bias=False),
-            )
+            self.inner = nn.Linear(pixels, hidden)
+            self.outer = nn.Linear(hidden, pixels)
+            self.direct = nn.Linear(pixels, pixels, bias=False)
         self.register_buffer("inner_mask", (degree[:, None] >= place).float())
         self.register_buffer("outer_mask", (place[:, None] > degree).float())
         self.register_buffer("direct_mask", (place[:, None] > place).float())
@@ -38,9 +40,8 @@ class Autoregressive(nn.Module):
         """
         x = x.flatten(1)
         h = F.silu(F.linear(x, self.inner.weight * self.inner_mask, self.inner.bias))
-        return F.linear(h, self.outer.weight * self.outer_mask, self.outer.bias) + F.linear(
-            x, self.direct.weight * self.direct_mask
-        )
+        through = F.linear(h, self.outer.weight * self.outer_mask, self.outer.bias)
+        return through + F.linear(x, self.direct.weight * self.direct_mask)
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """log p(x), exact: (N, ...) to (N,), in nats.
@@ -54,12 +55,7 @@ class Autoregressive(nn.Module):
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """`count` images, drawn one pixel after the other: (count, P)."""
-        x = torch.zeros(
-            count,
-            self.direct.in_features,
-            dtype=self.direct.weight.dtype,
-            device=self.direct.weight.device,
-        )
+        x = self.direct.weight.new_zeros(count, self.direct.in_features)
         generator = torch.Generator(x.device).manual_seed(seed)
         for i in range(x.shape[1]):
             x[:, i] = torch.bernoulli(self(x)[:, i].sigmoid(), generator=generator)
@@ -119,11 +115,8 @@ class RBM(nn.Module):
     def sample(self, count: int, steps: int = 1000, seed: int = 0) -> Tensor:
         """`count` images at the end of as many chains of Gibbs sampling from noise: (count, P)."""
         generator = torch.Generator(self.W.device).manual_seed(seed)
-        return self.gibbs(
-            torch.bernoulli(torch.full((count, len(self.a)), 0.5).to(self.W), generator=generator),
-            steps,
-            generator,
-        )
+        even = torch.full((count, len(self.a)), 0.5).to(self.W)
+        return self.gibbs(torch.bernoulli(even, generator=generator), steps, generator)
 
 
 def fit_rbm(

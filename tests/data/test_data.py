@@ -163,8 +163,10 @@ def test_the_background_agrees_always_or_by_chance(context, share):
 
 def test_one_seed_gives_the_same_bytes_in_another_process_too():
     code = (
-        "import hashlib, sys; sys.path[:0] = ['.', 'tests/data']; from test_data import digest; from lib.data import scenes;"
-        "s = scenes(20, seed=7, size=40, tagged=(1, 1, 0, 0), corner=None); print(digest(s.images, s.labels, s.backgrounds, s.object_masks, s.tag_masks, s.boxes))"
+        "import hashlib, sys; sys.path[:0] = ['.', 'tests/data']; from test_data import digest; "
+        "from lib.data import scenes; "
+        "s = scenes(20, seed=7, size=40, tagged=(1, 1, 0, 0), corner=None); "
+        "print(digest(s.images, s.labels, s.backgrounds, s.object_masks, s.tag_masks, s.boxes))"
     )
     s = scenes(20, seed=7, size=40, tagged=(1, 1, 0, 0), corner=None)
     mine = digest(s.images, s.labels, s.backgrounds, s.object_masks, s.tag_masks, s.boxes)

@@ -43,7 +43,8 @@ def js():
         engine.eval((JS / name).read_text(encoding="utf-8"))
     engine.eval(
         """function read(layers, weights) {
-             return layers.map((l) => (l.kind === "linear" ? {...l, w: Float64Array.from(weights[l.w]), b: Float64Array.from(weights[l.b])} : l));
+             const own = (place) => Float64Array.from(weights[place]);
+             return layers.map((l) => (l.kind === "linear" ? {...l, w: own(l.w), b: own(l.b)} : l));
            }
            function explain(net, x, start, rules) {
              const inputs = forward(net, x), scores = [...inputs.at(-1)];
