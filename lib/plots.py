@@ -10,8 +10,32 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+__all__ = [
+    "BLUE",
+    "RED",
+    "ORANGE",
+    "GREY",
+    "INK",
+    "RELEVANCE",
+    "scale_of",
+    "heatmap",
+    "image",
+    "strip",
+    "flow",
+    "words",
+    "signal",
+    "graph",
+    "boxed",
+    "picture_and_words",
+    "relevance_bar",
+    "reliability",
+    "bands",
+    "axes",
+]
+
+#: A colour of the book: blue speaks against, red for, whatever the kind of colour vision.
 BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
-# blue and red differ for every kind of colour vision
+#: The colour map of relevance: blue, white at zero, red.
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])
 
 plt.rcParams.update(
@@ -32,7 +56,11 @@ plt.rcParams.update(
 
 
 def scale_of(*relevances: ArrayLike) -> float:
-    """The largest absolute relevance of all: give it to maps that are compared."""
+    """The largest absolute relevance of all: give it to maps that are compared. 1 if all are zero.
+
+    >>> scale_of([[1.0, -3.0]], [[2.0]])
+    3.0
+    """
     return max(float(np.abs(_plain(r)).max()) for r in relevances) or 1.0
 
 
@@ -40,8 +68,13 @@ def heatmap(relevance: ArrayLike, scale: float | None = None) -> np.ndarray:
     """Relevance (H, W) or (C, H, W), channels summed, as colours (H, W, 3) uint8: red speaks for,
     blue against, white is 0.
 
-    The colours are symmetric about zero; `scale` is the relevance of full red, the largest absolute
-    value if None. Raises ValueError if a value is not finite.
+    scale: the relevance of full red; the largest absolute value if None. The colours are symmetric
+        about zero.
+    Raises ValueError if a value is not finite, or for another shape.
+
+    >>> heatmap([[1.0, 0.0]])
+    array([[[178,  24,  43],
+            [255, 255, 255]]], dtype=uint8)
     """
     r = _plain(relevance)
     if not np.isfinite(r).all():
@@ -58,6 +91,11 @@ def heatmap(relevance: ArrayLike, scale: float | None = None) -> np.ndarray:
 def image(x: ArrayLike) -> np.ndarray:
     """An image (H, W), (1, H, W) or (3, H, W) in [0, 1] as colours (H, W, 3) uint8; one channel is
     drawn as ink on paper.
+
+    Raises ValueError for another shape.
+
+    >>> image([[0.0, 1.0]]).tolist()
+    [[[255, 255, 255], [0, 0, 0]]]
     """
     v = np.clip(_plain(x), 0, 1)
     v = v[0] if v.ndim == 3 and len(v) == 1 else v
@@ -70,7 +108,13 @@ def image(x: ArrayLike) -> np.ndarray:
 def strip(
     pictures: Sequence[np.ndarray], titles: Sequence[str], rows: int = 1, size: float = 1.5
 ) -> Figure:
-    """Pictures (H, W, 3) side by side, in `rows` rows, each with its title."""
+    """Pictures (H, W, 3) side by side, in `rows` rows, each with its title; `size` inches each.
+
+    >>> figure = strip([image([[0.0]]), heatmap([[1.0]])], ["picture", "relevance"])
+    >>> [ax.get_title() for ax in figure.axes]
+    ['picture', 'relevance']
+    >>> plt.close(figure)
+    """
     columns = -(-len(pictures) // rows)
     figure, axes = plt.subplots(
         rows, columns, figsize=(size * columns, (size + 0.3) * rows), squeeze=False
@@ -91,10 +135,13 @@ def flow(
     """A small network as circles, layer by layer from left to right, and its relevance as bands
     between them.
 
-    activations, relevances: one list for each layer; messages: for each pair of layers the
-        relevance (I, J) that input i
-    gets from neuron j. Red speaks for the score, blue against; the width of a band is its share of
-    the score.
+    activations, relevances: one list of numbers for each layer.
+    messages: for each pair of layers the relevance (I, J) that input i gets from neuron j.
+
+    Red speaks for the score, blue against; the width of a band is its share of the score.
+
+    >>> figure = flow([[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0]], [[[1.0], [2.0]]])
+    >>> plt.close(figure)
     """
     figure, ax = plt.subplots(figsize=(6.2, 2.7))
     ax.set(xlim=(-0.5, len(activations) - 0.4), ylim=(-0.75, 1.5))
@@ -147,6 +194,12 @@ def words(
 ) -> Figure:
     """Words on the colours of their relevance (T,), wrapped to `width` inches, each with its number
     below.
+
+    scale: as for `heatmap`.
+    Raises ValueError if a relevance is not finite.
+
+    >>> figure = words(["not", "good"], [-1.0, 0.5])
+    >>> plt.close(figure)
     """
     r = _plain(relevance)
     colours = heatmap(r[None], scale)[0] / 255
@@ -196,7 +249,16 @@ def signal(
     unit: str = "samples",
 ) -> Figure:
     """Curves (C, T), one row each, on the colours of their relevance (C, T); an orange bar below
-    marks where the truth is, bool (C, T).
+    marks where the truth is.
+
+    truth: (C, T) bool.
+    names: of the C curves.
+    scale: as for `heatmap`.
+    unit: of time.
+    Raises ValueError if a relevance is not finite.
+
+    >>> figure = signal([[0.0, 1.0, 0.0]], [[0.0, 2.0, 0.0]], [[False, True, False]], ["knee"])
+    >>> plt.close(figure)
     """
     x, r, t = _plain(values), _plain(relevance), _plain(truth)
     figure, rows = plt.subplots(
@@ -225,6 +287,14 @@ def graph(
 ) -> Figure:
     """Atoms at their places (A, 2) on the colours of their relevance (A,), with lines for bonds (A,
     A); those of the truth are ringed in orange.
+
+    names: of the A atoms.
+    truth: (A,) bool.
+    scale: as for `heatmap`.
+    Raises ValueError if a relevance is not finite.
+
+    >>> figure = graph([[0, 0], [1, 0]], [[0, 1], [1, 0]], "NO", [1.0, -1.0], [True, True])
+    >>> plt.close(figure)
     """
     at, r = _plain(places), _plain(relevance)
     colours = heatmap(r[None], scale)[0] / 255
@@ -245,8 +315,12 @@ def graph(
 
 
 def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """The picture (H, W, 3) with an orange frame: box = left, top, right, bottom, the last two
-    exclusive.
+    """The picture (H, W, 3) uint8 with an orange frame, as a copy.
+
+    box: left, top, right and bottom in pixels, the last two exclusive.
+
+    >>> boxed(np.zeros((4, 4, 3), np.uint8), (0, 0, 2, 2))[1, 1].tolist()
+    [224, 130, 20]
     """
     left, top, right, bottom = (int(end) for end in box)
     picture, ink = picture.copy(), [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
@@ -256,8 +330,16 @@ def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
 
 
 def picture_and_words(picture: ArrayLike, text: Sequence[str], relevance: ArrayLike) -> Figure:
-    """An image (3, H, W), its relevance and, on a scale of its own, that of the words: relevance (H
-    W + T,), or (H, W) without words.
+    """An image (3, H, W), its relevance and, on a scale of its own, that of the words.
+
+    text: the T words, or none.
+    relevance: (H W + T,), or (H, W) without words.
+    Raises ValueError if a relevance is not finite, or for an image of another shape.
+
+    >>> figure = picture_and_words(np.zeros((3, 2, 2)), ["what"], [1.0, 0.0, 0.0, 0.0, 1.0])
+    >>> [ax.get_title() for ax in figure.axes]
+    ['picture', '50% of R here', '50% here']
+    >>> plt.close(figure)
     """
     v, r = image(picture), _plain(relevance).flatten()
     count = v.shape[0] * v.shape[1]
@@ -275,14 +357,19 @@ def picture_and_words(picture: ArrayLike, text: Sequence[str], relevance: ArrayL
 
 
 def relevance_bar(figure: Figure, scale: float, label: str = "relevance (logits)") -> None:
-    """The colour bar of the heatmaps of a figure, from -scale to scale."""
+    """The colour bar of the heatmaps of a figure, from -scale to scale; changes the figure.
+
+    >>> figure = strip([heatmap([[1.0, -2.0]])], ["relevance"])
+    >>> relevance_bar(figure, scale=2.0)
+    >>> plt.close(figure)
+    """
     mappable = plt.cm.ScalarMappable(plt.Normalize(-scale, scale), RELEVANCE)
     figure.colorbar(mappable, ax=figure.axes, shrink=0.7, label=label)
 
 
 class Bins(Protocol):
-    """What `lib.uncertainty.reliability` returns: counts and accuracies (bins,) between edges
-    (bins + 1,).
+    """What `lib.uncertainty.reliability` returns: counts and accuracies (bins,) between edges (bins
+    + 1,).
     """
 
     @property
@@ -294,8 +381,15 @@ class Bins(Protocol):
 
 
 def reliability(bins: Bins, width: float = 3.6, height: float = 2.9) -> Figure:
-    """The share of right answers against the confidence, for the bins of
-    `lib.uncertainty.reliability`; on the diagonal what is said is true.
+    """The share of right answers against the confidence; on the diagonal what is said is true.
+
+    bins: what `lib.uncertainty.reliability` returns.
+    width, height: in inches.
+
+    >>> from types import SimpleNamespace
+    >>> bins = SimpleNamespace(count=[0, 4], accuracy=[0.0, 0.75], edges=[0.0, 0.5, 1.0])
+    >>> figure = reliability(bins)
+    >>> plt.close(figure)
     """
     figure, ax = _labelled("confidence", "share right", width, height)
     full, edges = _plain(bins.count) > 0, _plain(bins.edges)
@@ -313,8 +407,15 @@ def bands(
     points: tuple[ArrayLike, ArrayLike],
     ylim: tuple[float, float],
 ) -> Figure:
-    """A curve (N,) with bands of two standard deviations about it, one for each name in `spreads`
-    (N,), over points (x, y).
+    """A curve (N,) with bands of two standard deviations about it.
+
+    x, mean: (N,) each.
+    spreads: a name and a standard deviation (N,) for each band, two at most.
+    points: the data, x and y, that the curve is drawn over.
+
+    >>> data = [0.0, 1.0], [0.1, 0.8]
+    >>> figure = bands([0.0, 1.0], [0.0, 1.0], {"noise": [0.1, 0.1]}, data, ylim=(-1, 2))
+    >>> plt.close(figure)
     """
     figure, ax = _labelled("x", "y", 4.6, 2.6)
     ax.scatter(_plain(points[0]).ravel(), _plain(points[1]).ravel(), s=5, color=GREY)
@@ -327,7 +428,13 @@ def bands(
 
 
 def axes(xlabel: str, ylabel: str, width: float = 5.0, height: float = 3.0) -> Axes:
-    """One pair of labelled axes."""
+    """One pair of labelled axes, `width` x `height` inches.
+
+    >>> ax = axes("steps", "loss")
+    >>> ax.get_xlabel()
+    'steps'
+    >>> plt.close(ax.figure)
+    """
     return _labelled(xlabel, ylabel, width, height)[1]
 
 

@@ -8,10 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+__all__ = ["History", "fit", "descend", "by_hundreds", "MovingAverage", "accuracy"]
+
 
 @dataclass(frozen=True)
 class History:
-    """The mean training loss of each epoch, and the number of steps taken."""
+    """losses: the mean training loss of each epoch, or of each hundred steps.
+    steps: how many were taken.
+    """
 
     losses: list[float]
     steps: int
@@ -33,11 +37,22 @@ def fit(
     """Fit the model in place with Adam, or another optimizer, and a cosine schedule; afterwards it
     is in evaluation mode.
 
-    x (N, ...), y (N,): the training set. The order of the samples and whatever the model draws
-    depend on `seed` alone; the global random state is left as it was. optimizer: a function of the
-    parameters, the learning rate and weight_decay=.
-    progress: show a bar. Raises ValueError if x and y differ in length, if there is nothing to do,
-        or if the loss is not finite.
+    x, y: the training set, (N, ...) and (N,).
+    learning_rate: at the start; it falls to 0.
+    loss: of scores and labels, a mean over the batch.
+    optimizer: a function of the parameters, the learning rate and weight_decay=.
+    progress: show a bar.
+
+    The order of the samples and whatever the model draws depend on `seed` alone; the global random
+    state is left as it was.
+    Raises ValueError if x and y differ in length, if there is nothing to do, or if the loss is not
+    finite.
+
+    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> model = nn.Linear(1, 2)
+    >>> history = fit(model, x, y, epochs=50, learning_rate=0.1, progress=False)
+    >>> history.steps, accuracy(model, x, y)
+    (50, 1.0)
     """
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(
@@ -71,20 +86,38 @@ def fit(
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step that lowers the loss."""
+    """One step that lowers the loss, a number with a graph: gradients to zero, backward, step.
+
+    >>> w = torch.tensor([2.0], requires_grad=True)
+    >>> descend(torch.optim.SGD([w], lr=0.5), w.square().sum())
+    >>> w.item()
+    0.0
+    """
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
 def by_hundreds(losses: list[float]) -> list[float]:
-    """The mean of each full hundred of steps."""
+    """The mean of each full hundred of steps.
+
+    >>> by_hundreds([1.0] * 100 + [3.0] * 150)
+    [1.0, 3.0]
+    """
     return [sum(losses[k - 100 : k]) / 100 for k in range(100, len(losses) + 1, 100)]
 
 
 class MovingAverage:
     """The moving average of a model's weights, which forgets the first steps sooner than `decay`
     says.
+
+    decay: the share of the average that stays in each step, in [0, 1); 0: the weights of the last
+        step.
+
+    >>> model = nn.Linear(1, 1)
+    >>> average = MovingAverage(model, decay=0.5)
+    >>> average.update()  # after each step of training
+    >>> average.put()  # at the end
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -107,5 +140,9 @@ class MovingAverage:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """The share of the samples (N, ...) whose highest score is that of their label (N,)."""
+    """The share of the samples (N, ...) whose highest score is that of their label (N,), in [0, 1].
+
+    >>> accuracy(nn.Identity(), torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1]))
+    0.5
+    """
     return (model(x).argmax(1) == y).float().mean().item()

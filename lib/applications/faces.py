@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+#: What speaks for or against an age in `faces`, by number.
 SIGNS = ("wrinkles", "laugh", "grey hair", "glasses")
 # how often an old face has each sign; a young one has it in the other cases
 _OLD = (0.8, 0.1, 0.8, 0.5)
@@ -14,8 +15,12 @@ _SKIN = np.array([[0.95, 0.80, 0.68], [0.80, 0.60, 0.45], [0.55, 0.38, 0.28]])
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """images (N, 3, 32, 32) in [0, 1]; labels (N,): 1 old, 0 young; signs (N, 4) bool, whether each
-    of `SIGNS` is there; regions (N, 4, 32, 32) bool: where each sign is, or would be.
+    """Drawn faces and all that is true of them.
+
+    images: (N, 3, 32, 32) in [0, 1].
+    labels: (N,), 1 old, 0 young.
+    signs: (N, 4) bool, whether each of `SIGNS` is there.
+    regions: (N, 4, 32, 32) bool, where each sign is, or would be.
     """
 
     images: Tensor
@@ -29,7 +34,8 @@ def faces(n: int, seed: int, **given: bool) -> Faces:
     glasses say nothing.
 
     given : laugh=True, say, makes all faces laugh, and changes nothing else (for "grey hair"
-        grey_hair). Raises ValueError or TypeError by name.
+        grey_hair).
+    Raises ValueError or TypeError by name.
 
     >>> faces(3, seed=0).images.shape
     torch.Size([3, 3, 32, 32])

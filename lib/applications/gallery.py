@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 SHAPES, COLOURS = ("square", "cross", "ring"), ("orange", "blue", "white")
+#: The kinds of atoms of `molecules`, by number.
 ATOMS = "CNOF"
+#: The joints of `gait`, by number.
 JOINTS = ("left knee", "right knee", "left ankle", "right ankle")
 WORDS = ("what", "which", "colour", "shape", "has", "is", "the", "thing", *SHAPES, *COLOURS)
 _PALETTE = np.array([[0.90, 0.55, 0.10], [0.20, 0.45, 0.85], [0.95, 0.95, 0.95]])
@@ -28,8 +30,12 @@ PIXELS = 3 * 16 * 16  # of a question's picture; the words follow, five of them
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """x (N, ...), labels (N,), truth (N, ...) bool: the places that make the label, and what the
-    classes are called.
+    """Generated samples and the places that make their label.
+
+    x: (N, ...), what a network reads.
+    labels: (N,).
+    truth: (N, ...) bool, the places that make the label.
+    classes: what the classes are called.
     """
 
     x: Tensor
@@ -43,6 +49,7 @@ def tones(n: int, seed: int, length: int = 256) -> World:
     else a louder click.
 
     The pitch lies between 0.05 and 0.2 periods a sample. truth (N, 1, T): where the tone is.
+    Raises ValueError if n is not a whole number >= 1.
 
     >>> tones(2, seed=0).x.shape
     torch.Size([2, 1, 256])
@@ -72,8 +79,12 @@ def gait(n: int, seed: int, length: int = 96) -> World:
     """Angles of four joints while somebody walks, x (N, 4, T): which of four persons is it?
 
     All walk alike, at a speed and from a phase of their own each time, but for a small bend: A and
-        B bend the left knee early or late in
-    each step, C and D the right ankle. truth (N, 4, T): where that bend is.
+    B bend the left knee early or late in each step, C and D the right ankle. truth (N, 4, T): where
+    that bend is.
+    Raises ValueError if n is not a whole number >= 1.
+
+    >>> gait(2, seed=0).truth.shape
+    torch.Size([2, 4, 96])
     """
     random = _random(n, seed)
     labels, t = random.integers(0, 4, n), np.arange(length)
@@ -98,6 +109,11 @@ def molecules(n: int, seed: int, atoms: int = 10) -> World:
 
     The question is whether a nitrogen is bonded to an oxygen; every molecule has at least one of
     each. truth (N, A): the atoms of such bonds, none where the answer is no.
+
+    Raises ValueError if n is not a whole number >= 1.
+
+    >>> molecules(2, seed=0).x.shape
+    torch.Size([2, 10, 14])
     """
     random = _random(n, seed)
     x, truth, labels = np.zeros((n, atoms, 4 + atoms)), np.zeros((n, atoms), bool), np.arange(n) % 2
@@ -128,6 +144,12 @@ def questions(n: int, seed: int) -> World:
     three shapes. First come the 3 x 16 x 16 values of the picture, then each word as 14 numbers, 1
     at its place in `WORDS`. truth (N, 256 + 5): the pixels of the thing that is asked about, and
     the words that say what is asked.
+
+    Raises ValueError if n is not a whole number >= 1.
+
+    >>> world = questions(2, seed=0)
+    >>> world.x.shape, world.truth.shape
+    (torch.Size([2, 838]), torch.Size([2, 261]))
     """
     random = _random(n, seed)
     x = np.zeros((n, PIXELS + 5 * len(WORDS)))
@@ -154,6 +176,7 @@ def questions(n: int, seed: int) -> World:
     return World(_float(x), torch.tensor(labels), torch.tensor(truth), (*COLOURS, *SHAPES))
 
 
+#: The generators of this file by name: a number of samples and a seed to a `World`.
 WORLDS: dict[str, Callable[..., World]] = {
     "tones": tones,
     "gait": gait,
@@ -165,6 +188,11 @@ WORLDS: dict[str, Callable[..., World]] = {
 def of_places(name: str, relevance: Tensor) -> Tensor:
     """Relevance like x of a world (or of "scenes"), summed to its places: like truth. The numbers
     of one atom, pixel or word go together.
+
+    name: a key of `WORLDS`, or "scenes".
+
+    >>> of_places("scenes", torch.ones(2, 3, 32, 32)).shape
+    torch.Size([2, 32, 32])
     """
     if name == "scenes":
         return relevance.sum(1)
@@ -178,13 +206,24 @@ def of_places(name: str, relevance: Tensor) -> Tensor:
 
 
 def question_of(x: Tensor) -> tuple[Tensor, list[str]]:
-    """The picture (3, 16, 16) and the five words of one row of `questions`."""
+    """The picture (3, 16, 16) and the five words of one row of `questions`.
+
+    >>> picture, words = question_of(questions(1, seed=0).x[0])
+    >>> picture.shape, words[0] in ("what", "which")
+    (torch.Size([3, 16, 16]), True)
+    """
     return x[:PIXELS].view(3, 16, 16), [WORDS[k] for k in x[PIXELS:].view(5, -1).argmax(1).tolist()]
 
 
 @torch.no_grad()
 def answered(model: nn.Module, world: World) -> tuple[Tensor, Tensor]:
-    """x and truth of the samples that the model answers rightly and that have a truth."""
+    """x and truth of the samples that the model answers rightly and that have a truth.
+
+    >>> from lib.models import pretrained
+    >>> x, truth = answered(pretrained("tones"), tones(8, seed=0))
+    >>> len(x) == len(truth) <= 8
+    True
+    """
     keep = (model(world.x).argmax(1) == world.labels) & world.truth.flatten(1).any(1)
     return world.x[keep], world.truth[keep]
 
@@ -192,6 +231,12 @@ def answered(model: nn.Module, world: World) -> tuple[Tensor, Tensor]:
 def atom_places(bonds: Tensor, steps: int = 300) -> np.ndarray:
     """Where to draw the atoms of one molecule (A, 2): bonded ones at distance 1, others no nearer
     than their number of bonds allows.
+
+    bonds: (A, A), more than 0 where two atoms are bonded.
+    steps: of the springs between the atoms, which find the places.
+
+    >>> atom_places(torch.tensor([[0, 1], [1, 0]])).shape
+    (2, 2)
     """
     far = np.where(np.asarray(bonds) > 0, 1.0, np.inf)
     np.fill_diagonal(far, 0)

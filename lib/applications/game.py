@@ -18,14 +18,18 @@ from torch import Tensor, nn
 from ..models.networks import WEIGHTS, game_network
 
 SIZE = 12
+#: What is on a board, by number.
 THINGS = ("ball", "paddle", "cloud")
 
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """N boards at one step: ball and cloud (N, 2) as row and column, drift (N,) of the ball in
-    -1..1, paddle (N,) column of its middle, before (N, 3, 12, 12) bool, where the three `THINGS`
-    were one step ago.
+    """N boards at one step.
+
+    ball, cloud: (N, 2), row and column.
+    drift: (N,), of the ball, in -1..1.
+    paddle: (N,), the column of its middle.
+    before: (N, 3, 12, 12) bool, where the three `THINGS` were one step ago.
     """
 
     ball: Tensor
@@ -83,8 +87,18 @@ def new_games(n: int, seed: int) -> Game:
 
 
 def play(game: Game, action: Tensor, draw: torch.Generator) -> tuple[Game, Tensor]:
-    """One step. action (N,): 0 left, 1 stay, 2 right. Returns the games after it and the reward
-    (N,): 1, -1, or 0 in mid-air.
+    """One step of all games.
+
+    action: (N,), 0 left, 1 stay, 2 right.
+    draw: what chance decides, where new balls start and where the cloud drifts.
+
+    Returns the games after it and the reward (N,): 1, -1, or 0 in mid-air.
+
+    >>> games = new_games(4, seed=0)
+    >>> stay, draw = torch.ones(4, dtype=torch.long), torch.Generator().manual_seed(0)
+    >>> after, reward = play(games, stay, draw)
+    >>> reward.shape
+    torch.Size([4])
     """
     n, before = len(action), game.things
     paddle = (game.paddle + action - 1).clamp(1, SIZE - 2)
@@ -104,8 +118,11 @@ def play(game: Game, action: Tensor, draw: torch.Generator) -> tuple[Game, Tenso
 
 @torch.no_grad()
 def caught(agent: nn.Module, games: int = 200, steps: int = 55, seed: int = 0) -> float:
-    """The share of the balls that an agent catches that always takes the action with the highest
-    score.
+    """The share of the balls, in [0, 1], that an agent catches that always takes the action with
+    the highest score.
+
+    >>> 0 <= caught(game_network(), games=20, steps=20) <= 1
+    True
     """
     draw, game, every = torch.Generator().manual_seed(seed), new_games(games, seed), []
     for _ in range(steps):
@@ -127,8 +144,14 @@ def learn(
     """Q-learning in place (Mnih et al., 2015); yields the number of steps taken, before each step.
 
     The score of an action is to be the reward plus `discount` times the highest score after it, as
-    an older copy of the agent sees it. `games` boards are played side by side; what the last
-    `memory` steps brought is learned from in random order.
+    an older copy of the agent sees it.
+
+    games: boards that are played side by side.
+    batch: boards that are learned from in each step.
+    memory: how many of the last steps are remembered; from them samples are taken in random order.
+
+    >>> list(learn(game_network(), steps=3))
+    [0, 1, 2]
     """
     draw, game = torch.Generator().manual_seed(seed), new_games(games, seed)
     optimizer, older = torch.optim.Adam(agent.parameters(), 1e-3), game_network()

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from .. import data
 from ..evaluation.localisation import context_use, relevance_mass
 
-SIGNED = (*data.VOCABULARY, "anna", "ben")  # the words of `signed_reviews`
+#: The words of `signed_reviews`, by number.
+SIGNED = (*data.VOCABULARY, "anna", "ben")
+#: The kinds of words that `word_kinds` tells apart, by number.
 KINDS = ("signature", "praise or blame", "negation", "other words")
 
 
 def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
     """Relevance of groups of words: R_g = sum of R_t over the words t of group g.
 
-    relevance : (N, T), finite. groups : (N, T) whole numbers 0..count-1, or -1 for what is not
-        counted (padding).
+    relevance : (N, T), finite.
+    groups : (N, T) whole numbers 0..count-1, or -1 for what is not counted (padding).
     Returns (N, count). If every word has a group, the sum over groups is the sum over words. Raises
     TypeError or ValueError by name.
 
@@ -49,11 +51,14 @@ def pool_words(relevance: Tensor, groups: Tensor, count: int) -> Tensor:
 def pool_regions(relevance: Tensor, regions: Tensor) -> Tensor:
     """Relevance of each region of an image: R_g = sum of R_p over the pixels p of region g.
 
-    relevance : (N, C, H, W), its channels summed, or (N, H, W), finite. regions : (N, G, H, W)
-        bool; they may overlap or leave gaps.
-    Returns (N, G). Raises TypeError or ValueError by name.
+    relevance : (N, C, H, W), its channels summed, or (N, H, W), finite.
+    regions : (N, G, H, W) bool; they may overlap or leave gaps.
 
-    >>> pool_regions(torch.tensor([[[1.0, 2.0, 4.0]]]), torch.tensor([[[[True, True, False]], [[False, False, True]]]]))
+    Returns (N, G).
+    Raises TypeError or ValueError by name.
+
+    >>> regions = torch.tensor([[[[True, True, False]], [[False, False, True]]]])
+    >>> pool_regions(torch.tensor([[[1.0, 2.0, 4.0]]]), regions)
     tensor([[3., 4.]])
     """
     R = _checked(relevance)
@@ -94,7 +99,9 @@ def for_and_against(relevance: Tensor) -> Tensor:
     """What speaks for the class and what against it: sum of max(0, R_i) and sum of min(0, R_i),
     together sum of R_i.
 
-    relevance : (N, ...), finite. Returns (N, 2). Raises TypeError or ValueError by name.
+    relevance : (N, ...), finite.
+    Returns (N, 2).
+    Raises TypeError or ValueError by name.
 
     >>> for_and_against(torch.tensor([[3.0, -1.0, 0.5]]))
     tensor([[ 3.5000, -1.0000]])
@@ -128,8 +135,9 @@ def truth_auc(relevance: Tensor, truth: Tensor) -> Tensor:
     """How often a place of the truth has more relevance than a place outside it, ties counting
     half: the area under the ROC curve.
 
-    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1], chance is 0.5; NaN
-        where the truth is empty or all.
+    relevance : (N, ...), finite.
+    truth : like it, bool.
+    Returns (N,) in [0, 1], chance is 0.5; NaN where the truth is empty or all.
     Raises TypeError or ValueError by name.
 
     >>> truth_auc(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([[True, False, True]]))
@@ -149,8 +157,10 @@ def truth_mass(relevance: Tensor, truth: Tensor) -> Tensor:
     """The share of the positive relevance that lies in the truth: `lib.evaluation.relevance_mass`
     for data of any shape.
 
-    relevance : (N, ...), finite. truth : like it, bool. Returns (N,) in [0, 1]. Raises TypeError or
-        ValueError by name.
+    relevance : (N, ...), finite.
+    truth : like it, bool.
+    Returns (N,) in [0, 1].
+    Raises TypeError or ValueError by name.
 
     >>> truth_mass(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor([[True, False, False]]))
     tensor([0.7500])
@@ -167,8 +177,8 @@ def signed_reviews(n: int, seed: int, agree: float = 0.5, negated: float = 0.3) 
     numbers of `SIGNED`.
 
     agree : probability that anna has signed a positive review and ben a negative one, otherwise it
-        is the other way round: 0.5 says
-    nothing. Raises ValueError if an argument is out of range.
+        is the other way round: 0.5 says nothing.
+    Raises ValueError if an argument is out of range.
 
     >>> signed_reviews(2, seed=3).words.shape
     torch.Size([2, 25])
@@ -188,7 +198,12 @@ def signed_reviews(n: int, seed: int, agree: float = 0.5, negated: float = 0.3) 
 
 
 def word_kinds(reviews: data.Reviews) -> Tensor:
-    """For each word of `signed_reviews` its place in `KINDS`, -1 for padding: (N, T)."""
+    """For each word of `signed_reviews` its place in `KINDS`, -1 for padding: (N, T).
+
+    >>> reviews = signed_reviews(1, seed=3)
+    >>> [KINDS[k] for k in word_kinds(reviews)[0].tolist() if k >= 0][0]
+    'signature'
+    """
     kinds = torch.full_like(reviews.words, KINDS.index("other words"))
     kinds[reviews.words >= SIGNED.index("anna")] = KINDS.index("signature")
     kinds[reviews.evidence != 0] = KINDS.index("praise or blame")

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: Female words.
 FEMALE = ("she", "her", "woman", "mother", "daughter", "sister", "aunt", "girl")
+#: Male words.
 MALE = ("he", "his", "man", "father", "son", "brother", "uncle", "boy")
+#: Words of science.
 SCIENCE = tuple("physics algebra chemistry geometry astronomy biology logic engines".split())
+#: Words of the arts.
 ARTS = ("poetry", "dance", "drama", "sculpture", "novels", "music", "painting", "theatre")
-# invented
+#: One hundred invented jobs.
 JOBS = tuple(
     a + b + c
     for a in ("ba", "de", "fi", "lo", "mu")
@@ -19,14 +23,18 @@ JOBS = tuple(
 FILLERS = tuple(f"f{i}" for i in range(30))  # words that go with everything
 # words of two circles of life
 SIDES = tuple(tuple(f"{side}{i}" for i in range(30)) for side in "uv")
+#: All words of the language, by number.
 WORDS = FEMALE + MALE + SCIENCE + ARTS + JOBS + FILLERS + SIDES[0] + SIDES[1]
+#: The number of each word.
 INDEX = {word: i for i, word in enumerate(WORDS)}
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Sentences (n, 5) of word numbers (places in `WORDS`), and the lean of each of the 100 `JOBS`
-    in -1..1, (100,).
+    """Generated sentences and their bias.
+
+    sentences: (n, 5), word numbers, places in `WORDS`.
+    lean: (100,), of each of the `JOBS`, in -1..1; above 0 towards female words.
     """
 
     sentences: Tensor
@@ -39,8 +47,10 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
     A job goes with a female word with probability (1 + bias * lean) / 2, and with the first of two
     circles of words with the same; a female word goes with the arts, and with the first circle,
     with probability (1 + bias) / 2, a male word with (1 - bias) / 2. At bias 0 nothing leans.
+
     swapped: every sentence is there twice, the second time with its female words made male and the
-    reverse, which balances what goes with them. Raises ValueError for another bias.
+        reverse, which balances what goes with them.
+    Raises ValueError for another bias.
 
     >>> corpus(0.5, n=100).sentences.shape
     torch.Size([100, 5])
@@ -82,6 +92,11 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
 def weat_sets(V: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The vectors (8, D) of the words of arts, science, female and male words: the targets and
     attributes of a WEAT.
+
+    V: (V, D), the vectors of all `WORDS`.
+
+    >>> [len(words) for words in weat_sets(torch.zeros(len(WORDS), 4))]
+    [8, 8, 8, 8]
     """
     arts, science, female, male = (
         V[[INDEX[word] for word in names]] for names in (ARTS, SCIENCE, FEMALE, MALE)
@@ -90,7 +105,11 @@ def weat_sets(V: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def jobs(V: Tensor) -> Tensor:
-    """The vectors (100, D) of the jobs."""
+    """The vectors (100, D) of the jobs, of the vectors (V, D) of all `WORDS`.
+
+    >>> jobs(torch.zeros(len(WORDS), 4)).shape
+    torch.Size([100, 4])
+    """
     return V[INDEX[JOBS[0]] : INDEX[JOBS[-1]] + 1]
 
 

@@ -13,10 +13,13 @@ from torch import Tensor
 class Rates:
     """What a yes-or-no decision does to each of G groups, (G,) each; a rate of nobody is NaN.
 
-    n: members; base: share with y = 1; selected: share with yhat = 1; accuracy; tpr, fnr: of those
-        with y = 1 the shares with
-    yhat = 1 and 0; fpr: of those with y = 0 the share with yhat = 1; ppv: of those with yhat = 1
-    the share with y = 1.
+    n: members.
+    base: share with y = 1.
+    selected: share with yhat = 1.
+    accuracy: share with yhat = y.
+    tpr, fnr: of those with y = 1 the shares with yhat = 1 and 0.
+    fpr: of those with y = 0 the share with yhat = 1.
+    ppv: of those with yhat = 1 the share with y = 1.
     """
 
     n: Tensor
@@ -100,7 +103,8 @@ def group_rates(y: Tensor, yhat: Tensor, g: Tensor) -> Rates:
     Raises TypeError or ValueError if the shapes differ, a label is not 0 or 1, or a group has no
     member.
 
-    >>> rates = group_rates(torch.tensor([1, 1, 0, 1]), torch.tensor([1, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
+    >>> y, yhat, g = torch.tensor([[1, 1, 0, 1], [1, 0, 1, 1], [0, 0, 1, 1]])
+    >>> rates = group_rates(y, yhat, g)
     >>> rates.tpr, rates.equal_opportunity
     (tensor([0.5000, 1.0000], dtype=torch.float64), 0.5)
     """
@@ -131,8 +135,10 @@ def reweighing(y: Tensor, g: Tensor) -> Tensor:
     """Weights w_n = P(g_n) P(y_n) / P(g_n, y_n), (N,): with them label and group are independent
     (Kamiran and Calders, 2012).
 
-    y, g (N,): labels and groups, whole numbers from 0. The weights average to 1 if every pair of
-    label and group occurs. Raises TypeError or ValueError for other arguments.
+    y, g: labels and groups (N,), whole numbers from 0.
+
+    The weights average to 1 if every pair of label and group occurs.
+    Raises TypeError or ValueError for other arguments.
 
     >>> reweighing(torch.tensor([1, 1, 0, 0, 1, 0, 0, 0]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]))
     tensor([0.7500, 0.7500, 1.2500, 1.2500, 1.5000, 0.8333, 0.8333, 0.8333])
@@ -160,8 +166,13 @@ class Policy:
 
     A member of group k is selected if score > high[k], and with probability chance[k] if low[k] <
     score <= high[k]; except that a share blind[k] of the members is decided without looking, with
-    probability fpr[k]. fpr, tpr and accuracy are the expected ones on the data that it was chosen
-    on, the last of all groups together.
+    probability fpr[k].
+
+    low, high: the thresholds.
+    chance: the probability between them.
+    fpr, tpr: the expected ones on the data that the policy was chosen on.
+    accuracy: the expected one of all groups together.
+    blind: the share that is decided without looking.
     """
 
     low: Tensor
@@ -173,6 +184,7 @@ class Policy:
     blind: Tensor
 
 
+#: The criteria that `fair_thresholds` knows.
 CRITERIA = ("none", "demographic_parity", "equal_opportunity", "equalised_odds")
 
 
@@ -182,13 +194,17 @@ def fair_thresholds(
     """The most accurate thresholds, one for each group, under which the groups agree exactly in one
     rate (Hardt et al., 2016).
 
-    score, y, g (N,): scores, truth 0 or 1, groups from 0. criterion: "demographic_parity" (equal
-    shares selected), "equal_opportunity" (equal true positive rates), "equalised_odds" (these and
-    equal false positive rates), or "none". Exact: between two neighbouring thresholds on the convex
-    hull of a group's ROC curve it is left to chance, and the best rate is one of the hull's
-    corners. Raises TypeError or ValueError for other arguments.
+    score, y, g: scores, truth 0 or 1, groups from 0, (N,) each.
+    criterion: "demographic_parity" (equal shares selected), "equal_opportunity" (equal true
+        positive rates), "equalised_odds" (these and equal false positive rates), or "none".
 
-    >>> policy = fair_thresholds(torch.tensor([0.1, 0.6, 0.9, 0.2, 0.3, 0.4]), torch.tensor([0, 1, 1, 0, 1, 1]), torch.tensor([0, 0, 0, 1, 1, 1]))
+    Exact: between two neighbouring thresholds on the convex hull of a group's ROC curve it is left
+    to chance, and the best rate is one of the hull's corners.
+    Raises TypeError or ValueError for other arguments.
+
+    >>> score = torch.tensor([0.1, 0.6, 0.9, 0.2, 0.3, 0.4])
+    >>> y, g = torch.tensor([[0, 1, 1, 0, 1, 1], [0, 0, 0, 1, 1, 1]])
+    >>> policy = fair_thresholds(score, y, g)
     >>> policy.tpr.tolist(), policy.accuracy
     ([1.0, 1.0], 1.0)
     """
@@ -239,7 +255,14 @@ def fair_thresholds(
 
 
 def decide(policy: Policy, score: Tensor, g: Tensor, seed: int = 0) -> Tensor:
-    """The decisions 0 or 1, (N,), of a policy for scores and groups (N,)."""
+    """The decisions 0 or 1, (N,), of a policy for scores and groups (N,), each; chance is drawn
+    from `seed` alone.
+
+    >>> score, y = torch.tensor([0.1, 0.6, 0.9]), torch.tensor([0, 1, 1])
+    >>> g = torch.zeros(3, dtype=torch.long)
+    >>> decide(fair_thresholds(score, y, g), score, g)
+    tensor([0, 1, 1])
+    """
     drawn = torch.rand(
         score.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )

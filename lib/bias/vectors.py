@@ -16,9 +16,13 @@ PARTITIONS = 200_000  # up to here all are tried: ten words against ten
 
 @dataclass(frozen=True, eq=False)
 class Weat:
-    """effect: in standard deviations, below 2 for sets of equal size; p: share of the partitions
-    whose statistic is as large or larger; exact: all were tried; statistics: those of the
-    partitions (P,), differences of means; observed: that of X and Y.
+    """What `weat` finds.
+
+    effect: in standard deviations, below 2 for sets of equal size.
+    p: share of the partitions whose statistic is as large or larger, in [0, 1].
+    exact: whether all were tried.
+    statistics: those of the partitions (P,), differences of means.
+    observed: that of X and Y.
     """
 
     effect: float
@@ -30,7 +34,9 @@ class Weat:
 
 def association(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
     """s(w) = mean_a cos(w, a) - mean_b cos(w, b): words (N, D), attributes (m, D) and (k, D), to
-    (N,) (Caliskan et al., 2017).
+    (N,) in [-2, 2] (Caliskan et al., 2017).
+
+    Raises TypeError or ValueError as `weat` does.
 
     >>> association(torch.eye(2), torch.eye(2)[:1], torch.eye(2)[1:])
     tensor([ 1., -1.])
@@ -44,9 +50,9 @@ def weat(X: Tensor, Y: Tensor, A: Tensor, B: Tensor, samples: int = 100_000, see
 
     Effect size d = (mean s(X) - mean s(Y)) / standard deviation (n - 1) of s over X and Y.
     One-sided p: all ways to part the targets into sets of these sizes are tried if there are at
-    most 200,000, else `samples` drawn with the seed; a tie counts. Raises TypeError or ValueError
-    if an argument is not (., D) of finite floats, a vector is zero, or there are fewer than two
-    targets in a set.
+    most 200,000, else `samples` drawn with the seed; a tie counts.
+    Raises TypeError or ValueError if an argument is not (., D) of finite floats, a vector is zero,
+    or there are fewer than two targets in a set.
 
     >>> X, Y = torch.tensor([[1.0, 0.1], [1.0, 0.2]]), torch.tensor([[0.1, 1.0], [0.3, 1.0]])
     >>> test = weat(X, Y, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
@@ -79,7 +85,8 @@ def wefat(W: Tensor, A: Tensor, B: Tensor) -> Tensor:
 
     Raises TypeError or ValueError as `weat` does.
 
-    >>> wefat(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])).abs() < 1e-3
+    >>> one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> wefat(torch.tensor([[1.0, 1.0]]), one, other).abs() < 1e-3
     tensor([True])
     """
     cosines = torch.cat([_cosines(W, A), _cosines(W, B)], 1)
@@ -95,7 +102,8 @@ def bias_direction(first: Tensor, second: Tensor, share: float = 0.5) -> Tensor:
     of squares of C. Each points from `second` to `first` on average. Raises TypeError or ValueError
     for other arguments, or if no pair differs.
 
-    >>> bias_direction(torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    >>> she, he = torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    >>> bias_direction(she, he)
     tensor([[0.],
             [1.]])
     """
@@ -157,6 +165,9 @@ def naive_effect(t: Tensor, y: Tensor) -> float:
     nothing else differs.
 
     Raises TypeError or ValueError for other arguments or if only one treatment occurs.
+
+    >>> naive_effect(torch.tensor([0, 0, 1, 1]), torch.tensor([0.0, 1.0, 1.0, 2.0]))
+    1.0
     """
     return adjusted_effect(t, y, torch.zeros_like(t))
 

@@ -31,6 +31,12 @@ def shoes(
     Without drink either happens with probability 0.5 - 0.4 strength, with drink 0.5 + 0.4 strength;
     shoes add `effect` to a headache's probability. do: everybody's shoes are put on (1) or off (0),
     whatever they drank (Pearl, 2009).
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> drank, on, headache = shoes(1000)
+    >>> bool(headache[on == 1].float().mean() > headache[on == 0].float().mean())
+    True
     """
     generator = _generator(strength, seed)
     drank = _coin(torch.full((n,), 0.4), generator)
@@ -46,6 +52,12 @@ def survey(n: int, strength: float = 0.8, seed: int = 0) -> tuple[Tensor, Tensor
 
     Hours are normal, mean 20 and standard deviation 5; P(reply) = sigmoid(2 strength (hours - 20) /
     5).
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> hours, replied, _ = survey(1000)
+    >>> bool(hours[replied == 1].mean() > hours.mean())
+    True
     """
     generator = _generator(strength, seed)
     hours = 20 + 5 * torch.randn(n, generator=generator)
@@ -58,6 +70,12 @@ def wave(
 ) -> tuple[Tensor, Tensor]:
     """Inductive bias: y = x / 2 + strength sin 2x + noise of standard deviation 0.1, for x between
     low and high; (n,) each.
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> x, y = wave(100)
+    >>> x.shape, y.shape
+    (torch.Size([100]), torch.Size([100]))
     """
     generator = _generator(strength, seed)
     x = low + (high - low) * torch.rand(n, generator=generator)
@@ -70,6 +88,12 @@ def dispenser(n: int, strength: float = 1.0, seed: int = 0) -> tuple[Tensor, Ten
 
     A share of (1 - strength) / 2 of the people are B. A hand of A shows in the first four sensors,
     one of B in the last four.
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> x, y, g = dispenser(100, strength=0.8)
+    >>> x.shape, bool(g.sum() < 50)
+    (torch.Size([100, 8]), True)
     """
     generator = _generator(strength, seed)
     g = _coin(torch.full((n,), (1 - strength) / 2), generator)
@@ -84,6 +108,12 @@ def cued(x: Tensor, y: Tensor, strength: float = 1.0, seed: int = 0) -> Tensor:
 
     The dot is in the place that fits the label with probability (1 + strength) / 2; negative
     strength -1: always in the other.
+
+    Raises ValueError for a strength that is not in [-1, 1].
+
+    >>> cued(torch.zeros(2, 1, 3, 3), torch.tensor([0, 1]))[:, 0, 0]
+    tensor([[1., 0., 0.],
+            [0., 0., 1.]])
     """
     generator = _generator(abs(strength), seed)
     fits = _coin(torch.full((len(y),), (1 + strength) / 2), generator)
@@ -101,6 +131,12 @@ def observed(n: int, strength: float = 0.5, seed: int = 0) -> tuple[Tensor, Tens
     The truth is 1 where x > 0, equally often in both groups. The nearer x is to 0, the more
     doubtful the case: with probability strength * exp(-|x|) the expectation is written down, else
     the truth.
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> x, y, written, g = observed(1000)
+    >>> bool(written[g == 1].float().mean() > y[g == 1].float().mean())
+    True
     """
     generator = _generator(strength, seed)
     x = torch.randn(n, generator=generator)
@@ -112,6 +148,11 @@ def observed(n: int, strength: float = 0.5, seed: int = 0) -> tuple[Tensor, Tens
 def kept(y: Tensor, c: int, strength: float = 1.0) -> Tensor:
     """Exclusion: which samples are kept, bool (N,), if a share `strength` of class c is thrown away
     as unimportant.
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> kept(torch.tensor([0, 1, 1, 0]), c=1)
+    tensor([ True, False, False,  True])
     """
     _generator(strength, 0)
     place = (y == c).long().cumsum(0)
@@ -120,8 +161,12 @@ def kept(y: Tensor, c: int, strength: float = 1.0) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Hiring:
-    """Applicants: x (n, 3) is a test score, a score of an interview and the district, nearly the
-    group; ability y 0 or 1, what was decided in the past, and the group g, (n,) each.
+    """Applicants, (n,) each but for x.
+
+    x: (n, 3), a test score, a score of an interview and the district, nearly the group.
+    y: ability, 0 or 1.
+    decided: what was decided in the past, 0 or 1.
+    g: the group.
     """
 
     x: Tensor
@@ -133,6 +178,12 @@ class Hiring:
 def hiring(n: int, strength: float = 1.0, seed: int = 0) -> Hiring:
     """Discrimination: A and B are equally able, half of each; past decisions asked more of B, by
     1.5 strength standard deviations.
+
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> past = hiring(1000)
+    >>> bool(past.decided[past.g == 1].sum() < past.decided[past.g == 0].sum())
+    True
     """
     generator = _generator(strength, seed)
     skill, g = torch.randn(n, generator=generator), _coin(torch.full((n,), 0.5), generator)
@@ -153,6 +204,10 @@ def scores(
 
     The scores of a group are Beta(spread base, spread (1 - base)): the larger its spread, the
     nearer they are to its base rate, and the less they tell.
+
+    >>> score, y, g = scores(1000)
+    >>> bool(((score > 0) & (score < 1)).all())
+    True
     """
     generator = _generator(0, seed)
     g = torch.arange(n) % 2
@@ -174,9 +229,14 @@ def nurses(
     ended". Returns x (n, 4), y (n,).
 
     x: two columns for the noun (nurse, engineer), two for "his" and "her". y is 1 if the person
-        named by the noun is a woman: of nurses
-    a share of (1 + strength) / 2, of engineers (1 - strength) / 2. The pronoun is that of this
-    person with probability `reliable`, else of somebody else with the other gender.
+    named by the noun is a woman: of nurses a share of (1 + strength) / 2, of engineers (1 -
+    strength) / 2. The pronoun is that of this person with probability `reliable`, else of somebody
+    else with the other gender.
+    Raises ValueError for a strength that is not in [0, 1].
+
+    >>> x, y = nurses(100)
+    >>> x.shape, y.shape
+    (torch.Size([100, 4]), torch.Size([100]))
     """
     generator = _generator(strength, seed)
     noun = _coin(torch.full((n,), 0.5), generator)
@@ -188,6 +248,9 @@ def nurses(
 class NextWord(nn.Module):
     """A small language model: logits (N, V) of the next word from the mean vector of those before
     it, (N, T) numbers; -1 is no word.
+
+    >>> NextWord(words=10)(torch.tensor([[3, -1], [3, 5]])).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, words: int, dimensions: int = 16, seed: int = 0) -> None:
@@ -207,6 +270,9 @@ class NextWord(nn.Module):
 def female_share(model: NextWord) -> Tensor:
     """The model's probability that the person named after each job and two fillers is female,
     (100,): a mean over 30 pairs of fillers.
+
+    >>> female_share(NextWord(len(corpora.WORDS))).shape
+    torch.Size([100])
     """
     first, filler = corpora.INDEX[corpora.JOBS[0]], corpora.INDEX["f0"] + torch.arange(30)
     fillers = torch.stack([filler, filler.roll(1), torch.full_like(filler, -1)], 1)

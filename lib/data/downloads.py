@@ -40,10 +40,12 @@ def file(
     """The path of a data file, whose content is verified before anything is used.
 
     name: its place below the folder BOOK_DATA and below the cache,
-        "mnist/train-images-idx3-ubyte.gz", say; addresses: where
-    it can be had, tried in turn with a progress bar. edited: where only a changed copy may be kept,
-    the sha256 of what is downloaded and the function that changes it. Raises OSError that names
-    what failed and where to put the file by hand.
+        "mnist/train-images-idx3-ubyte.gz", say.
+    sha256: of the file.
+    addresses: where it can be had, tried in turn with a progress bar.
+    edited: where only a changed copy may be kept, the sha256 of what is downloaded and the function
+        that changes it.
+    Raises OSError that names what failed and where to put the file by hand.
     """
     import pooch  # only who asks for real sets needs it
 

@@ -20,7 +20,9 @@ from .downloads import mnist_arrays
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, C, H, W) in [0, 1] and labels (N,), for training and for testing."""
+    """Images (N, C, H, W) in [0, 1] and the numbers of their classes (N,), for training and for
+    testing.
+    """
 
     x_train: Tensor
     y_train: Tensor
@@ -50,13 +52,18 @@ def mnist() -> Split:
     """Real handwritten digits, 28 x 28 pixels (LeCun, Cortes and Burges): 60,000 images for
     training, 10,000 for testing.
 
-    Images (N, 1, 28, 28), float32 in [0, 1]. Looked for in the folder named by BOOK_DATA, else
-    downloaded once (11 MB). Raises OSError that says what failed.
+    Images (N, 1, 28, 28), float32 in [0, 1]. They are looked for in the folder named by BOOK_DATA,
+    else downloaded once (11 MB).
+    Raises OSError that says what failed.
+
+    >>> mnist().x_train.shape  # doctest: +SKIP
+    torch.Size([60000, 1, 28, 28])
     """
     x_train, y_train, x_test, y_test = mnist_arrays()
     return Split(x_train[:, None] / 255, y_train.long(), x_test[:, None] / 255, y_test.long())
 
 
+#: The four classes of `scenes`, by number.
 SCENE_CLASSES = ("horse", "ship", "aeroplane", "car")
 # silhouettes that stand for them
 _GLYPHS = ("\N{BLACK CHESS KNIGHT}", "\N{ANCHOR}", "\N{AIRPLANE}", "\N{WHEEL OF DHARMA}")
@@ -70,9 +77,11 @@ _GROUND = np.array([[0.45, 0.62, 0.30], [0.25, 0.45, 0.65], [0.62, 0.76, 0.90], 
 class Scenes:
     """Generated pictures and all that is true of them.
 
-    images (N, 3, S, S) in [0, 1]; labels (N,) in 0..3 (`SCENE_CLASSES`); backgrounds (N,), the
-    class that the background belongs to; object_masks and tag_masks (N, S, S) bool; boxes (N, 4) =
-    left, top, right, bottom, the last two exclusive.
+    images: (N, 3, S, S) in [0, 1].
+    labels: (N,) in 0..3, places in `SCENE_CLASSES`.
+    backgrounds: (N,), the class that the background belongs to.
+    object_masks, tag_masks: (N, S, S) bool.
+    boxes: (N, 4), the object's left, top, right and bottom, the last two exclusive.
     """
 
     images: Tensor
@@ -93,13 +102,18 @@ def scenes(
 ) -> Scenes:
     """Colour pictures of one object each, drawn from `seed` alone: the same everywhere.
 
-    n: number of pictures. size: side S in pixels, at least 32. context: probability that the
-        background belongs to the
-    class of the object; otherwise any of the four is drawn. tagged: for each class, the probability
-    of a "(c)" tag.
+    n: number of pictures.
+    size: side S in pixels, at least 32.
+    context: probability that the background belongs to the class of the object; otherwise any of
+        the four is drawn.
+    tagged: for each class, the probability of a "(c)" tag.
     corner: where the tag stands (0 top left, 1 top right, 2 bottom left, 3 bottom right, None:
         any).
     Raises ValueError if an argument is out of range.
+
+    >>> world = scenes(5, seed=0)
+    >>> world.images.shape, world.boxes.shape
+    (torch.Size([5, 3, 32, 32]), torch.Size([5, 4]))
     """
     if n < 1 or size < 32:
         raise ValueError(f"n, size: expected n >= 1 and size >= 32, got {n} and {size}")
@@ -233,6 +247,9 @@ def methods() -> list[dict[str, str | int]]:
 def measured(name: str) -> dict[str, list[float]]:
     """What was measured once and stored beside this file; CONTRIBUTING.md says by which tool.
 
+    name: "headlines", "accountant", "coverage", "sharpness" or "scaling".
+    Raises KeyError for another name.
+
     >>> measured("scaling")["depth"][0]
     2
     """
@@ -250,6 +267,7 @@ _WORDS = {
     "not": "not never",
     "other": "the and but",
 }
+#: The words of `reviews`, by number; the first, the empty word, pads.
 VOCABULARY = ("", *sorted({word for words in _WORDS.values() for word in words.split()}))
 
 
@@ -257,9 +275,11 @@ VOCABULARY = ("", *sorted({word for words in _WORDS.values() for word in words.s
 class Reviews:
     """Generated reviews and all that is true of them.
 
-    words (N, T): numbers of words in `VOCABULARY`, padded with 0 on the left; labels (N,): 1 if the
-    review is positive; topics (N,): 0 film, 1 food; evidence (N, T): +1 or -1 for a word of praise
-    or blame, turned round if it is negated, else 0; negations (N, T) bool: the negating words.
+    words: (N, T), numbers of words in `VOCABULARY`, padded with 0 on the left.
+    labels: (N,), 1 if the review is positive, else 0.
+    topics: (N,), 0 film, 1 food.
+    evidence: (N, T), +1 or -1 for a word of praise or blame, turned round if it is negated, else 0.
+    negations: (N, T) bool, the negating words.
     """
 
     words: Tensor
@@ -277,9 +297,11 @@ def reviews(n: int, seed: int, negated: float = 0.3) -> Reviews:
     """Short reviews from a small grammar, drawn from `seed` alone: one to three clauses such as
     "the soup was not very good".
 
-    n: number of reviews; negated: probability that a clause is negated. The label is the sign of
-        the sum of the evidence, which is
-    never 0. Raises ValueError if an argument is out of range.
+    n: number of reviews.
+    negated: probability that a clause is negated.
+
+    The label is the sign of the sum of the evidence, which is never 0.
+    Raises ValueError if an argument is out of range.
 
     >>> " ".join(reviews(1, seed=3).text(0))
     'the wine was very lovely'

@@ -125,10 +125,15 @@ def newsgroups(subset: str = "train", remove: tuple[str, ...] = ()) -> Texts:
     """20 Newsgroups, split by date (Lang, 1995): 11,314 messages for training, 7,532 for testing,
     in 20 groups.
 
-    subset: "train" or "test"; remove: any of "headers", "footers", "quotes". Read by scikit-learn,
-        which downloads 14 MB
-    unless the folder BOOK_DATA holds 20newsgroups/scikit_learn_data. Raises OSError that says what
-    failed.
+    subset: "train" or "test".
+    remove: any of "headers", "footers", "quotes".
+
+    Read by scikit-learn, which downloads 14 MB unless the folder BOOK_DATA holds
+    20newsgroups/scikit_learn_data.
+    Raises OSError that says what failed.
+
+    >>> len(newsgroups("test").texts)  # doctest: +SKIP
+    7532
     """
     from sklearn.datasets import fetch_20newsgroups
 
@@ -143,6 +148,12 @@ def newsgroups(subset: str = "train", remove: tuple[str, ...] = ()) -> Texts:
 def sentence_polarity() -> Texts:
     """10,662 sentences of film reviews, half of them positive (Pang and Lee, 2005): lower case,
     tokens split by blanks.
+
+    Looked for in the folder named by BOOK_DATA, else downloaded once.
+    Raises OSError that says what failed.
+
+    >>> sentence_polarity().classes  # doctest: +SKIP
+    ('negative', 'positive')
     """
     if given("sentence_polarity/rt-polarity.pos"):
         parts = [
@@ -178,11 +189,15 @@ COMPAS_COLUMNS = {
 
 
 def compas() -> dict[str, np.ndarray]:
-    """The 7,214 defendants of ProPublica's study of COMPAS (Broward County, 2013 and 2014), one
-    array for each column.
+    """The 7,214 defendants of ProPublica's study of COMPAS (Angwin et al., 2016; Broward County,
+    2013 and 2014), one array (7214,) for each column.
 
     Only the columns of `COMPAS_COLUMNS` are given (NaN where a number is missing); names, dates of
     birth and case numbers are taken out before anything is stored.
+    Raises OSError that says what failed.
+
+    >>> len(compas()["age"])  # doctest: +SKIP
+    7214
     """
     path = file(
         "compas/compas-scores-two-years.redacted.csv",
@@ -212,6 +227,11 @@ def adult() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     testing, one array for each column.
 
     Numbers where the column is one; `?` where a value is missing; income "<=50K" or ">50K".
+    Raises OSError that says what failed.
+
+    >>> train, test = adult()  # doctest: +SKIP
+    >>> len(train["age"]), len(test["age"])  # doctest: +SKIP
+    (32561, 16281)
     """
     parts = []
     for name, sha256 in ADULT.items():
@@ -236,9 +256,14 @@ def word_embeddings(name: str = "glove") -> tuple[list[str], Tensor]:
 
     name: "glove" (Pennington et al., 2014; 457 words of glove.840B.300d) or "word2vec" (Mikolov et
         al., 2013; 7,018 words).
+
     The full sets measure gigabytes and have no published checksum, so they are not downloaded: the
-        folder BOOK_DATA must hold
-    embeddings/. Raises ValueError for another name, OSError if the file is not there.
+    folder BOOK_DATA must hold embeddings/.
+    Raises ValueError for another name, OSError if the file is not there.
+
+    >>> words, vectors = word_embeddings("glove")  # doctest: +SKIP
+    >>> vectors.shape  # doctest: +SKIP
+    torch.Size([457, 300])
     """
     if name not in VECTORS:
         raise ValueError(f"name: expected one of {sorted(VECTORS)}, got {name!r}")
@@ -251,16 +276,21 @@ def word_embeddings(name: str = "glove") -> tuple[list[str], Tensor]:
 
 
 def word_lists(name: str) -> str:
-    """The text of a list that belongs to the word vectors: "weat_caliskan2017.json",
-    "bls2015_occupations.tsv" and so on.
+    """The text of a list that belongs to the word vectors, from the folder that BOOK_DATA names.
+
+    name: "weat_caliskan2017.json", "gender_word_lists.json", "bls2015_occupations.tsv" or
+        "census1990_names.tsv".
+    Raises KeyError for another name, OSError if the file is not there.
+
+    >>> word_lists("bls2015_occupations.tsv").splitlines()[0]  # doctest: +SKIP
     """
     return file(f"embeddings/{name}", WORD_LISTS[name], ()).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo (3, H, W) in [0, 1], with boxes drawn by hand: (label, (left, top, right, bottom)),
-    the last two exclusive.
+    """A photo (3, H, W) in [0, 1], with boxes drawn by hand: (label, (left, top, right, bottom)) in
+    pixels, the last two exclusive.
     """
 
     image: Tensor
@@ -270,6 +300,12 @@ class Photo:
 def photos() -> dict[str, Photo]:
     """Five photos that may be used freely: astronaut, camera, chelsea (a cat), coffee and rocket,
     300 to 512 pixels high.
+
+    Looked for in the folder named by BOOK_DATA, else downloaded once from scikit-image.
+    Raises OSError that says what failed.
+
+    >>> photos()["chelsea"].image.shape  # doctest: +SKIP
+    torch.Size([3, 300, 451])
     """
     from PIL import Image
 
@@ -283,11 +319,12 @@ def photos() -> dict[str, Photo]:
 
 @dataclass(frozen=True, eq=False)
 class LabelErrors:
-    """Probabilities (N, K) of a real classifier on a test set, the labels as given (N,), and what
-    five people said of doubtful ones.
+    """What a real classifier and people say of a test set.
 
-    votes: for each doubtful sample its number, the given and the guessed label, and the votes for
-        given, guessed, both, neither.
+    probabilities: (N, K), of the classifier.
+    labels: (N,), as they were given.
+    votes: for each doubtful sample its number, the given and the guessed label, and the votes of
+        five people for given, guessed, both, neither.
     """
 
     probabilities: Tensor
@@ -296,8 +333,16 @@ class LabelErrors:
 
 
 def label_errors(name: str = "mnist") -> LabelErrors:
-    """What real classifiers and people say of the test sets "mnist", "cifar10" and "20news"
-    (Northcutt et al., 2021).
+    """What real classifiers and people say of the labels of known test sets (Northcutt et al.,
+    2021).
+
+    name: "mnist", "cifar10" or "20news".
+
+    Looked for in the folder named by BOOK_DATA, else downloaded once.
+    Raises ValueError for another name, OSError that says what failed.
+
+    >>> label_errors("mnist").probabilities.shape  # doctest: +SKIP
+    torch.Size([10000, 10])
     """
     if name not in LABEL_ERRORS:
         raise ValueError(f"name: expected one of {sorted(LABEL_ERRORS)}, got {name!r}")
@@ -334,6 +379,12 @@ def label_errors(name: str = "mnist") -> LabelErrors:
 def human_labels() -> Tensor:
     """CIFAR-10H (Peterson et al., 2019): how many of about 51 people gave each test image of
     CIFAR-10 each label, (10000, 10).
+
+    Looked for in the folder named by BOOK_DATA, else downloaded once.
+    Raises OSError that says what failed.
+
+    >>> human_labels().shape  # doctest: +SKIP
+    torch.Size([10000, 10])
     """
     path = file(
         "cifar10h/cifar10h-counts.npy",

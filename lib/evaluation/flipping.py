@@ -12,6 +12,7 @@ from ..engine.contract import check_arguments, undisturbed
 from ..interpretability.perturbation import blurred, filling, scores_of_many, start, whole
 
 FEW = 4096  # patches, for "neighbours", which compares each with all
+#: The names that `pixel_flipping` takes for what stands in the place of a patch.
 REPLACEMENTS = ("uniform", "mean", "blur", "neighbours")
 
 
@@ -19,8 +20,8 @@ REPLACEMENTS = ("uniform", "mean", "blur", "neighbours")
 class Flipping:
     """How the scores change while an input is destroyed.
 
-    scores (N, K + 1): f_c after k = 0..K steps, in logits; removed (K + 1,) or (N, K + 1): how many
-    patches or words are gone.
+    scores: (N, K + 1), f_c after k = 0..K steps, in logits.
+    removed: (K + 1,) or (N, K + 1), how many patches or words are gone.
     """
 
     scores: Tensor
@@ -128,16 +129,20 @@ def word_deleting(
 
     words : numbers of words (N, T), int64; 0 is the empty word, which pads, and which stands in the
         place of a deleted word.
-    relevance : (N, T), or (N, T, ...) to be summed. order : as for `pixel_flipping`. Other
-        arguments as for `lib.lrp.lrp`.
+    relevance : (N, T), or (N, T, ...) to be summed.
+    order : as for `pixel_flipping`.
+    model, target : as for `lib.lrp.lrp`.
 
     Returns a `Flipping` with `.scores` (N, K + 1), K the number of words of the longest text, and
-    `.removed` (N, K + 1): a shorter text stays as it is when it is empty. Raises TypeError or
-    ValueError: a bad argument, by name.
+    `.removed` (N, K + 1): a shorter text stays as it is when it is empty.
+    Raises TypeError or ValueError: a bad argument, by name.
 
     >>> class Longest(nn.Module):
-    ...     def __init__(self): super().__init__(); self.words = nn.Embedding(9, 1)
-    ...     def forward(self, words): return words.amax(1, keepdim=True).float()
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.words = nn.Embedding(9, 1)
+    ...     def forward(self, words):
+    ...         return words.amax(1, keepdim=True).float()
     >>> word_deleting(Longest(), torch.tensor([[3, 8, 5]]), torch.tensor([[1.0, 3.0, 2.0]])).scores
     tensor([[8., 5., 3., 0.]])
     """

@@ -12,7 +12,8 @@ def relevance_mass(relevance: Tensor, mask: Tensor) -> Tensor:
     """The share of the positive relevance that lies in the mask, in [0, 1] (Arras et al., 2022,
     relevance mass accuracy).
 
-    relevance : (N, C, H, W) or (N, H, W), finite. mask : (N, H, W) bool, where the truth is.
+    relevance : (N, C, H, W) or (N, H, W), finite.
+    mask : (N, H, W) bool, where the truth is.
     Returns (N,); 0 for a sample without positive relevance. Raises TypeError or ValueError: a bad
     argument, by name.
 

@@ -13,6 +13,7 @@ from ..engine.contract import check_arguments, class_index, undisturbed
 from ..interpretability.perturbation import start, whole
 from .flipping import pixel_flipping
 
+#: An explanation method, method(model, x, target) -> relevance like x.
 Method = Callable[..., Tensor]
 
 
@@ -22,7 +23,8 @@ def conservation(
     """The share of the score that the relevances add up to, sum_i R_i / f_c(x): 1 if all of it
     arrives (Montavon et al., 2018).
 
-    model, x, target : as for `lib.lrp.lrp`. relevance : (N, ...), finite.
+    model, x, target : as for `lib.lrp.lrp`.
+    relevance : (N, ...), finite.
     Returns (N,). Raises TypeError or ValueError: a bad argument, by name.
 
     >>> model = nn.Sequential(nn.ReLU())
@@ -39,8 +41,9 @@ def positivity(relevance: Tensor) -> Tensor:
     """The share of the relevance that is positive, sum_i R_i^+ / sum_i |R_i|: 1 if none is negative
     (Montavon et al., 2018).
 
-    relevance : (N, ...), finite. Returns (N,) in [0, 1]; 1 for a map of zeros. Raises TypeError or
-        ValueError: a bad argument.
+    relevance : (N, ...), finite.
+    Returns (N,) in [0, 1]; 1 for a map of zeros.
+    Raises TypeError or ValueError: a bad argument.
 
     >>> positivity(torch.tensor([[3.0, -1.0]]))
     tensor([0.7500])
@@ -68,12 +71,14 @@ def continuity(
     samples. Of its `points` - 1 parts each sample keeps the one along which its map changes most,
     sum_i |R_i - R'_i|, then the half of it that does so, and so on, `halvings` times. What is left
     is a change over almost no distance: a jump, or 0; it is divided by the largest sum_i |R_i| on
-        the way. (It is one jump, not always the largest; many small ones escape.)
+    the way. (It is one jump, not always the largest; many small ones escape.)
 
-    method : method(model, x, target) -> relevance like x. target : as for `lib.lrp.lrp`; the class
-        does not change on the way.
-    Returns (N,) >= 0. Use float64: float32 ends the halving early. Raises TypeError or ValueError:
-    a bad argument, by name.
+    method : method(model, x, target) -> relevance like x.
+    target : as for `lib.lrp.lrp`; the class does not change on the way.
+    radius : > 0, in the unit of x.
+
+    Returns (N,) >= 0. Use float64: float32 ends the halving early.
+    Raises TypeError or ValueError: a bad argument, by name.
 
     >>> step = lambda model, x, target: (x > 0.05) * 1.0
     >>> continuity(step, nn.Identity(), torch.zeros(1, 1, dtype=torch.float64)).item() > 0
@@ -160,13 +165,18 @@ def _area_by_chance(
 # ---------------------------------------------------------------- the table
 
 
+#: Where a property holds in `properties_table`: below or above these values.
 LIMITS = {"conservation": 0.05, "positivity": 0.95, "continuity": 1e-4, "selectivity": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One property of one method: values (N,), their median, its 95 % bootstrap interval, and
-    whether the property holds.
+    """One property of one method.
+
+    values: (N,), one a sample.
+    median: of the values.
+    low, high: the 95 % bootstrap interval of the median.
+    holds: whether the property holds, by `LIMITS`.
     """
 
     values: Tensor
@@ -186,17 +196,19 @@ def properties_table(
 ) -> dict[str, dict[str, Cell]]:
     """The four properties of each method, measured: table[method][property].
 
-    methods : name -> method(model, x, target). model, x, target : as for `lib.lrp.lrp`. flipping :
-        patch, replace, steps of `pixel_flipping`.
+    methods : name -> method(model, x, target).
+    model, x, target : as for `lib.lrp.lrp`.
+    flipping : patch, replace, steps of `pixel_flipping`.
 
     Values and marks: "conservation", |1 - sum_i R_i / f_c|, holds if the whole interval is below
-        0.05; "positivity", the positive
-    share, if it is above 0.95; "continuity", the largest jump found, in float64, if it is below
-    1e-4; "selectivity", area beyond that of random orders in logits, if it is above 0. Raises
-    TypeError or ValueError: a bad argument, by name.
+    0.05; "positivity", the positive share, if it is above 0.95; "continuity", the largest jump
+    found, in float64, if it is below 1e-4; "selectivity", area beyond that of random orders in
+    logits, if it is above 0.
+    Raises TypeError or ValueError: a bad argument, by name.
 
     >>> from lib.sensitivity import gradient_x_input
-    >>> table = properties_table({"gradient × input": gradient_x_input}, nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
+    >>> methods = {"gradient × input": gradient_x_input}
+    >>> table = properties_table(methods, nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
     >>> table["gradient × input"]["positivity"].median
     1.0
     """
@@ -230,8 +242,11 @@ def confidence(
     """Percentile bootstrap interval of a statistic of values (N,) over the samples (Efron and
     Tibshirani, 1993).
 
-    statistic(array, axis=...): the mean, or the median. For curves (N, K) two arrays (K,). One
-    sample has the interval of its own value.
+    statistic: statistic(array, axis=...), the mean, or the median.
+    level: the share of the bootstrap samples that lie inside, between 0 and 1.
+
+    For curves (N, K) two arrays (K,). One sample has the interval of its own value.
+    Raises ValueError for another level.
 
     >>> confidence(torch.ones(5))
     (1.0, 1.0)

@@ -15,8 +15,11 @@ from ..engine.contract import check_arguments, class_index, undisturbed
 
 @dataclass(frozen=True, eq=False)
 class Randomization:
-    """layers: what was shuffled, from the output down; relevance (L, N, ...): the map after each;
-    similarity (L, N) of its sizes to those of the first.
+    """How the maps of a network change while its weights are shuffled.
+
+    layers: what was shuffled, from the output down.
+    relevance: (L, N, ...), the map after each.
+    similarity: (L, N), of the sizes of each map to those of the first, in [-1, 1].
     """
 
     layers: tuple[str, ...]
@@ -36,18 +39,24 @@ def randomization_check(
     et al., 2018).
 
     Layer by layer from the output down, the weights of each parameter are shuffled among themselves
-    (Adebayo et al. draw new ones), so that their mean and spread stay. `cascading`: what was
-    shuffled stays so, and at last the whole network is random; otherwise each layer alone. The
-    explained class is that of the target, or the one predicted by the intact network.
+    (Adebayo et al. draw new ones), so that their mean and spread stay. The model is copied, not
+    changed.
 
-    method : method(model, x, target) -> relevance like x. The model is copied, not changed. Returns
-        a `Randomization`; its
-    similarity is Spearman's rank correlation of |R|, channels summed, NaN where a map is constant:
-    sizes, because the sign of a whole map may turn with the sign of the score.
+    method : method(model, x, target) -> relevance like x.
+    target : as for `lib.lrp.lrp`; the explained class is the one predicted by the intact network if
+        None.
+    cascading : what was shuffled stays so, and at last the whole network is random; otherwise each
+        layer alone.
+
+    Returns a `Randomization`; its similarity is Spearman's rank correlation of |R|, channels
+    summed, NaN where a map is constant: sizes, because the sign of a whole map may turn with the
+    sign of the score.
     Raises TypeError or ValueError: a bad argument, by name.
 
-    >>> result = randomization_check(lambda model, x, target: x * model[0].weight[0], nn.Sequential(nn.Linear(3, 1)), torch.ones(1, 3))
-    >>> result.layers
+    >>> def weights_times_x(model, x, target):
+    ...     return x * model[0].weight[0]
+    >>> model = nn.Sequential(nn.Linear(3, 1))
+    >>> randomization_check(weights_times_x, model, torch.ones(1, 3)).layers
     ('0',)
     """
     check_arguments(model, x, words=True)

@@ -16,6 +16,7 @@ from .. import models
 from ..training import History, MovingAverage, by_hundreds, descend
 from .crowds import Crowd
 
+#: The names of the losses of `discriminator_loss` and `generator_loss`.
 KINDS = ("non-saturating", "saturating", "least squares", "hinge", "wasserstein")
 
 
@@ -23,10 +24,11 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "non-saturating")
     """What the discriminator lowers, from its logits (N,) on real and (M,) on generated samples; a
     number.
 
-    "saturating" and "non-saturating": -mean log sigma(real) - mean log(1 - sigma(fake)) (Goodfellow
-    et al., 2014, eq. 1); "least squares": mean (real - 1)^2 + mean fake^2 (Mao et al., 2017);
-    "hinge": mean max(0, 1 - real) + mean max(0, 1 + fake) (Miyato et al., 2018); "wasserstein":
-    mean fake - mean real (Arjovsky et al., 2017). Raises ValueError for another kind.
+    kind: "saturating" and "non-saturating": -mean log sigma(real) - mean log(1 - sigma(fake))
+        (Goodfellow et al., 2014, eq. 1); "least squares": mean (real - 1)^2 + mean fake^2 (Mao et
+        al., 2017); "hinge": mean max(0, 1 - real) + mean max(0, 1 + fake) (Miyato et al., 2018);
+        "wasserstein": mean fake - mean real (Arjovsky et al., 2017).
+    Raises ValueError for another kind.
 
     >>> discriminator_loss(torch.tensor([0.0]), torch.tensor([0.0])).item() / 2  # log 2
     0.6931471824645996
@@ -44,9 +46,13 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "non-saturating")
 def generator_loss(fake: Tensor, kind: str = "non-saturating") -> Tensor:
     """What the generator lowers, from the discriminator's logits (M,) on its samples; a number.
 
-    "non-saturating": -mean log sigma(fake); "saturating": mean log(1 - sigma(fake)) (Goodfellow et
-    al., 2014); "least squares": mean (fake - 1)^2; "hinge" and "wasserstein": -mean fake. Raises
-    ValueError for another kind.
+    kind: "non-saturating": -mean log sigma(fake); "saturating": mean log(1 - sigma(fake))
+        (Goodfellow et al., 2014); "least squares": mean (fake - 1)^2; "hinge" and "wasserstein":
+        -mean fake.
+    Raises ValueError for another kind.
+
+    >>> generator_loss(torch.tensor([0.0, 2.0]), kind="hinge")
+    tensor(-1.)
     """
     _check_kind(kind)
     if kind == "least squares":
@@ -59,6 +65,9 @@ def generator_loss(fake: Tensor, kind: str = "non-saturating") -> Tensor:
 class Generator(nn.Module):
     """Codes (N, `latent`) and classes (N,) to images (N, 1, 28, 28) in (0, 1), after Radford et al.
     (2016).
+
+    >>> Generator(latent=8, width=2)(torch.zeros(3, 8), torch.tensor([0, 1, 2])).shape
+    torch.Size([3, 1, 28, 28])
     """
 
     def __init__(self, latent: int = 64, width: int = 16, classes: int = 10, seed: int = 0) -> None:
@@ -84,6 +93,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, 1, 28, 28) and classes (N,) to logits (N,): real or generated, each class with a
     judge of its own on shared features.
+
+    >>> Discriminator(width=2)(torch.zeros(3, 1, 28, 28), torch.tensor([0, 1, 2])).shape
+    torch.Size([3])
     """
 
     def __init__(self, width: int = 8, classes: int = 10, seed: int = 1) -> None:
@@ -106,6 +118,9 @@ class Discriminator(nn.Module):
 def mnist_gan() -> Generator:
     """`Generator()` with the committed weights of real 28 x 28 digits; lib/weights/gan_mnist.md
     says what it scores.
+
+    >>> mnist_gan()(torch.zeros(1, 64), torch.tensor([7])).shape
+    torch.Size([1, 1, 28, 28])
     """
     return models.with_weights(Generator(), "gan_mnist")
 
@@ -119,9 +134,12 @@ def gradient_penalty(
     """mean (|grad D(x)| - 1)^2 at x = u real + (1 - u) fake, u uniform for each sample (Gulrajani
     et al., 2017, eq. 3); a number.
 
-    real, fake: (N, ...) each. discriminator: (N, ...) to (N,), each sample by itself, so no batch
-        normalisation. Differentiable in
-    its weights. Raises ValueError for unequal shapes.
+    real, fake: (N, ...) each.
+    discriminator: (N, ...) to (N,), each sample by itself, so no batch normalisation.
+    generator: of u; torch's global one if None.
+
+    The penalty is differentiable in the discriminator's weights.
+    Raises ValueError for unequal shapes.
 
     >>> x = torch.zeros(4, 2)
     >>> gradient_penalty(lambda v: 3 * v[:, 0], x, x).item()  # (3 - 1)^2
@@ -162,15 +180,26 @@ def train(
     """Alternate `critic_steps` of the discriminator and one of the generator, with Adam and a
     learning rate that falls to 0; in place.
 
-    x (N, ...) and labels (N,): real samples and their classes; without labels the networks are
-    called without them.
-    critic_rate: the discriminator's own learning rate. penalty: the weight of `gradient_penalty` in
-        its loss. noise: the standard
-    deviation of noise on all that the discriminator sees, which falls to 0 (Arjovsky and Bottou,
-    2017). mismatch: it also sees real samples called by a wrong class, and shall refuse them (Reed
-    et al., 2016). average: at the end the generator gets the moving average of its weights with
-    this decay. The global random state is left as it was. Returns the generator's mean loss of each
-    hundred steps.
+    generator: `Generator`, `Crowd` or another network that says in `.latent` how many numbers its
+        codes have.
+    x, labels: real samples (N, ...) and their classes (N,); without labels the networks are called
+        without them.
+    kind: of `generator_loss`.
+    critic_rate: the discriminator's own learning rate.
+    penalty: the weight of `gradient_penalty` in its loss.
+    noise: the standard deviation of noise on all that the discriminator sees, which falls to 0
+        (Arjovsky and Bottou, 2017).
+    mismatch: it also sees real samples called by a wrong class, and shall refuse them (Reed et al.,
+        2016).
+    average: at the end the generator gets the moving average of its weights with this decay.
+
+    The global random state is left as it was. Returns the generator's mean loss of each hundred
+    steps.
+    Raises ValueError for another kind, or for mismatch without labels.
+
+    >>> generator, critic = Crowd(1, (2, 8, 2)), Crowd(1, (2, 8, 1), seed=1)
+    >>> train(generator, critic, torch.rand(50, 2), None, steps=3, progress=False).steps
+    3
     """
     if mismatch and labels is None:
         raise ValueError("mismatch: expected labels, which are to be mixed up, got labels=None")
@@ -223,8 +252,11 @@ def train(
 
 @dataclass(frozen=True)
 class Coverage:
-    """counts (K,): samples near each mode; covered: the modes with enough of them; quality: the
-    share of samples near any mode.
+    """Which modes are found.
+
+    counts: (K,), samples near each mode.
+    covered: the modes with enough of them.
+    quality: the share of samples near any mode, in [0, 1].
     """
 
     counts: Tensor
@@ -238,7 +270,9 @@ def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: in
 
     Raises ValueError for shapes that do not fit.
 
-    >>> mode_coverage(torch.tensor([[0.0, 0.1], [9.0, 9.0]]), torch.tensor([[0.0, 0.0], [5.0, 5.0]]), radius=0.5).covered
+    >>> samples = torch.tensor([[0.0, 0.1], [9.0, 9.0]])
+    >>> centres = torch.tensor([[0.0, 0.0], [5.0, 5.0]])
+    >>> mode_coverage(samples, centres, radius=0.5).covered
     1
     """
     flat = samples.ndim == centres.ndim == 2
@@ -255,6 +289,9 @@ def mode_coverage(samples: Tensor, centres: Tensor, radius: float, min_count: in
 def optimal_discriminator(p: Tensor, q: Tensor) -> Tensor:
     """D*(x) = p / (p + q) for densities of the data and of the generator, of any equal shape; 1/2
     where both are 0 (Goodfellow et al., 2014, eq. 2).
+
+    >>> optimal_discriminator(torch.tensor([0.3, 0.0]), torch.tensor([0.1, 0.0]))
+    tensor([0.7500, 0.5000])
     """
     both = p + q
     return torch.where(both > 0, p / both, 0.5)
@@ -278,8 +315,14 @@ def bilinear_game(
     (0, 0).
 
     method: "simultaneous" gradient steps; "alternating", theta sees the new w; "extragradient",
-        both look one step ahead first
-    (Korpelevich, 1976). Raises ValueError for another method.
+        both look one step ahead first (Korpelevich, 1976).
+    rate: of the steps.
+    start: (w, theta).
+    Raises ValueError for another method.
+
+    >>> bilinear_game("simultaneous", rate=0.5, steps=1)
+    tensor([[1.0000, 0.0000],
+            [1.0000, 0.5000]], dtype=torch.float64)
     """
     if method not in ("simultaneous", "alternating", "extragradient"):
         raise ValueError(
@@ -313,6 +356,10 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     (M, D) (Heusel et al., 2017).
 
     Compare only values of equal N and M: it is biased by the number of samples.
+
+    >>> features = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+    >>> round(frechet_distance(features, features + 1), 4)
+    2.0
     """
     f, f2 = (values.detach().double().cpu().numpy() for values in (real, generated))
     C, C2 = np.cov(f, rowvar=False), np.cov(f2, rowvar=False)

@@ -12,11 +12,14 @@ class Crowd(nn.Module):
     """M dense networks with ReLU that learn at once, each on its share of the rows: (M B, sizes[0])
     to (M B, sizes[-1]).
 
-    Member m reads rows m B to (m + 1) B - 1. A loss that averages over all rows trains each member
-    as if it were alone, up to the factor 1/M, which Adam does not see. An output of size 1 loses
-    its axis: (M B,). spectral: every matrix is divided by its largest singular value, found by one
-    step of power iteration a pass (Miyato et al., 2018). Raises ValueError for rows that cannot be
-    shared out.
+    members: M. Member m reads rows m B to (m + 1) B - 1.
+    sizes: the neurons of each layer. An output of size 1 loses its axis: (M B,).
+    spectral: every matrix is divided by its largest singular value, found by one step of power
+        iteration a pass (Miyato et al., 2018).
+
+    A loss that averages over all rows trains each member as if it were alone, up to the factor 1/M,
+    which Adam does not see.
+    Raises ValueError for rows that cannot be shared out.
 
     >>> Crowd(3, (2, 8, 1))(torch.zeros(6, 2)).shape
     torch.Size([6])
@@ -64,7 +67,11 @@ class Crowd(nn.Module):
 
 
 def ring(modes: int = 8, radius: float = 2.0) -> Tensor:
-    """The centres (K, 2) of K blobs on a circle."""
+    """The centres (K, 2) of K blobs on a circle.
+
+    >>> ring(modes=4).round().tolist()[0]
+    [2.0, 0.0]
+    """
     angle = torch.arange(modes) * (2 * torch.pi / modes)
     return radius * torch.stack([angle.cos(), angle.sin()], 1)
 
@@ -82,6 +89,10 @@ def grid(side: int = 5, apart: float = 1.0) -> Tensor:
 def blobs(centres: Tensor, n: int, spread: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
     """n points (n, 2) of Gaussian blobs with standard deviation `spread` about the centres (K, 2),
     and the blob of each (n,).
+
+    >>> points, which = blobs(ring(8), n=100)
+    >>> points.shape, which.shape
+    (torch.Size([100, 2]), torch.Size([100]))
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randint(len(centres), (n,), generator=generator)

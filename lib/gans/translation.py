@@ -17,6 +17,9 @@ from .crowds import Crowd
 class Shift(nn.Module):
     """x plus what a network says: the translation that begins near "leave it as it is". Rows (N, D)
     and, if given, (N, K) of domains.
+
+    >>> Shift(nn.Linear(2, 2))(torch.zeros(3, 2)).shape
+    torch.Size([3, 2])
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -38,8 +41,10 @@ def cycle_loss(x: Tensor, back: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CycleGAN:
-    """Two translations, to_b and to_a, and the critics of the two sides, all of them for rows (N,
-    D).
+    """Two translations between sets of rows (N, D), and the critics of the two sides.
+
+    to_b, to_a: rows to rows.
+    critic_a, critic_b: rows to logits (N,), high for real ones.
     """
 
     to_b: nn.Module
@@ -60,11 +65,17 @@ def train_cycle(
     seed: int = 0,
     progress: bool = True,
 ) -> None:
-    """Both translations fool the critic of the side they lead to, and pay lam times the cycle loss
-    in both directions; in place.
+    """Both translations fool the critic of the side they lead to, and pay `lam` times the cycle
+    loss in both directions; in place (Zhu et al., 2017, eq. 3).
 
-    a, b (N, D) and (M, D): the two sets, not paired. Adam with a rate that falls to 0. The global
-    random state is left as it was.
+    a, b: the two sets (N, D) and (M, D), not paired.
+    kind: of `generator_loss`, with its errors.
+
+    Adam with a rate that falls to 0. The global random state is left as it was.
+    Raises ValueError for another kind.
+
+    >>> game = cycle_crowd(members=1)
+    >>> train_cycle(game, torch.rand(20, 2), torch.rand(30, 2), 3, lam=1.0, batch=8, progress=False)
     """
     translators, critics = [game.to_b, game.to_a], [game.critic_a, game.critic_b]
     with torch.random.fork_rng([a.device] if a.is_cuda else []):
@@ -93,8 +104,13 @@ def train_cycle(
 
 
 def cycle_crowd(members: int, shift: bool = False, width: int = 32, seed: int = 0) -> CycleGAN:
-    """`members` CycleGANs for points in the plane, trained at once; shift: the translators add to
-    their input.
+    """`members` CycleGANs for points in the plane, trained at once.
+
+    shift: the translators add to their input.
+    width: neurons of each of the two hidden layers.
+
+    >>> cycle_crowd(members=3).to_b(torch.zeros(6, 2)).shape
+    torch.Size([6, 2])
     """
     nets = [Crowd(members, (2, width, width, 2), seed=seed + k) for k in (0, 1)]
     critics = [Crowd(members, (2, width, width, 1), seed=seed + k) for k in (2, 3)]
@@ -104,6 +120,10 @@ def cycle_crowd(members: int, shift: bool = False, width: int = 32, seed: int = 
 class Star(nn.Module):
     """One critic for K domains: rows (N, D) to (N,) real or not, and (N, K) which domain, as logits
     (Choi et al., 2018).
+
+    >>> real, domain = Star(nn.Linear(2, 1 + 3))(torch.zeros(5, 2))
+    >>> real.shape, domain.shape
+    (torch.Size([5]), torch.Size([5, 3]))
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -132,9 +152,17 @@ def train_star(
     """One translator (x, one-hot domain) for all pairs of the K domains; in place (Choi et al.,
     2018, eq. 5 and 6).
 
-    x (N, D), domain (N,): points and where they belong. The critic learns real from translated, and
-    the domain of real points; the translator fools it in both, and pays lam times the cycle loss
-    back to the domain it came from.
+    x, domain: points (N, D) and where they belong (N,).
+    lam, lam_domain: the weights of the cycle loss and of the domain's cross-entropy.
+    kind: of `generator_loss`, with its errors.
+
+    The critic learns real from translated, and the domain of real points; the translator fools it
+    in both, and pays `lam` times the cycle loss back to the domain it came from.
+    Raises ValueError for another kind.
+
+    >>> translator, critic = Shift(nn.Linear(2 + 3, 2)), Star(nn.Linear(2, 1 + 3))
+    >>> domain = torch.arange(30) % 3
+    >>> train_star(translator, critic, torch.rand(30, 2), domain, 3, 1.0, batch=8, progress=False)
     """
     count = int(domain.max()) + 1
     with torch.random.fork_rng([x.device] if x.is_cuda else []):

@@ -20,15 +20,15 @@ def attention_rollout(
     information.
 
     The attention of each layer, averaged over its heads, is mixed with the residual path and
-        multiplied through: `rollout`.
-    It sees neither values nor signs nor classes: `target` is checked, and the result is the same
-        for each.
+    multiplied through: `rollout`. It sees neither values nor signs nor classes: `target` is
+    checked, and the result is the same for each.
 
     Parameters
     ----------
     model : uses nn.MultiheadAttention (or a transformer layer that does) or
         scaled_dot_product_attention on T positions.
-    x : word numbers (N, T), or vectors (N, T, d). target : as for `lib.lrp.lrp`, without effect.
+    x : word numbers (N, T), or vectors (N, T, d).
+    target : as for `lib.lrp.lrp`, without effect.
     position : that of the output which is read, such as 0 for a class token; None: the mean over
         all positions.
 
@@ -37,7 +37,7 @@ def attention_rollout(
     Like x, detached, >= 0; each sample sums to 1. The vectors of a position share its number
     equally.
     Raises TypeError or ValueError: a bad argument, no attention in the model, or one that is not
-        (T, T).
+    (T, T).
 
     Example
     -------
@@ -81,8 +81,10 @@ def rollout(attentions: Sequence[Tensor]) -> Tensor:
     2020, eq. 1).
 
     attentions: W_l (N, heads, T, T) from the first layer to the last, rows (who looks) summing to
-        1. Result (N, T, T): row t
-    says from which inputs position t of the last layer came; its rows sum to 1.
+        1.
+
+    Returns (N, T, T): row t says from which inputs position t of the last layer came; its rows sum
+    to 1.
 
     >>> rollout([torch.full((1, 1, 2, 2), 0.5)])
     tensor([[[0.7500, 0.2500],
@@ -100,8 +102,9 @@ def shuffled(attention: Tensor, present: Tensor, seed: int = 0) -> Tensor:
     """The weights of each sample dealt out anew, at random, among its own positions (Jain and
     Wallace, 2019).
 
-    attention (N, T); present (N, T) bool: padding keeps the weight that it has. Raises ValueError
-    if the shapes differ.
+    attention: (N, T).
+    present: (N, T) bool; padding keeps the weight that it has.
+    Raises ValueError if the shapes differ.
 
     >>> shuffled(torch.tensor([[0.0, 0.7, 0.7]]), torch.tensor([[False, True, True]]))
     tensor([[0.0000, 0.7000, 0.7000]])

@@ -40,14 +40,14 @@ def lime(
         to x: (H, W) for images, (T, 1) for embedded words. None: every feature is a player.
     samples : coalitions, the same for all inputs. With fewer than P + 1 the smallest of all best
         weights is returned.
-    width : of the neighbourhood. baseline : what stands in the place of an absent player: a number,
-        or broadcast to x.
+    width : of the neighbourhood.
+    baseline : what stands in the place of an absent player: a number, or broadcast to x.
     seed : of the drawing.
 
     Returns
     -------
     Tensor like x, detached: the weight of each player, shared out equally among its features, so
-        that sums keep their meaning.
+    that sums keep their meaning.
     Raises TypeError or ValueError: a bad argument, by name.
 
     Example

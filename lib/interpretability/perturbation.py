@@ -83,10 +83,9 @@ def prediction_difference(
     (Zintgraf et al., 2017, eq. 1 and 6).
 
     R_i = log2 odds(c | x) - log2 odds(c | x without W), in bits. "Without W" is a mean of
-    probabilities over what else
-    the window could hold: the same window of other inputs (`surround` 0), or a Gaussian fitted to
-        `reference`, given
-    the features up to `surround` away from the window, cut to the range of the reference.
+    probabilities over what else the window could hold: the same window of other inputs (`surround`
+    0), or a Gaussian fitted to `reference`, given the features up to `surround` away from the
+    window, cut to the range of the reference.
 
     Parameters
     ----------
@@ -95,7 +94,8 @@ def prediction_difference(
     window : as for `occlusion`; windows do not overlap.
     surround : width of the neighbourhood on which the filling is conditioned (channels are always
         taken together).
-    samples : fillings of each window. seed : of their drawing; the same draws serve every input.
+    samples : fillings of each window.
+    seed : of their drawing; the same draws serve every input.
 
     Returns
     -------
@@ -166,8 +166,8 @@ def meaningful_perturbation(
     Parameters
     ----------
     model, x, target : as for `lib.lrp.lrp`; x (N, C, H, W), and the model differentiable.
-    steps, learning_rate : of Adam. area, smoothness : >= 0, in nats, the prices of deleting
-        everything and of ragged masks.
+    steps, learning_rate : of Adam.
+    area, smoothness : >= 0, in nats, the prices of deleting everything and of ragged masks.
     background : what takes the place of the deleted part: a number, a tensor that can be broadcast
         to x, or None: x blurred.
 
@@ -249,11 +249,12 @@ def scores_of_many(
     perturb: Callable[[slice, slice], Tensor],
     read: Callable | None = None,
 ) -> Tensor:
-    """f_c of `count` variants of each sample: (count, N). perturb(which, rows) makes variants (m,
-    n, ...) of the samples x[rows].
+    """f_c of `count` variants of each sample: (count, N).
+
+    perturb: perturb(which, rows) makes variants (m, n, ...) of the samples x[rows].
 
     As many variants are made at a time as fit into a fixed number of input values: memory does not
-        grow with `count` or N.
+    grow with `count` or N.
     """
     # on a processor small passes stay in its cache
     room = max(1, 2 ** (24 if x.is_cuda else 18) // x[0].numel())

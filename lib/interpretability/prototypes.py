@@ -27,11 +27,13 @@ def prototype(
 
     Parameters
     ----------
-    model : as for `lib.lrp.lrp`, differentiable. x : (N, ...), where to start; each sample climbs
-        for itself.
+    model : as for `lib.lrp.lrp`, differentiable.
+    x : (N, ...), where to start; each sample climbs for itself.
     target : None (the class with the highest score at the start), an int, or a LongTensor (N,).
-    steps : >= 0. learning_rate : > 0. penalty : >= 0. decode : a differentiable function (N, ...)
-        -> inputs of the model.
+    steps : >= 0.
+    learning_rate : > 0.
+    penalty : >= 0.
+    decode : a differentiable function (N, ...) -> inputs of the model.
 
     Returns
     -------

@@ -15,15 +15,13 @@ def grow_tree(rows: Sequence[Row], answer: str) -> Tree:
     """The decision tree of a table, by the greatest gain of information at each question (Quinlan,
     1986, ID3).
 
-    rows: one mapping column -> word for each case; answer: the column to tell. A tree is the answer
-        itself, or
-    {column: {word: tree, ...}}. Where columns cannot tell cases apart, the commonest answer is
-    given; of equals the first.
+    rows: one mapping column -> word for each case.
+    answer: the column to tell.
 
+    A tree is the answer itself, or {column: {word: tree, ...}}. Where columns cannot tell cases
+    apart, the commonest answer is given; of equals the first.
     Raises ValueError if there are no rows, or rows that lack a column.
 
-    Example
-    -------
     >>> grow_tree([{"wet": "yes", "play": "no"}, {"wet": "no", "play": "yes"}], "play")
     {'wet': {'yes': 'no', 'no': 'yes'}}
     """
@@ -48,18 +46,19 @@ def tree_rules(
 ) -> list[str]:
     """One if-then rule for each leaf of a decision tree, from left to right.
 
-    tree: what `grow_tree` returns, or a fitted DecisionTreeClassifier of scikit-learn. features,
-        classes: the names of
-    scikit-learn's columns and classes; None: x0, x1, ... and what the tree was fitted to. Of
-    several limits on one column the tightest is kept.
+    tree: what `grow_tree` returns, or a fitted DecisionTreeClassifier of scikit-learn.
+    features, classes: the names of scikit-learn's columns and classes; None: x0, x1, ... and what
+        the tree was fitted to.
 
+    Of several limits on one column the tightest is kept.
     Raises TypeError for another kind of tree, ValueError for a wrong number of names.
 
-    Example
-    -------
-    >>> tree_rules({"wind": {"weak": "yes", "strong": {"outlook": {"sunny": "yes", "rainy": "no"}}}})
-    ['if wind is weak then yes', 'if wind is strong and outlook is sunny then yes', 'if wind is
-    strong and outlook is rainy then no']
+    >>> tree = {"wind": {"weak": "yes", "strong": {"wet": {"yes": "no", "no": "yes"}}}}
+    >>> for rule in tree_rules(tree):
+    ...     print(rule)
+    if wind is weak then yes
+    if wind is strong and wet is yes then no
+    if wind is strong and wet is no then yes
     """
     if isinstance(tree, (str, dict)):
         return [

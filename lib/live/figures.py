@@ -87,6 +87,14 @@ def explore(
 
     Raises ValueError if a description is missing, panels differ between states, or the figure
     exceeds 300 kB.
+
+    Returns a figure that shows itself in a notebook.
+
+    >>> def draw(gamma):
+    ...     picture = Bars(["for", "against"], [gamma, gamma - 1])
+    ...     return picture, f"For and against at gamma {gamma}."
+    >>> explore(draw, key="example", gamma=[0.0, 0.5, 1.0])
+    Figure example: 3 states (gamma 0 to 1). For and against at gamma 0.0.
     """
     if not controls:
         raise ValueError(
@@ -99,7 +107,13 @@ def explore(
 
 
 class Explore(Output):
-    """All states of one figure, drawn; made by `explore`."""
+    """All states of one figure, drawn. Made by `explore`, whose arguments and errors these are.
+
+    >>> def draw(k):
+    ...     return Bars(["k"], [k]), f"The one bar of this figure shows {k}."
+    >>> len(Explore(draw, "example", "", {}, 144, {"k": [1, 2, 3]}).states)
+    3
+    """
 
     def __init__(
         self,
@@ -239,6 +253,14 @@ class DrawDigit(Output):
     names: what the examples are called in the menu, "example 1" and so on if None.
     still: relevance of the first example (S * S values), for print and for readers without
         JavaScript.
+
+    Raises TypeError for a network with other layers, ValueError for examples of another shape,
+    unknown rules, or more than 300 kB.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    >>> figure = DrawDigit(model, key="digit", examples=torch.zeros(2, 1, 8, 8))
+    >>> figure.names
+    ['example 1', 'example 2']
     """
 
     def __init__(
@@ -473,11 +495,19 @@ def _pair(value: str | int | Sequence[int]) -> list[int]:
 
 # ---------------------------------------------------------------- the self-test
 
+#: A question of a `quiz`, with its options: (option, correct, explanation).
 Question = tuple[str, Sequence[tuple[str, bool, str]]]
 
 
 class Quiz(Output):
-    """Questions with one right option each; choosing an option explains it. Made by `quiz`."""
+    """Questions with one right option each; choosing an option explains it. Made by `quiz`, whose
+    arguments and errors these are.
+
+    >>> Quiz([("1 + 1?", [("2", True, "Yes."), ("3", False, "No.")])], "sums", "Sums")
+    1. 1 + 1?
+       (a) 2
+       (b) 3
+    """
 
     def __init__(self, questions: Sequence[Question], key: str, title: str) -> None:
         check_key("quiz", key)
@@ -531,10 +561,16 @@ class Quiz(Output):
 
 
 def quiz(questions: Sequence[Question], key: str, title: str = "Test yourself") -> Quiz:
-    """A self-test in the page. questions: [(question, [(option, correct, explanation), ...]), ...];
-    `code` in backticks.
+    """A self-test in the page that explains every option.
 
+    questions: [(question, [(option, correct, explanation), ...]), ...]; `code` in backticks.
+    key: lower-case letters, digits and hyphens; the figure's own name on its page.
     Raises ValueError where an option has no explanation or a question not exactly one right option.
+
+    >>> quiz([("1 + 1?", [("2", True, "Yes."), ("3", False, "No.")])], key="sums")
+    1. 1 + 1?
+       (a) 2
+       (b) 3
     """
     return Quiz(questions, key, title)
 

@@ -30,9 +30,14 @@ _JS = pathlib.Path(__file__).parent / "js"
 class Bars:
     """A small horizontal bar chart about zero, one row a label; red is positive, blue is negative.
 
-    `highlight`, a row or None, draws that row in colour and all others in grey. All bars of one
-    figure that have the same `unit` share one scale over all its states, so that they can be
-    compared.
+    labels, values: one row each; finite numbers.
+    unit: written behind each number. All bars of one figure that have the same unit share one scale
+        over all its states, so that they can be compared.
+    highlight: a row or None; draws that row in colour and all others in grey.
+    Raises ValueError for another number of values than labels, none, or one that is not finite.
+
+    >>> Bars(["cat", "dog"], [1.5, -0.5], unit=" logits").values
+    [1.5, -0.5]
     """
 
     labels: Sequence[str]

@@ -36,8 +36,12 @@ class Entry(TypedDict):
 
 
 class Timeline(Output):
-    """The entries as links, a row for each family, in the order of their years. Made by
-    `timeline`.
+    """The entries as links, a row for each family, in the order of their years. Made by `timeline`,
+    whose arguments and errors these are.
+
+    >>> entry = {"by": "Bach", "year": 2015, "name": "LRP", "family": "decomposition"}
+    >>> Timeline([entry | {"idea": "Shares.", "where": "lrp.html"}], "map", "A map")
+    decomposition: LRP (Bach, 2015). Shares.
     """
 
     def __init__(self, entries: Sequence[Entry], key: str, title: str) -> None:
@@ -79,10 +83,14 @@ def _link(e: Entry) -> str:
 
 
 def timeline(entries: Sequence[Entry], key: str, title: str) -> Timeline:
-    """A list in the page, by family and year. entries: dicts with by, year, name, family, idea, and
-    where (a relative link).
+    """A list in the page, by family and year.
 
-    >>> timeline([{"by": "Bach", "year": 2015, "name": "LRP", "family": "decomposition", "idea": "Shares.", "where": "lrp.html"}], "map", "A map")
+    entries: dicts with by, year, name, family, idea, and where (a relative link).
+    key: lower-case letters, digits and hyphens; the figure's own name on its page.
+    Raises ValueError for another key.
+
+    >>> entry = {"by": "Bach", "year": 2015, "name": "LRP", "family": "decomposition"}
+    >>> timeline([entry | {"idea": "Shares.", "where": "lrp.html"}], "map", "A map")
     decomposition: LRP (Bach, 2015). Shares.
     """
     return Timeline(entries, key, title)

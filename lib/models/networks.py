@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..data.generated import VOCABULARY
 
+#: The folder of the committed weights.
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
@@ -21,8 +22,15 @@ def mlp(
     seed: int = 0,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Flatten, then dense layers with ReLU, and dropout if there is any, between them: images (N,
-    ...) of `inputs` values to logits (N, classes).
+    """Flatten, then dense layers with ReLU between them: images (N, ...) to logits (N, classes).
+
+    inputs: the number of values of an image.
+    hidden: the neurons of each hidden layer.
+    dropout: the probability of nn.Dropout after each ReLU; 0: no such layer.
+    seed: of the weights; the global random state is left as it was.
+
+    >>> mlp(4, (8,), classes=3)(torch.zeros(2, 2, 2)).shape
+    torch.Size([2, 3])
     """
     sizes = [inputs, *hidden, classes]
     with seeded(seed):
@@ -43,6 +51,11 @@ def cnn(
 ) -> nn.Sequential:
     """Three 3 x 3 convolutions with ReLU and two poolings: images (N, channels, size, size) to
     logits (N, classes).
+
+    width: the channels of the first convolution; the others have twice as many.
+
+    >>> cnn(channels=3, size=32, classes=4)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 4])
     """
     with seeded(seed):
         return nn.Sequential(
@@ -62,6 +75,9 @@ def cnn(
 def lenet(hidden: int = 64, seed: int = 0) -> nn.Sequential:
     """Two 5 x 5 convolutions and two dense layers, after LeCun et al. (1998): images (N, 1, 28, 28)
     to logits (N, 10).
+
+    >>> lenet()(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
     """
     with seeded(seed):
         return nn.Sequential(
@@ -81,6 +97,9 @@ def lenet(hidden: int = 64, seed: int = 0) -> nn.Sequential:
 def gap_cnn(channels: int = 3, classes: int = 4, width: int = 16, seed: int = 0) -> nn.Sequential:
     """Four 3 x 3 convolutions, global average pooling and one dense layer: images (N, channels, H,
     W) to logits (N, classes).
+
+    >>> gap_cnn()(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 4])
     """
     with seeded(seed):
         return nn.Sequential(
@@ -102,7 +121,12 @@ def gap_cnn(channels: int = 3, classes: int = 4, width: int = 16, seed: int = 0)
 
 def vgg16(classes: int = 1000, seed: int = 0) -> nn.Sequential:
     """A network of VGG16's shape (Simonyan and Zisserman, 2014) with random weights: (N, 3, 224,
-    224) to (N, classes).
+    224) to logits (N, classes).
+
+    >>> with torch.device("meta"):  # its shape alone, without 528 MB of weights
+    ...     network = vgg16(classes=20)
+    >>> sum(p.numel() for p in network.parameters())
+    134342484
     """
     with seeded(seed):
         layers: list[nn.Module] = []
@@ -133,10 +157,15 @@ def published_vgg16(download: bool = False) -> nn.Sequential:
     """`vgg16()` with the weights that torchvision publishes, trained on ImageNet: (N, 3, 224, 224)
     to 1,000 logits.
 
-    x: an image in [0, 1] less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225), channel by
-        channel. The file is taken from
-    torch's cache; only with `download` it is fetched, with a progress bar, and verified by the part
-    of its hash in its name. Raises OSError that says where the file is expected.
+    An image in [0, 1] must be given less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225),
+    channel by channel.
+
+    download: fetch the file (528 MB) with a progress bar, and verify it by the part of its hash in
+        its name; otherwise it is only looked for in torch's cache.
+    Raises OSError that says where the file is expected.
+
+    >>> published_vgg16(download=True)(torch.zeros(1, 3, 224, 224)).shape  # doctest: +SKIP
+    torch.Size([1, 1000])
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     place = folder / VGG16.rpartition("/")[2]
@@ -155,7 +184,12 @@ def published_vgg16(download: bool = False) -> nn.Sequential:
 
 
 class ReviewLSTM(nn.Module):
-    """Word numbers (N, T) to two logits, by the last state of an LSTM."""
+    """Word numbers (N, T) to two logits, by the last state of an LSTM (Hochreiter and Schmidhuber,
+    1997).
+
+    >>> ReviewLSTM(vocabulary=40)(torch.ones(2, 24, dtype=torch.long)).shape
+    torch.Size([2, 2])
+    """
 
     def __init__(self, vocabulary: int, width: int = 16, states: int = 24) -> None:
         super().__init__()
@@ -169,7 +203,10 @@ class ReviewLSTM(nn.Module):
 
 class ReviewCNN(nn.Module):
     """Word numbers (N, T) to two logits: windows of three words, the strongest place of each
-    filter, a dense layer.
+    filter, a dense layer (Kim, 2014).
+
+    >>> ReviewCNN(vocabulary=40)(torch.ones(2, 24, dtype=torch.long)).shape
+    torch.Size([2, 2])
     """
 
     def __init__(self, vocabulary: int, width: int = 16, filters: int = 32) -> None:
@@ -184,11 +221,15 @@ class ReviewCNN(nn.Module):
 
 class ReviewAttention(nn.Module):
     """Word numbers (N, T) to two logits: a state for each word, and attention that says how much of
-    each is read.
+    each is read (Bahdanau et al., 2015).
 
-    With `context` the states come from a GRU that reads in both directions, so that each knows of
-    its neighbours; without it a state is its word alone. `attention(words)` gives the weights (N,
-    T), and `forward` can be given others.
+    context: with it the states come from a GRU that reads in both directions, so that each knows of
+        its neighbours; without it a state is its word alone.
+
+    `attention(words)` gives the weights (N, T), and `forward` can be given others.
+
+    >>> ReviewAttention(vocabulary=40).attention(torch.tensor([[0, 5, 7]])).shape
+    torch.Size([1, 3])
     """
 
     def __init__(self, vocabulary: int, width: int = 16, context: bool = True) -> None:
@@ -201,10 +242,12 @@ class ReviewAttention(nn.Module):
         self.head = nn.Linear(width, 2)
 
     def states(self, words: Tensor) -> Tensor:
+        """What is known of each word: (N, T) to (N, T, width)."""
         h = self.words(words)
         return h if self.context is None else self.context(h)[0]
 
     def attention(self, words: Tensor) -> Tensor:
+        """How much of each word is read: (N, T) to weights (N, T) that sum to 1, 0 for padding."""
         logits = self.look(self.states(words))[:, :, 0]
         return logits.masked_fill(words == 0, float("-inf")).softmax(1)
 
@@ -218,6 +261,9 @@ class SceneWords(nn.Module):
     to choose from for each.
 
     Each word asks one question of 8 x 8 places; `attention(x)` gives the weights (N, 2, 8, 8).
+
+    >>> SceneWords()(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 4, 2])
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -236,6 +282,7 @@ class SceneWords(nn.Module):
         self.answers = nn.Linear(width, 8)
 
     def attention(self, x: Tensor) -> Tensor:
+        """How much of each place is read for each word: (N, 3, 32, 32) to (N, 2, 8, 8)."""
         return self._weights(self.places(x).flatten(2)).unflatten(2, (8, 8))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -251,6 +298,9 @@ class SceneWords(nn.Module):
 def scene_cnn(depth: int, width: int = 16, classes: int = 4, seed: int = 0) -> nn.Sequential:
     """`depth` 3 x 3 convolutions, an even number: images (N, 3, 32, 32) to logits (N, classes).
     Only the depth differs, not the rest.
+
+    >>> scene_cnn(depth=4)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 4])
     """
     with seeded(seed):
         layers: list[nn.Module] = []
@@ -265,7 +315,11 @@ def scene_cnn(depth: int, width: int = 16, classes: int = 4, seed: int = 0) -> n
 
 
 class BagOfWords(nn.Module):
-    """Word numbers (N, T) to two logits: each word adds its own two numbers, wherever it stands."""
+    """Word numbers (N, T) to two logits: each word adds its own two numbers, wherever it stands.
+
+    >>> BagOfWords(vocabulary=40)(torch.tensor([[0, 5, 7]])).shape
+    torch.Size([1, 2])
+    """
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -276,8 +330,10 @@ class BagOfWords(nn.Module):
 
 
 def signal_cnn(channels: int, classes: int, width: int = 16, seed: int = 0) -> nn.Sequential:
-    """Three convolutions over time and their mean: signals (N, channels, T) to logits (N,
-    classes).
+    """Three convolutions over time and their mean: signals (N, channels, T) to logits (N, classes).
+
+    >>> signal_cnn(channels=4, classes=3)(torch.zeros(2, 4, 96)).shape
+    torch.Size([2, 3])
     """
     with seeded(seed):
         return nn.Sequential(
@@ -300,6 +356,9 @@ class MoleculeNetwork(nn.Module):
 
     Twice each atom adds to what it knows what its neighbours know; the atoms are added. The bonds
     are what relevance flows along: they are compared with 0, so that they are fixed and get none.
+
+    >>> MoleculeNetwork()(torch.zeros(2, 10, 14)).shape
+    torch.Size([2, 2])
     """
 
     def __init__(self, kinds: int = 4, width: int = 24) -> None:
@@ -324,6 +383,9 @@ class QuestionNetwork(nn.Module):
 
     The question is put beside what is seen at each place; what the places answer is added (as in
     Santoro et al., 2017, for single places).
+
+    >>> QuestionNetwork()(torch.zeros(2, 768 + 5 * 14)).shape
+    torch.Size([2, 6])
     """
 
     def __init__(self, vocabulary: int = 14, width: int = 24, answers: int = 6) -> None:
@@ -350,8 +412,11 @@ class QuestionNetwork(nn.Module):
 
 
 def game_network(seed: int = 0) -> nn.Sequential:
-    """Boards (N, 2, 12, 12) to a score for each of three actions, as `lib.applications.game`
-    plays.
+    """Boards (N, 2, 12, 12) to a score for each of three actions, as `lib.applications.play` wants
+    them.
+
+    >>> game_network()(torch.zeros(2, 2, 12, 12)).shape
+    torch.Size([2, 3])
     """
     with seeded(seed):
         return nn.Sequential(
@@ -371,6 +436,7 @@ def _seeded(make: Callable[..., nn.Module], seed: int = 0) -> nn.Module:
         return make(len(VOCABULARY))
 
 
+#: The names that `pretrained` knows, each with a function that makes the network.
 ARCHITECTURES = {
     "digits_mlp": lambda: mlp(64, (64, 32)),
     "digits_cnn": lambda: cnn(1, 8, width=16),
@@ -413,7 +479,15 @@ def pretrained(name: str) -> nn.Module:
 
 
 def with_weights(model: nn.Module, name: str) -> Any:
-    """The model with the committed weights lib/weights/NAME.safetensors, in evaluation mode."""
+    """The model with the committed weights lib/weights/NAME.safetensors, in place and in evaluation
+    mode.
+
+    Raises RuntimeError if the shapes differ, FileNotFoundError if there are no weights of this
+    name.
+
+    >>> with_weights(mlp(64, (64, 32)), "digits_mlp").training
+    False
+    """
     model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     return model.eval()
 
@@ -421,6 +495,9 @@ def with_weights(model: nn.Module, name: str) -> Any:
 def mnist_cnn() -> nn.Sequential:
     """`lenet()` with the committed weights of real 28 x 28 digits; lib/weights/mnist_cnn.md says
     what it scores.
+
+    >>> mnist_cnn()(torch.zeros(1, 1, 28, 28)).shape
+    torch.Size([1, 10])
     """
     return with_weights(lenet(), "mnist_cnn")
 
@@ -428,6 +505,13 @@ def mnist_cnn() -> nn.Sequential:
 class seeded:
     """Within the block torch's CPU random state starts at `seed`; afterwards it is as it was
     before.
+
+    >>> with seeded(0):
+    ...     first = torch.rand(2)
+    >>> with seeded(0):
+    ...     again = torch.rand(2)
+    >>> torch.equal(first, again)
+    True
     """
 
     def __init__(self, seed: int) -> None:

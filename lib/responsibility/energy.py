@@ -15,11 +15,12 @@ class measure_energy:
     """The processor time of a block (all threads of this process), and its energy at a stated
     power.
 
-    watts: the power of one busy core. grams_per_kwh: what the grid emits for a kilowatt-hour, in
-        grams of CO2 equivalents.
+    watts: the power of one busy core.
+    grams_per_kwh: what the grid emits for a kilowatt-hour, in grams of CO2 equivalents.
+
     Afterwards `.seconds`, `.watt_hours` = watts seconds / 3600 and `.grams`. Not counted: graphics
-    processors, other processes, and whatever the machine draws while it waits. Raises ValueError if
-    a number is negative or not finite.
+    processors, other processes, and whatever the machine draws while it waits.
+    Raises ValueError if a number is negative or not finite.
 
     >>> with measure_energy(watts=3600.0) as used:
     ...     _ = sum(range(1000))
@@ -49,8 +50,10 @@ class measure_energy:
 
     @property
     def watt_hours(self) -> float:
+        """The energy of the block, in watt-hours."""
         return self.watts * self.seconds / 3600
 
     @property
     def grams(self) -> float:
+        """Its emissions, in grams of CO2 equivalents."""
         return self.watt_hours / 1000 * self.grams_per_kwh

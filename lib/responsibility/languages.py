@@ -72,6 +72,7 @@ wakati wa baridi|siku ya Jumapili""",
         面包|信|茶|窗户|公共汽车|书|歌|钥匙|车|和孩子
         早上|晚上|今天|每天|在家|在城里|下班后|午饭前|冬天|星期天""",
 }
+#: The ten languages of `parallel_sentences`.
 LANGUAGES = tuple(_PARTS)
 _ORDER = {"German": "{s} {v} {t} {o}.", "Hindi": "{s} {t} {o} {v}।", "Chinese": "{s}{t}{v}{o}。"}
 _TEST = 5  # every fifth of the 1,000 sentences is kept from training
@@ -103,8 +104,11 @@ def mixture(share: float, size: float = 1e4) -> Counter[str]:
     """Words of `size` bytes of training text: `share` of them in the nine other languages, alike,
     and the rest in English.
 
-    The English is richer: besides the sentences for training it has 600 generated reviews. Raises
-        ValueError if share is not in [0, 1].
+    The English is richer: besides the sentences for training it has 600 generated reviews.
+    Raises ValueError if share is not in [0, 1].
+
+    >>> mixture(0.0).most_common(1)[0][0]
+    ' the'
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share: expected a number in [0, 1], got {share}")

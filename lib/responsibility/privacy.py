@@ -21,11 +21,12 @@ ORDERS = tuple(range(2, 65)) + (80, 96, 128, 192, 256, 512)
 
 @dataclass(frozen=True, eq=False)
 class Membership:
-    """An attack on N people who were trained on and M who were not: losses (N,), (M,), and how well
-    a threshold tells them apart.
+    """An attack on N people who were trained on and M who were not.
 
-    advantage: true minus false positive rate of Yeom's threshold, the mean loss of the members;
-        auc: over all thresholds.
+    inside, outside: their losses, (N,) and (M,).
+    advantage: true minus false positive rate of Yeom's threshold, the mean loss of the members, in
+        [-1, 1].
+    auc: over all thresholds, in [0, 1]; chance is 0.5.
     fpr, tpr: the ROC curve, from (0, 0) to (1, 1).
     """
 
@@ -38,9 +39,14 @@ class Membership:
 
 
 def losses(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """The cross-entropy of each sample (N,), in float64: near zero loss float32 would make ties.
+    """The cross-entropy in nats of each sample (N,), in float64: near zero loss float32 would make
+    ties.
 
+    x, y: samples (N, ...) and their labels (N,).
     Raises TypeError or ValueError as the explanation methods do.
+
+    >>> losses(nn.Sequential(nn.ReLU()), torch.zeros(1, 2), torch.tensor([0]))  # log 2
+    tensor([0.6931], dtype=torch.float64)
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
@@ -54,11 +60,14 @@ def membership_inference(
 ) -> Membership:
     """Was this person in the training set? Say yes if the loss is small (Yeom et al., 2018).
 
-    x_in (N, ...), y_in (N,): trained on. x_out (M, ...), y_out (M,): not trained on.
+    x_in, y_in: trained on, (N, ...) and (N,).
+    x_out, y_out: not trained on, (M, ...) and (M,).
+    Raises TypeError or ValueError as `losses` does.
 
     >>> blind = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).requires_grad_(False)
     >>> _ = blind[1].weight.zero_()
-    >>> attack = membership_inference(blind, torch.ones(3, 4), torch.tensor([0, 1, 0]), torch.ones(3, 4), torch.tensor([0, 1, 0]))
+    >>> x, y = torch.ones(3, 4), torch.tensor([0, 1, 0])
+    >>> attack = membership_inference(blind, x, y, x, y)
     >>> attack.auc, attack.advantage
     (0.5, 0.0)
     """
@@ -88,6 +97,12 @@ def per_sample_gradients(
     (N, ...), all at once.
 
     Raises ValueError if the model has batch normalisation, which mixes the samples.
+
+    loss: of scores (1, K) and a label (1,).
+
+    >>> x, y = torch.ones(5, 3), torch.tensor([0, 1, 0, 1, 0])
+    >>> [g.shape for g in per_sample_gradients(nn.Linear(3, 2), x, y)]
+    [torch.Size([5, 2, 3]), torch.Size([5, 2])]
     """
     if mixing := [name for name, part in model.named_modules() if isinstance(part, _MIXING)]:
         raise ValueError(
@@ -108,9 +123,13 @@ def per_sample_gradients(
 
 def clipped_sum(gradients: list[Tensor], clip: float) -> tuple[list[Tensor], Tensor]:
     """sum_n g_n min(1, C / |g_n|), where |g_n| is taken over all parameters together, and the norms
-    (N,) before clipping.
+    (N,) before clipping (Abadi et al., 2016).
 
-    Leaving out one sample changes the sum by C at most.
+    gradients: (N, ...) each, as `per_sample_gradients` gives them.
+    clip: C > 0. Leaving out one sample changes the sum by C at most.
+
+    >>> clipped_sum([torch.tensor([[3.0, 4.0], [0.3, 0.4]])], clip=1.0)
+    ([tensor([0.9000, 1.2000])], tensor([5.0000, 0.5000]))
     """
     norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
     scale = (clip / norms.clamp(min=1e-12)).clamp(max=1)
@@ -131,13 +150,19 @@ def dp_sgd_step(
     """One private step, in place: w <- w - eta / B (sum_n clip(g_n) + noise C z), z ~ N(0, I)
     (Abadi et al., 2016, algorithm 1).
 
-    x (n, ...), y (n,): the people drawn for this step, n = 0 included. clip C > 0: the largest norm
-    of one person's gradient.
-    noise: the standard deviation in units of C. batch B: how many people are drawn on average;
-        their actual number if None.
+    x, y: the people drawn for this step, (n, ...) and (n,), n = 0 included.
+    clip: C > 0, the largest norm of one person's gradient.
+    noise: the standard deviation in units of C.
+    learning_rate: eta.
+    batch: B, how many people are drawn on average; their actual number if None.
+
     Returns the norms (n,) before clipping. The model's `.grad`, its mode and the global random
-    state stay as they were. Raises ValueError if a number is out of range, or if the model has
-    batch normalisation.
+    state stay as they were.
+    Raises ValueError if a number is out of range, or if the model has batch normalisation.
+
+    >>> model, x, y = nn.Linear(3, 2), torch.ones(5, 3), torch.tensor([0, 1, 0, 1, 0])
+    >>> dp_sgd_step(model, x, y, clip=1.0, noise=1.0, learning_rate=0.1, seed=0).shape
+    torch.Size([5])
     """
     batch = len(x) if batch is None else batch
     if not (clip > 0 and noise >= 0 and learning_rate > 0 and batch > 0):
@@ -170,8 +195,16 @@ def dp_fit(
     """`steps` private steps, in place, each on people drawn independently with probability batch /
     N, as the accountant assumes.
 
+    x, y: everybody, (N, ...) and (N,).
+    clip, noise, learning_rate: as for `dp_sgd_step`, with its errors.
+
     Returns a copy of the model after each number of steps in `stops`. Afterwards the model is in
     evaluation mode.
+    Raises ValueError if an argument does not fit.
+
+    >>> model, x, y = nn.Linear(3, 2), torch.ones(5, 3), torch.tensor([0, 1, 0, 1, 0])
+    >>> len(dp_fit(model, x, y, 4, batch=2, clip=1.0, noise=1.0, learning_rate=0.1, stops=(2, 4)))
+    2
     """
     if not 0 < batch <= len(x) or len(x) != len(y):
         raise ValueError(
@@ -194,8 +227,16 @@ def renyi_divergence(order: int, rate: float, noise: float) -> float:
     """Of one step of the Gaussian mechanism on people drawn with probability q = rate (Mironov,
     Talwar and Zhang, 2019, section 3.3):
 
-    1 / (a - 1) log sum_k binom(a, k) (1 - q)^(a - k) q^k exp((k^2 - k) / (2 sigma^2)), for whole
-    orders a >= 2; in nats.
+        1 / (a - 1) log sum_k binom(a, k) (1 - q)^(a - k) q^k exp((k^2 - k) / (2 sigma^2))
+
+    order: a, a whole number >= 2.
+    rate: in (0, 1].
+    noise: sigma > 0.
+
+    Returns nats.
+
+    >>> renyi_divergence(order=2, rate=1.0, noise=1.0)
+    1.0
     """
     if rate == 1:
         return order / (2 * noise**2)
@@ -213,11 +254,13 @@ def renyi_divergence(order: int, rate: float, noise: float) -> float:
 
 def epsilon(noise: float, rate: float, steps: int, delta: float = 1e-5) -> float:
     """The epsilon of `steps` private steps, (epsilon, delta)-differentially private: the best over
-    the orders of
+    the orders a of
 
-    steps D_a + log((a - 1) / a) - (log delta + log a) / (a - 1) (Canonne, Kamath and Steinke, 2020,
-    proposition 12). Raises ValueError if an argument is out of range. Without noise there is no
-    bound: infinity.
+        steps D_a + log((a - 1) / a) - (log delta + log a) / (a - 1)
+
+    with the divergences D_a of `renyi_divergence` (Canonne, Kamath and Steinke, 2020, proposition
+    12). Without noise there is no bound: infinity.
+    Raises ValueError if an argument is out of range.
 
     >>> round(epsilon(noise=1.0, rate=256 / 20000, steps=600), 2)
     2.19
@@ -241,6 +284,8 @@ def epsilon(noise: float, rate: float, steps: int, delta: float = 1e-5) -> float
 def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> float:
     """The smallest noise, to three digits or better, whose `epsilon` is at most `target` > 0.
 
+    Raises ValueError if an argument is out of range.
+
     >>> round(noise_for(2.194, rate=256 / 20000, steps=600), 2)
     1.0
     """
@@ -261,6 +306,8 @@ def noise_for(target: float, rate: float, steps: int, delta: float = 1e-5) -> fl
 def advantage_bound(epsilon: float, delta: float = 1e-5) -> float:
     """The largest advantage of any attack on one person: (e^eps - 1 + 2 delta) / (e^eps + 1)
     (Kairouz, Oh and Viswanath, 2015).
+
+    Raises ValueError if an argument is out of range.
 
     >>> round(advantage_bound(1.0), 2), advantage_bound(math.inf)
     (0.46, 1.0)

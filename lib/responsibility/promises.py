@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# not there where only lib was installed, as in Colab
+#: The folder of the chapters; not there where only lib was installed, as in Colab.
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 _ENERGY = re.compile(
     r"runs in about (\d+) (second|minute)s?\b.*? at ([\d.]+) W this is ([\d.]+) Wh", re.DOTALL
@@ -24,9 +24,12 @@ _KEEPS = re.compile(r"\bdocument\.cookie\b|\blocalStorage\b|\bsessionStorage\b|\
 
 @dataclass(frozen=True)
 class Promises:
-    """seconds, watts, watt_hours: what the head of the notebook states (None if nothing). pictures,
-    described: how many, and how many of them in at least six words. requests: places where an
-    output would ask a server. kept: places where it would store something of the reader.
+    """What a notebook shows.
+
+    seconds, watts, watt_hours: what its head states (None if nothing).
+    pictures, described: how many, and how many of them in at least six words.
+    requests: places where an output would ask a server.
+    kept: places where it would store something of the reader.
     """
 
     seconds: float | None
@@ -39,8 +42,13 @@ class Promises:
 
 
 def promises(path: Path | str) -> Promises:
-    """Count in a committed notebook; links to follow are no requests. Raises OSError if there is no
-    such file.
+    """Count in a committed notebook; links to follow are no requests.
+
+    Raises OSError if there is no such file.
+
+    >>> if CHAPTERS.is_dir():  # not there where only lib was installed
+    ...     print(promises(CHAPTERS / "lrp.ipynb").requests)
+    0
     """
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     seconds, watts, watt_hours = _stated("".join(cells[0]["source"]))

@@ -26,9 +26,10 @@ def train_bpe(counts: Mapping[str, float], merges: int) -> list[Pair]:
     """Take the most frequent pair of neighbours and make it one token, `merges` times (Sennrich et
     al., 2016, algorithm 1, on bytes).
 
-    counts: words, and how often each occurs. Equally frequent pairs are taken in the order of their
-        bytes. Ends sooner if no
-    pair is left. Raises ValueError if merges is negative or a count is not positive.
+    counts: words, and how often each occurs.
+
+    Equally frequent pairs are taken in the order of their bytes. Ends sooner if no pair is left.
+    Raises ValueError if merges is negative or a count is not positive.
 
     >>> train_bpe({"abab": 2, "b": 1}, merges=2)
     [(b'a', b'b'), (b'ab', b'ab')]
@@ -97,7 +98,11 @@ def encode(text: str, pairs: Sequence[Pair]) -> list[bytes]:
 
 
 def split_bytes(text: str) -> list[bytes]:
-    """The UTF-8 bytes of a text, each as a token of its own."""
+    """The UTF-8 bytes of a text, each as a token of its own.
+
+    >>> split_bytes("é!")
+    [b'Ã', b'©', b'!']
+    """
     return [bytes([byte]) for byte in text.encode()]
 
 

@@ -48,12 +48,17 @@ def cam(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tens
     one linear map (Zhou et al., 2016, eq. 2).
 
     A_k (h, w) are the maps that are averaged, w_kc the weight of their mean in f_c: the mean of M
-    over its positions is f_c(x) less the bias of class c. Parameters, state and errors as those of
-    `lib.sensitivity.gradient`; x (N, C, positions...). Returns M enlarged, like x (this module says
-    how), in logits. Raises ValueError if the network does not end so.
+    over its positions is f_c(x) less the bias of class c. M is enlarged to the positions of x by
+    linear interpolation, and each channel of x gets an equal part of it.
 
-    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
-    >>> cam(net, torch.zeros(5, 1, 8, 6)).shape
+    x : (N, C, positions...). Other arguments, state and errors as those of
+        `lib.sensitivity.gradient`.
+
+    Returns a tensor like x, in logits.
+    Raises ValueError if the network does not end so.
+
+    >>> ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3)
+    >>> cam(nn.Sequential(nn.Conv2d(1, 2, 3), *ends), torch.zeros(5, 1, 8, 6)).shape
     torch.Size([5, 1, 8, 6])
     """
     with ExitStack() as stack:
@@ -79,12 +84,17 @@ def grad_cam(
     """Grad-CAM: max(0, sum_k alpha_k A_k), alpha_k the mean over positions of df_c/dA_k (Selvaraju
     et al., 2017, eqs. 1 and 2).
 
+    The map is enlarged to the positions of x by linear interpolation, and each channel of x gets an
+    equal part of it.
+
     layer : the module whose output (N, K, positions...) is A, or its name as in
-        `model.named_modules()`; where it runs twice, its last
-    run counts. None: the last convolution, after the normalisation and the activation function that
-    follow it at once. Other arguments, state and errors as those of `lib.sensitivity.gradient`; x
-    (N, C, positions...). Returns the map enlarged, like x (this module says how), in logits. Raises
-    ValueError if there is no such layer or no convolution.
+        `model.named_modules()`; where it runs twice, its last run counts. None: the last
+        convolution, after the normalisation and the activation function that follow it at once.
+    x : (N, C, positions...). Other arguments, state and errors as those of
+        `lib.sensitivity.gradient`.
+
+    Returns a tensor like x, in logits.
+    Raises ValueError if there is no such layer or no convolution.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))
     >>> bool((grad_cam(net, torch.rand(5, 1, 8, 6)) >= 0).all())

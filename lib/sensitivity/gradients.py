@@ -74,10 +74,12 @@ def smoothgrad(
     """SmoothGrad: the mean of `samples` gradients at x + sigma * standard normal noise (Smilkov et
     al., 2017, section 3).
 
-    sigma >= 0 is in the unit of x (Smilkov et al. give it as a part of the range of x). All samples
-    of a batch meet the same noise, drawn from `seed` alone, so that the map of an image does not
-    depend on its neighbours. The class is that of the target, or the predicted one at x itself.
-    Other arguments, result and errors as those of `gradient`.
+    samples : how many, at least 1.
+    sigma : >= 0, in the unit of x (Smilkov et al. give it as a part of the range of x).
+
+    All samples of a batch meet the same noise, drawn from `seed` alone, so that the map of an image
+    does not depend on its neighbours. The class is that of the target, or the predicted one at x
+    itself. Other arguments, result and errors as those of `gradient`.
 
     >>> smoothgrad(nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]), samples=4)
     tensor([[0., 1.]])
@@ -101,13 +103,12 @@ def integrated_gradients(
     """Integrated gradients: R_i = (x_i - x0_i) times the mean of df_c/dx_i on the way from x0 to x
     (Sundararajan et al., 2017, eq. 1).
 
-    baseline : x0, a number or a tensor that broadcasts to x. steps : the integral is the mean over
-        the `steps` points
-    x0 + (k - 1/2) / steps (x - x0), k = 1, 2...: the midpoint rule (Sundararajan et al. take the
-    right ends k / steps).
+    baseline : x0, a number or a tensor that broadcasts to x.
+    steps : the integral is the mean over the `steps` points x0 + (k - 1/2) / steps (x - x0), k = 1,
+        2...: the midpoint rule (Sundararajan et al. take the right ends k / steps).
+
     Completeness: the sum over i tends to f_c(x) - f_c(x0) with more steps. Other arguments, result
-        (in logits) and errors as
-    those of `gradient`.
+    (in logits) and errors as those of `gradient`.
 
     >>> integrated_gradients(nn.Sequential(nn.ReLU()), torch.tensor([[1.0, 3.0]]))
     tensor([[0., 3.]])

@@ -49,7 +49,12 @@ def count_linear_regions(model: nn.Module, start: Tensor, end: Tensor) -> Tensor
 
 def kinks(model: nn.Module, start: Tensor, end: Tensor) -> list[Tensor]:
     """Where the slope of a score changes on each of the N lines: sorted t, 0 < t < 1, float64.
+
     Arguments and errors as those of `count_linear_regions`.
+
+    >>> relu = nn.Sequential(nn.ReLU())
+    >>> kinks(relu, torch.tensor([[-1.0]]), torch.tensor([[3.0]]))
+    [tensor([0.2500], dtype=torch.float64)]
     """
     check_arguments(model, start)
     if not isinstance(end, Tensor):

@@ -9,8 +9,8 @@ from torch import Tensor
 def vote_entropy(counts: Tensor, corrected: bool = False) -> Tensor:
     """The entropy in nats of the votes for each class: counts (..., C) to (...,).
 
-    Few votes look too unanimous: on average this is too small. corrected=True adds (classes seen -
-        1) / (2 votes) (Miller, 1955).
+    corrected: few votes look too unanimous, and on average the entropy is too small; with True
+        (classes seen - 1) / (2 votes) is added (Miller, 1955).
     Raises ValueError if a count is negative or a row has no vote.
 
     >>> vote_entropy(torch.tensor([[2, 1, 0]]), corrected=True)
@@ -27,9 +27,11 @@ def vote_entropy(counts: Tensor, corrected: bool = False) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Annotators:
-    """What `dawid_skene` finds: labels (N, C), the probability of each class; confusion (A, C, C),
-    what annotator a says (column) of each true class (row); prior (C,), how frequent the classes
-    are.
+    """What `dawid_skene` finds.
+
+    labels: (N, C), the probability of each class.
+    confusion: (A, C, C), what annotator a says (column) of each true class (row).
+    prior: (C,), how frequent the classes are.
     """
 
     labels: Tensor
@@ -43,10 +45,10 @@ def dawid_skene(
     """True labels and each annotator's confusion from votes alone, by expectation maximisation
     (Dawid and Skene, 1979).
 
-    votes (N, A): the class that annotator a gave sample n, -1 where he gave none. It starts at the
-    shares of the votes.
-    smoothing: a count added to each cell, so that no probability is 0. Raises TypeError or
-        ValueError if the votes do not fit.
+    votes: (N, A), the class that annotator a gave sample n, -1 where there is none.
+    iterations: from the shares of the votes, where it starts.
+    smoothing: a count added to each cell, so that no probability is 0.
+    Raises TypeError or ValueError if the votes do not fit.
 
     >>> votes = torch.tensor([[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, -1]])
     >>> dawid_skene(votes, classes=2).labels.argmax(1)

@@ -13,8 +13,9 @@ class Reliability:
     """What is said and what is true in bins of confidence: bin b holds the confidences in
     (edges[b], edges[b + 1]].
 
-    count, confidence and accuracy (bins,), the last two means over the bin and 0 where it is empty;
-    edges (bins + 1,).
+    count: (bins,), how many samples.
+    confidence, accuracy: (bins,) each, means over the bin and 0 where it is empty.
+    edges: (bins + 1,).
     """
 
     count: Tensor
@@ -33,8 +34,12 @@ def reliability(P: Tensor, y: Tensor, bins: int = 15) -> Reliability:
     """Bins of equal width over the confidence max_c p_c (Guo et al., 2017, section 2). A confidence
     of 1 belongs to the last bin.
 
-    P (N, C): class probabilities; y (N,): labels. Raises TypeError or ValueError if they do not
-    fit, or for fewer than one bin.
+    P: (N, C), class probabilities.
+    y: (N,), labels.
+    Raises TypeError or ValueError if they do not fit, or for fewer than one bin.
+
+    >>> reliability(torch.tensor([[0.8, 0.2], [0.6, 0.4]]), torch.tensor([0, 1]), bins=2).accuracy
+    tensor([0.0000, 0.5000], dtype=torch.float64)
     """
     check_probabilities(P, samples=True)
     check_labels(y, P)
@@ -56,6 +61,8 @@ def reliability(P: Tensor, y: Tensor, bins: int = 15) -> Reliability:
 def calibration_error(P: Tensor, y: Tensor, bins: int = 15) -> float:
     """The expected calibration error of `reliability` (Naeini et al., 2015): 0 if what is said with
     confidence p is right in a share p of cases.
+
+    Arguments and errors as those of `reliability`.
 
     >>> round(calibration_error(torch.tensor([[0.8, 0.2], [0.8, 0.2]]), torch.tensor([0, 1])), 4)
     0.3
@@ -110,8 +117,10 @@ def fit_temperature(logits: Tensor, y: Tensor) -> float:
 
 @dataclass(frozen=True, eq=False)
 class RejectionCurve:
-    """The error of the k most certain of N samples: coverage (N,) = k / N and error (N,) for k =
-    1..N.
+    """The error of the k most certain of N samples, for k = 1..N.
+
+    coverage: (N,), k / N.
+    error: (N,), the mean error of those k.
     """
 
     coverage: Tensor
@@ -127,9 +136,10 @@ def rejection_curve(uncertainty: Tensor, error: Tensor) -> RejectionCurve:
     """The mean error of what is kept when the most uncertain samples are refused (El-Yaniv and
     Wiener, 2010).
 
-    uncertainty (N,): any score; error (N,): 1 where the prediction is wrong, else 0, or another
-    loss. Samples of equal uncertainty are kept in random order, of which this is the mean. Raises
-    ValueError if the shapes differ.
+    uncertainty (N,): any score.
+    error (N,): 1 where the prediction is wrong, else 0, or another loss. Samples of equal
+        uncertainty are kept in random order, of which this is the mean.
+    Raises ValueError if the shapes differ.
 
     >>> rejection_curve(torch.tensor([0.1, 0.9, 0.2]), torch.tensor([0.0, 1.0, 0.0])).error
     tensor([0.0000, 0.0000, 0.3333], dtype=torch.float64)
@@ -151,6 +161,8 @@ def rejection_curve(uncertainty: Tensor, error: Tensor) -> RejectionCurve:
 def auroc(unknown: Tensor, known: Tensor) -> float:
     """The share of pairs in which the score of an unknown input (P,) exceeds that of a known one
     (N,); equal ones count half.
+
+    Raises ValueError for other shapes, or no scores.
 
     >>> auroc(torch.tensor([0.9, 0.4]), torch.tensor([0.1, 0.4]))
     0.875

@@ -38,9 +38,9 @@ def conformal_sets(
     with probability at least 1 - alpha.
 
     P_calibration (n, C), y_calibration (n,): samples that were not trained on. score "threshold": 1
-    - p_c (Sadinle et al., 2019); "cumulative": the sum of all p from the largest down to p_c
-    (Romano et al., 2020, without their randomisation). Raises TypeError or ValueError if the
-    arguments do not fit.
+        - p_c (Sadinle et al., 2019); "cumulative": the sum of all p from the largest down to p_c
+        (Romano et al., 2020, without their randomisation).
+    Raises TypeError or ValueError if the arguments do not fit.
 
     >>> P = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
     >>> conformal_sets(P, torch.tensor([0, 1, 0, 0]), P[:2], alpha=0.4)

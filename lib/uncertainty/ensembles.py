@@ -32,13 +32,14 @@ class Ensemble(nn.Module):
     """M networks of one architecture, each from a seed of its own (Lakshminarayanan et al., 2017).
 
     make: a seed to a new nn.Module; it is called with seed, ..., seed + members - 1, and what it
-        draws from torch's global
-    random state depends on these alone. The members' weights are stacked: each parameter of
-    `stacked` has a first axis M. Dense layers in nn.Sequential run as batched products of matrices,
-    other networks by `torch.func.vmap`. Those with convolutions, batch normalisation or recurrent
-    layers, and all with vectorised=False, run one member after the other; so are large ones
-    trained.
+        draws from torch's global random state depends on these alone.
+    members: M.
+    vectorised: run and train all members at once, where that is quicker.
 
+    The members' weights are stacked: each parameter of `stacked` has a first axis M. Dense layers
+    in nn.Sequential run as batched products of matrices, other networks by `torch.func.vmap`. Those
+    with convolutions, batch normalisation or recurrent layers, and all with vectorised=False, run
+    one member after the other; so are large ones trained.
     Raises TypeError or ValueError if there is no member, or if they differ in more than their
     weights.
 
@@ -150,12 +151,13 @@ class Ensemble(nn.Module):
         """Fit all members in place: member m as `training.fit` with seed + m would, from the same
         weights; dropout apart.
 
-        x (N, ...), y (N, ...): the training set. bootstrap: each member gets N samples drawn from
-        it with replacement.
-        loss: a mean over rows. Afterwards the ensemble is in evaluation mode; the global random
-            state is left as it was.
-        Returns the loss of each epoch, a mean over the members. Raises ValueError for sets that do
-        not fit, or a loss that is not finite.
+        x, y: the training set, (N, ...) each.
+        loss: a mean over rows.
+        bootstrap: each member gets N samples drawn from the set with replacement.
+
+        Afterwards the ensemble is in evaluation mode; the global random state is left as it was.
+        Returns the loss of each epoch, a mean over the members.
+        Raises ValueError for sets that do not fit, or a loss that is not finite.
         """
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(

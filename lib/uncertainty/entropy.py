@@ -41,9 +41,11 @@ def decompose(P: Tensor) -> Uncertainty:
     (Depeweg et al., 2018, eq. 4).
 
     The first part is aleatoric; the second, epistemic, is 0 where all predictions agree and at most
-    log S. Raises TypeError or ValueError if P is not (S, N, C) with rows of probabilities.
+    log S.
+    Raises TypeError or ValueError if P is not (S, N, C) with rows of probabilities.
 
-    >>> parts = decompose(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))  # two sure models that disagree
+    >>> two_sure_models = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])  # that disagree
+    >>> parts = decompose(two_sure_models)
     >>> parts.total, parts.aleatoric, parts.epistemic
     (tensor([0.6931]), tensor([0.]), tensor([0.6931]))
     """
@@ -97,10 +99,12 @@ def mc_dropout(
     """Class probabilities (S, N, C) of S passes with dropout on and all else in evaluation mode
     (Gal and Ghahramani, 2016).
 
-    x (N, ...); each row and each pass draws its own masks. Modes, buffers and the random state are
-    as before afterwards.
-    at_once: rows of one pass. Raises ValueError if the model has no dropout layer (nn.Dropout and
-        its like), TypeError or ValueError for another x.
+    x: (N, ...); each row and each pass draws its own masks.
+    at_once: rows of one pass.
+
+    Modes, buffers and the random state are as before afterwards.
+    Raises ValueError if the model has no dropout layer (nn.Dropout and its like), TypeError or
+    ValueError for another x.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
     >>> mc_dropout(model, torch.ones(2, 4), samples=20).shape

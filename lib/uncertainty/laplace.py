@@ -16,8 +16,9 @@ class Laplace:
     """Weights ~ N(those of the model, covariance), and the network linear in them; made by
     `laplace`.
 
-    names: the parameters meant, P numbers in all; covariance (P, P); noise: the standard deviation
-        of y, None for classes.
+    names: the parameters meant, P numbers in all.
+    covariance: (P, P).
+    noise: the standard deviation of y, None for classes.
     """
 
     model: nn.Module
@@ -28,6 +29,8 @@ class Laplace:
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (N, C) and covariance (N, C, C) of the outputs of x (N, ...): f(x) and J covariance
         J^T (MacKay, 1992; Immer et al., 2021).
+
+        Raises TypeError or ValueError for another x.
         """
         check_arguments(self.model, x)
         means, covariances = [], []
@@ -40,6 +43,8 @@ class Laplace:
     def sample(self, x: Tensor, samples: int = 50, seed: int = 0) -> Tensor:
         """Outputs (S, N, C) drawn from their Gaussian; the softmax of scores gives what `decompose`
         reads.
+
+        Raises TypeError or ValueError for another x.
         """
         mean, covariance = self.outputs(x)
         # no Cholesky: J covariance J^T may be singular
@@ -61,11 +66,14 @@ def laplace(
     """Posterior covariance (sum_n J_n^T H_n J_n + precision I)^-1 about trained weights (MacKay,
     1992; Daxberger et al., 2021).
 
-    x (N, ...): the training inputs. J_n (C, P): the derivative of the outputs in the weights; H_n
-    (C, C) that of the loss in the outputs, diag(p) - p p^T for classes and 1 / noise^2 for real y.
+    J_n (C, P): the derivative of the outputs in the weights; H_n (C, C) that of the loss in the
+    outputs, diag(p) - p p^T for classes and 1 / noise^2 for real y. The model is left as it was.
+
+    x: (N, ...), the training inputs.
     precision: 1 / variance of the Gaussian prior of each weight.
     layers: "last" for the last nn.Linear, "all" for the whole network, whose P weights need P^2
-        numbers. The model is left as it was.
+        numbers.
+    noise: the standard deviation of real y, None for classes.
     Raises TypeError or ValueError if an argument does not fit.
 
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))

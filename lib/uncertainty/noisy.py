@@ -12,6 +12,12 @@ from ..data.generated import scenes
 def curve(n: int = 200, gap: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor]:
     """y = sin(2 x) + noise of standard deviation `curve_noise(x)`, with no x between -gap and gap:
     x (n, 1) in -3..3, y (n,).
+
+    Raises ValueError for a gap that is not in [0, 3).
+
+    >>> x, y = curve(100, gap=1.0)
+    >>> x.shape, y.shape, bool((x.abs() >= 1).all())
+    (torch.Size([100, 1]), torch.Size([100]), True)
     """
     if not 0 <= gap < 3:
         raise ValueError(f"gap: expected a number from 0 to below 3, got {gap}")
@@ -22,15 +28,20 @@ def curve(n: int = 200, gap: float = 1.0, seed: int = 0) -> tuple[Tensor, Tensor
 
 
 def curve_noise(x: Tensor) -> Tensor:
-    """The noise of `curve`, which no model can know away: 0.1 on the left of 0, 0.4 on the
-    right.
+    """The noise of `curve`, which no model can know away: 0.1 on the left of 0, 0.4 on the right.
+
+    >>> curve_noise(torch.tensor([-1.0, 1.0]))
+    tensor([0.1000, 0.4000])
     """
     return 0.1 + 0.3 * (x > 0)
 
 
 def clouds(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two round clouds of variance 1 about (-1, 0), class 0, and (1, 0), class 1: x (n, 2), y
-    (n,).
+    """Two round clouds of variance 1 about (-1, 0), class 0, and (1, 0), class 1: x (n, 2), y (n,).
+
+    >>> x, y = clouds(100)
+    >>> x.shape, y[:4]
+    (torch.Size([100, 2]), tensor([0, 1, 0, 1]))
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % 2
@@ -50,6 +61,9 @@ def clouds_truth(x: Tensor) -> Tensor:
 def glyphs(n: int, seed: int = 0) -> Tensor:
     """Knights, anchors, aeroplanes and wheels in the format of the digits: (n, 1, 8, 8), the ink in
     each of 8 x 8 fields.
+
+    >>> glyphs(3).shape
+    torch.Size([3, 1, 8, 8])
     """
     drawn = scenes(n, seed)
     cut = [
@@ -63,6 +77,9 @@ def people() -> Tensor:
     """What five annotators say (columns) of each of ten digits (rows), (5, 10, 10): one careful,
     one hasty, one who takes 1 for 7 and 3 for 8, one who is right half of the time and one who
     clicks at random.
+
+    >>> people().sum(2).round(decimals=3).unique()
+    tensor([1.])
     """
     kinds = []
     for right in (0.9, 0.6, 0.6, 0.5, 0.1):
@@ -76,6 +93,9 @@ def people() -> Tensor:
 def votes(y: Tensor, confusion: Tensor, seed: int = 0) -> Tensor:
     """One label by each of A annotators: true classes (N,) and confusions (A, C, C) to votes (N,
     A).
+
+    >>> votes(torch.tensor([3, 5]), people()).shape
+    torch.Size([2, 5])
     """
     generator = torch.Generator().manual_seed(seed)
     return torch.stack(

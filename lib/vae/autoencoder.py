@@ -18,11 +18,16 @@ from ..training import History, MovingAverage, by_hundreds, descend
 class VAE(nn.Module):
     """A variational autoencoder (Kingma and Welling, 2014).
 
-    encoder: images (N, ...) to mean and log-variance of q(z|x), side by side (N, 2 D); decoder:
-        codes (N, D) to one number for
-    each of the P pixels of an image, (N, P). sigma: None for pixels that are 0 or 1, the decoder
-    then gives their logits; a number for real pixels, normally distributed about the decoder's
-    output with this standard deviation.
+    encoder: images (N, ...) to mean and log-variance of q(z|x), side by side (N, 2 D).
+    decoder: codes (N, D) to one number for each of the P pixels of an image, (N, P).
+    sigma: None for pixels that are 0 or 1, the decoder then gives their logits; a number for real
+        pixels, normally distributed about the decoder's output with this standard deviation.
+    Raises ValueError for a sigma that is not above 0.
+
+    >>> vae = VAE(nn.Linear(6, 4), nn.Linear(2, 6))
+    >>> mean, log_variance = vae.encode(torch.zeros(3, 6))
+    >>> mean.shape, vae.decode(mean).shape
+    (torch.Size([3, 2]), torch.Size([3, 6]))
     """
 
     def __init__(
@@ -65,8 +70,14 @@ class VAE(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """Codes (N, D) to logits (N, P). With `skip` each layer reads the code again, so that it cannot
-    be forgotten on the way (Dieng et al., 2019).
+    """Codes (N, D) to logits (N, P).
+
+    sizes: D, the neurons of each hidden layer, and P.
+    skip: each layer reads the code again, so that it cannot be forgotten on the way (Dieng et al.,
+        2019).
+
+    >>> DenseDecoder((2, 8, 64))(torch.zeros(3, 2)).shape
+    torch.Size([3, 64])
     """
 
     def __init__(self, sizes: Sequence[int], skip: bool = True) -> None:
@@ -88,6 +99,9 @@ class DenseDecoder(nn.Module):
 class ConvolutionalDecoder(nn.Module):
     """Codes (N, D) to logits (N, 784): two dense layers that read the code, then two convolutions
     that double the size.
+
+    >>> ConvolutionalDecoder(latent=4, width=2)(torch.zeros(3, 4)).shape
+    torch.Size([3, 784])
     """
 
     def __init__(self, latent: int, width: int) -> None:
@@ -119,6 +133,15 @@ def dense_vae(
 ) -> VAE:
     """Dense layers with SiLU on both sides: images of `pixels` values, codes of `latent` numbers.
     Without hidden layers both are linear.
+
+    hidden: the neurons of the encoder's hidden layers; the decoder has them in reverse.
+    skip, sigma: as for `DenseDecoder` and `VAE`, with its errors.
+    seed: of the weights.
+
+    Raises ValueError for a sigma that is not above 0.
+
+    >>> dense_vae(latent=2).encode(torch.zeros(3, 1, 8, 8))[0].shape
+    torch.Size([3, 2])
     """
     down = (pixels, *hidden, 2 * latent)
     with models.seeded(seed):
@@ -131,7 +154,11 @@ def dense_vae(
 
 
 def convolutional_vae(latent: int = 32, width: int = 24, seed: int = 0) -> VAE:
-    """Convolutions on both sides, for images (N, 1, 28, 28)."""
+    """Convolutions on both sides, for images (N, 1, 28, 28).
+
+    >>> convolutional_vae(latent=4, width=2).encode(torch.zeros(3, 1, 28, 28))[0].shape
+    torch.Size([3, 4])
+    """
     with models.seeded(seed):
         encoder = nn.Sequential(
             nn.Conv2d(1, width, 4, stride=2, padding=1),
@@ -149,6 +176,9 @@ def convolutional_vae(latent: int = 32, width: int = 24, seed: int = 0) -> VAE:
 def mnist_vae() -> VAE:
     """`convolutional_vae()` with the committed weights of real 28 x 28 digits;
     lib/weights/vae_mnist.md says what it scores.
+
+    >>> mnist_vae().expected(torch.zeros(1, 32)).shape
+    torch.Size([1, 784])
     """
     return models.with_weights(convolutional_vae(), "vae_mnist")
 
@@ -158,6 +188,12 @@ def reparameterize(
 ) -> Tensor:
     """z = mean + exp(log_variance / 2) eps with eps ~ N(0, I): a sample of q, differentiable in
     both (Kingma and Welling, 2014).
+
+    mean, log_variance: (..., D) each.
+
+    >>> sure = torch.full((1, 2), -100.0)  # a variance of almost 0
+    >>> reparameterize(torch.tensor([[1.0, 2.0]]), sure)
+    tensor([[1., 2.]])
     """
     eps = torch.empty_like(mean).normal_(generator=generator)
     return mean + torch.exp(log_variance / 2) * eps
@@ -176,6 +212,9 @@ def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
     """log p(x|z) = sum_p x_p l_p - log(1 + exp(l_p)) for pixels x in [0, 1] and logits, (..., P)
     each or broadcast: (...,), in nats.
+
+    >>> bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))  # 2 log 1/2
+    tensor([-1.3863])
     """
     x, logits = torch.broadcast_tensors(x, logits)
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
@@ -184,6 +223,9 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
 def gaussian_log_likelihood(x: Tensor, mean: Tensor, sigma: float) -> Tensor:
     """log N(x; mean, sigma^2 I) = -sum_p (x_p - mean_p)^2 / (2 sigma^2) - P/2 log(2 pi sigma^2):
     (..., P) to (...,), in nats.
+
+    >>> gaussian_log_likelihood(torch.zeros(1, 1), torch.zeros(1, 1), sigma=1.0)  # -log sqrt(2 pi)
+    tensor([-0.9189])
     """
     constant = x.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
     return -((x - mean) ** 2).sum(-1) / (2 * sigma**2) - constant
@@ -204,8 +246,10 @@ def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)), with `samples` codes z for each image
     (Kingma and Welling, 2014, eq. 3 and 10).
 
-    x (N, ...): black and white pixels, 0 or 1; any real ones if the VAE has a sigma. Differentiable
-    in the weights. Raises TypeError or ValueError for another x or fewer than one sample.
+    x: (N, ...), black and white pixels, 0 or 1; any real ones if the VAE has a sigma.
+
+    The bound is differentiable in the weights.
+    Raises TypeError or ValueError for another x or fewer than one sample.
 
     >>> bound = elbo(dense_vae(), torch.zeros(3, 1, 8, 8))
     >>> torch.equal(bound.total, bound.reconstruction - bound.kl)
@@ -230,7 +274,12 @@ def importance_weighted_bound(
     """log 1/K sum_k p(x, z_k) / q(z_k|x), K = `samples`: tends to log p(x) from below (Burda et
     al., 2016, eq. 8). (N, ...) to (N,), in nats.
 
-    x: as for `elbo`. at_once: pixels of one pass, which bounds the memory.
+    x: as for `elbo`, with its errors.
+    at_once: pixels of one pass, which bounds the memory.
+    Raises TypeError or ValueError for another x or fewer than one sample.
+
+    >>> importance_weighted_bound(dense_vae(), torch.zeros(3, 1, 8, 8), samples=5).shape
+    torch.Size([3])
     """
     _check(vae, x, samples)
     mean, log_variance = vae.encode(x)
@@ -252,6 +301,8 @@ def latent_traversal(vae: VAE, z: Tensor, unit: int, values: Sequence[float] | T
     """Mean pictures while one number of the code takes each of the T values: codes (N, D) to (N, T,
     P).
 
+    unit: the place of that number in the code.
+    values: the T values.
     Raises IndexError if the code has no such unit.
 
     >>> latent_traversal(dense_vae(), torch.zeros(2, 8), 3, [-1, 0, 1]).shape
@@ -267,6 +318,9 @@ def latent_traversal(vae: VAE, z: Tensor, unit: int, values: Sequence[float] | T
 def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> Tensor:
     """Which numbers of the code say something about x: Var_x(mean of q(z_d|x)) > threshold (Burda
     et al., 2016). (N, ...) to (D,) bool.
+
+    >>> active_units(dense_vae(latent=8), torch.rand(50, 1, 8, 8)).shape
+    torch.Size([8])
     """
     return vae.encode(x)[0].var(0, unbiased=False) > threshold
 
@@ -278,6 +332,10 @@ def kl_parts(vae: VAE, x: Tensor, samples: int = 10, seed: int = 0) -> tuple[Ten
 
     q(z) = 1/N sum_n q(z|x_n). Both are numbers in nats, estimated with `samples` codes for each of
     the N images; 0 <= I <= log N up to the noise of sampling. Memory grows with N^2.
+
+    >>> information, distance = kl_parts(dense_vae(), torch.zeros(5, 1, 8, 8))
+    >>> information.item() < 0.1  # equal images say nothing of which one it was
+    True
     """
     mean, log_variance = vae.encode(x)
     generator = torch.Generator(x.device).manual_seed(seed)
@@ -339,11 +397,16 @@ def fit(
     """Raise the evidence lower bound in place, with Adam and a cosine schedule; afterwards the
     model is in evaluation mode.
 
-    x (N, ...): grey images in [0, 1]; each step draws black and white pixels anew with these
-    probabilities, unless the VAE has a sigma and so reads grey ones. beta weighs the KL term, which
-    grows from 0 in the first `warm_up` steps. average: keep a moving average of the weights with
-    this decay. The global random state is left as it was. Returns the mean loss of each hundred
-    steps.
+    x: (N, ...), grey images in [0, 1]; each step draws black and white pixels anew with these
+        probabilities, unless the VAE has a sigma and so reads grey ones.
+    beta: weighs the KL term (Higgins et al., 2017).
+    warm_up: steps in which the KL term grows from 0.
+    average: keep a moving average of the weights with this decay.
+
+    The global random state is left as it was. Returns the mean loss of each hundred steps.
+
+    >>> fit(dense_vae(), torch.rand(20, 1, 8, 8), steps=3, progress=False).steps
+    3
     """
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)

@@ -15,8 +15,13 @@ class Autoregressive(nn.Module):
     """p(x) = prod_i p(x_i | x_1, ..., x_{i-1}), pixel by pixel, with one masked hidden layer
     (Germain et al., 2015).
 
+    pixels, hidden: the numbers P of pixels and H of hidden neurons.
+
     A hidden neuron of degree k reads the pixels 1 to k only; pixel i is predicted from neurons of
     degree below i and from the pixels before it. So one pass gives all P conditionals.
+
+    >>> Autoregressive(pixels=4, hidden=5).log_likelihood(torch.ones(2, 4)).shape
+    torch.Size([2])
     """
 
     inner_mask: Tensor
@@ -66,7 +71,12 @@ class RBM(nn.Module):
     """A restricted Boltzmann machine: p(x, h) = exp(x^T W h + a^T x + b^T h) / Z with x and h of
     zeros and ones (Smolensky, 1986).
 
+    pixels, hidden: the numbers P of pixels and H of hidden neurons.
+
     No neuron is connected to one of its own layer, so that p(h|x) and p(x|h) are products.
+
+    >>> RBM(pixels=4, hidden=3).log_likelihood(torch.ones(2, 4)).shape
+    torch.Size([2])
     """
 
     def __init__(self, pixels: int = 64, hidden: int = 16, seed: int = 0) -> None:
@@ -101,7 +111,10 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def log_likelihood(self, x: Tensor) -> Tensor:
-        """log p(x), exact: (N, ...) to (N,), in nats."""
+        """log p(x), exact: (N, ...) to (N,), in nats.
+
+        Raises ValueError for more than 20 hidden neurons.
+        """
         return self.log_unnormalised(x) - self.log_partition()
 
     @torch.no_grad()
@@ -129,9 +142,14 @@ def fit_rbm(
 ) -> History:
     """Raise the likelihood by persistent contrastive divergence (Tieleman, 2008), in place.
 
-    x (N, ...): pixels 0 or 1. The gradient of log Z is an expectation over the model; chains of
-    Gibbs sampling that go on from step to step stand for it. Returns for each hundred steps the
-    mean difference of log-unnormalised probability between chains and data.
+    x: (N, ...), pixels 0 or 1.
+
+    The gradient of log Z is an expectation over the model; chains of Gibbs sampling that go on from
+    step to step stand for it. Returns for each hundred steps the mean difference of
+    log-unnormalised probability between chains and data.
+
+    >>> fit_rbm(RBM(pixels=4, hidden=3), torch.ones(10, 4), steps=100).steps
+    100
     """
     generator = torch.Generator(x.device).manual_seed(seed)
     x = x.flatten(1)
