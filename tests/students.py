@@ -90,13 +90,14 @@ def in_place(right, position, change=lambda t: t.mul_(2)):
     return answer
 
 
-def accept_and_refuse(right, wrong, forms=tuple(FORMS), only=None):
+def accept_and_refuse(right, wrong, leave=None):
     """Two tests: right[name] is a list of answers to be accepted, wrong[name] of pairs of an answer
-    and a pattern of its hint. The first right answer is tried in every form, too; only: the forms
-    that make sense for some names.
+    and a pattern of its hint. The first right answer is tried in every form, too; leave: the forms
+    that make no sense for a name.
     """
+    out = leave or {}
     accept = {
-        name: [*many, *(FORMS[form](many[0]) for form in (only or {}).get(name, forms))]
+        name: [*many, *(FORMS[form](many[0]) for form in FORMS if form not in out.get(name, ()))]
         for name, many in right.items()
     }
 

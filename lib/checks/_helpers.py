@@ -14,6 +14,7 @@ import io
 import math
 import random
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -495,7 +496,7 @@ STANDARD = {
     "as many samples as features": (4, 4, 4),
     "one feature": (3, 1, 2),
     "one output": (3, 5, 1),
-    "large numbers in double precision": (3, 5, 4),
+    "double precision": (3, 5, 4),
 }
 
 
@@ -506,16 +507,19 @@ def standard(
     leave: Sequence[str] = (),
 ) -> dict[str, tuple]:
     """The usual probes: make(draw, samples, features, outputs) gives the arguments (outputs, and
-    the probe with a single one, may be left out). clear: as in `drawn`. leave: kinds that this
-    exercise does not know.
+    the probe with a single one, may be left out). clear: as in `drawn`. size: of what is large in
+    double precision. leave: kinds that this exercise does not know.
     """
     axes = len(inspect.signature(make).parameters) - 1
     double: dict[str, Any] = {"dtype": float64, "size": size}
-    return {
+    probes = {
         kind: drawn(make, *sizes[:axes], clear=clear, **(double if "double" in kind else {}))
         for kind, sizes in STANDARD.items()
         if kind not in leave and not (kind == "one output" and axes < 3)
     }
+    if size != 1 and "double precision" in probes:
+        probes["large numbers in double precision"] = probes.pop("double precision")
+    return probes
 
 
 def drawn(
@@ -534,3 +538,29 @@ def drawn(
         if clear(*arguments):
             return arguments
     raise RuntimeError("no probe fits")
+
+
+def network(
+    d: Draw,
+    widths: Sequence[int],
+    activation: type[nn.Module] = nn.ReLU,
+    names: Sequence[str] = "0123456",
+) -> nn.Sequential:
+    """Linear, activation, Linear... with drawn weights and biases."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=d.dtype)
+        weight, bias = d.large(-1, 1, outputs, inputs), d.uniform(-1, 1, outputs)
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        layers += [layer, activation()]
+    return nn.Sequential(OrderedDict(zip(names, layers[:-1], strict=False)))
+
+
+def plain(net: nn.Module, size: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """The network as a function without parameters, in the precision of what it is given; its
+    scores `size` times as large.
+    """
+    nets = {
+        dtype: copy.deepcopy(net).to(dtype).requires_grad_(False) for dtype in (float32, float64)
+    }
+    return lambda x: size * nets[x.dtype](x.flatten(1))

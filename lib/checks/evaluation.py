@@ -24,7 +24,7 @@ from ._helpers_old import (
     judge,
     to_plain,
 )
-from .sensitivity_functions import Smooth
+from ._smooth_old import Smooth
 
 Vector = list[float]
 Images = list[list[list[float]]]

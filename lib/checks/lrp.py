@@ -4,14 +4,13 @@ Each takes a student's function, returns None if it is right and raises Assertio
 if not.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, cat, double, full, nn, ones_like, stack, tensor, where, zeros, zeros_like
 from torch.nn.functional import one_hot
 
-from ._helpers import Draw, drawn, exercise, judge, standard
+from ._helpers import Draw, drawn, exercise, judge, network, standard
 
 # No denominator of a probe is smaller: a guard such as 1e-6 in an answer then makes no difference.
 CLEAR = 0.05
@@ -336,19 +335,20 @@ def check_absorbed_by_bias(answer: Callable) -> None:
 # ---------------------------------------------------------------- networks
 
 
+def forward(m: nn.Sequential, x: Tensor) -> tuple[list, list[Tensor], list[Tensor]]:
+    """The linear layers, what enters each, and its weighted inputs z."""
+    layers, enter, z = [m[0], m[2], m[4]], [x], []
+    for layer in layers:
+        z.append(layer(enter[-1]).detach())
+        enter.append(plus(z[-1]))
+    return layers, enter[:3], z
+
+
 @exercise
 def check_lrp_mlp(answer: Callable) -> None:
     """(m, x (N, D), c (N,)) -> (N, D): LRP-0 through Linear, ReLU, Linear, ReLU, Linear, started at
     the logit f_c(x).
     """
-
-    def forward(m: nn.Sequential, x: Tensor) -> tuple[list, list[Tensor], list[Tensor]]:
-        """The linear layers, what enters each, and its weighted inputs z."""
-        layers, enter, z = [m[0], m[2], m[4]], [x], []
-        for layer in layers:
-            z.append(layer(enter[-1]).detach())
-            enter.append(plus(z[-1]))
-        return layers, enter[:3], z
 
     def chosen(f: Tensor, c: Tensor) -> Tensor:
         return f * one_hot(c, f.shape[1])
@@ -370,12 +370,12 @@ def check_lrp_mlp(answer: Callable) -> None:
             R = a * (s @ layer.weight)
         return R
 
-    def make(d: Draw, n: int, *widths: int, dead: bool = False, named: bool = False) -> tuple:
-        return (
-            network(d, widths, dead, named),
-            d.uniform(-1, 2, n, widths[0]),
-            d.index(widths[-1], n),
-        )
+    def make(d: Draw, n: int, *widths: int, dead: bool = False, names: str = "0 1 2 3 4") -> tuple:
+        m = network(d, widths, names=names.split())
+        if dead:
+            for value in m[0].state_dict().values():
+                value[1] = 0
+        return m, d.uniform(-1, 2, n, widths[0]), d.index(widths[-1], n)
 
     def clear(m: nn.Sequential, x: Tensor, c: Tensor) -> bool:
         """One sample is not explained for its best class; several have two classes or more, and
@@ -389,7 +389,7 @@ def check_lrp_mlp(answer: Callable) -> None:
             return False
         return away(own, *(layer[layer > 0] for layer in z[:-1] if (layer > 0).any()))
 
-    def probe(*sizes: int, **how: bool) -> tuple:
+    def probe(*sizes: int, **how: Any) -> tuple:
         return drawn(lambda d: make(d, *sizes, **how), clear=clear)
 
     frozen = probe(3, 4, 6, 3, 5)
@@ -403,7 +403,9 @@ def check_lrp_mlp(answer: Callable) -> None:
             "as many samples as features and neurons": probe(4, 4, 4, 4, 4),
             "a hidden neuron whose weighted input is exactly 0": probe(3, 4, 5, 6, 2, dead=True),
             "layers with names, in double precision": drawn(
-                lambda d: make(d, 3, 6, 3, 5, 4, named=True), clear=clear, dtype=double
+                lambda d: make(d, 3, 6, 3, 5, 4, names="first squash second bend third"),
+                clear=clear,
+                dtype=double,
             ),
         },
         backward,
@@ -433,22 +435,6 @@ def check_lrp_mlp(answer: Callable) -> None:
         "the relevances are not those of LRP-0; does each layer divide by its own z_j, bias "
         "included?",
     )
-
-
-def network(d: Draw, widths: tuple[int, ...], dead: bool, named: bool) -> nn.Sequential:
-    """Linear, ReLU, Linear, ReLU, Linear with drawn weights. dead: one neuron of the first layer
-    has no weights and no bias.
-    """
-    layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
-        layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=d.dtype)
-        weight, bias = d.uniform(-1, 1, outputs, inputs), d.uniform(-1, 1, outputs)
-        if dead and not layers:
-            weight[1], bias[1] = 0, 0
-        layer.load_state_dict({"weight": weight, "bias": bias})
-        layers += [layer, nn.ReLU()]
-    names = "first squash second bend third".split() if named else "01234"
-    return nn.Sequential(OrderedDict(zip(names, layers, strict=False)))
 
 
 # ---------------------------------------------------------------- beyond layers

@@ -1,588 +1,445 @@
 """The checks of the exercises on sensitivity.
 
 Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not. The references are the equations as loops over Python floats; smoothgrad, which draws, is
-judged by its moments.
+if not. smoothgrad, which draws, is judged by its moments.
 """
 
 import itertools
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
-from ._helpers_old import Draw, Probe, Slip, close, first, judge
-from .sensitivity_functions import (
-    Matrix,
-    Smooth,
-    Zigzag,
-    about_batches,
-    judge_noise,
-    moved,
-    network,
-    normalised,
-    probes_of_classes,
-    scores,
-    slopes,
-    tent,
+from torch import (
+    Tensor,
+    arange,
+    autograd,
+    eye,
+    float64,
+    linspace,
+    nn,
+    tensor,
 )
 
+from ._helpers import Draw, close, drawn, exercise, judge, judge_draws, network, seen, standard
+
 LOOSE = 0.01  # any way to average over the path that is complete within 1 %
+_gradient = autograd.grad  # bound here, whatever an answer does to torch
 
 
-# ---------------------------------------------------------------- exercises
+def slopes(f: Callable, x: Tensor, c: Tensor, *, of: Callable = lambda s: s) -> Tensor:
+    """The derivative of each sample's score of its class, or of what `of` makes of the scores."""
+    x = x.detach().clone().requires_grad_()
+    return _gradient(of(f(x)).gather(1, c[:, None]).sum(), x)[0]
 
 
-def check_sensitivity(answer: Callable[[Callable, Tensor, Tensor], Tensor]) -> None:
+def classes(d: Draw, n: int, i: int, j: int, kind: type[nn.Module] = nn.ReLU) -> tuple:
+    """(f, x, c) for methods that differentiate the logit of a class."""
+    return network(d, (i, 5, j), kind), d.uniform(-1, 2, n, i), d.index(j, n)
+
+
+def telling(f: nn.Sequential, x: Tensor, c: Tensor, *_: object) -> bool:
+    """No ReLU is near its kink, and the classes are neither alike nor those of the prediction."""
+    other, several = (f(x).argmax(1) != c).any(), len(x) == 1 or len(c.unique()) > 1
+    steep = slopes(f, x, c)[0].abs().max() > 0.2
+    return bool(other and several and steep and f[0](x).abs().min() > 0.05)
+
+
+def probes_of_classes() -> dict[str, tuple]:
+    many = standard(lambda d, n, i, j: classes(d, n, i, j), telling, 10, leave=["one output"])
+    smooth = drawn(lambda d: classes(d, 3, 6, 4, nn.Tanh), clear=telling)
+    return many | {"a smooth network": smooth}
+
+
+@exercise
+def check_sensitivity(answer: Callable) -> None:
     """(f, x (N, D), c (N,)) -> (N, D): R_i = (df_c/dx_i)^2, sample by sample."""
 
-    def equation(f: nn.Sequential, x: Matrix, c: list[int]) -> Matrix:
-        return [[g * g for g in slopes(f, row, {k: 1.0})] for row, k in zip(x, c)]
+    def total(scores: Tensor) -> Tensor:
+        return scores.sum(1, keepdim=True).expand_as(scores)
 
-    def each(change: Callable[[float, float, float], float]) -> Callable:
-        """A slip that makes another number of the derivative g, the input x and the score f."""
-        return lambda f, x, c: [
-            [change(g, v, scores(f, row)[k]) for g, v in zip(slopes(f, row, {k: 1.0}), row)]
-            for row, k in zip(x, c)
-        ]
+    def best(scores: Tensor) -> Tensor:
+        return scores.max(1, keepdim=True).values.expand_as(scores)
 
-    def weighted(start: Callable[[list[float], int], dict]) -> Callable:
-        return lambda f, x, c: [
-            [g * g for g in slopes(f, row, start(scores(f, row), k))] for row, k in zip(x, c)
-        ]
-
-    def softmax(scores: list[float], k: int) -> dict[int, float]:
-        """The start of the derivative of the probability of class k."""
-        top = max(scores)
-        p = [math.exp(s - top) / sum(math.exp(r - top) for r in scores) for s in scores]
-        return {j: p[k] * ((j == k) - p[j]) for j in range(len(p))}
-
-    def log_softmax(scores: list[float], k: int) -> dict[int, float]:
-        top = max(scores)
-        total = sum(math.exp(r - top) for r in scores)
-        return {j: (j == k) - math.exp(s - top) / total for j, s in enumerate(scores)}
-
-    slips = [
-        Slip("this is the gradient; sensitivity is its square", each(lambda g, v, f: g)),
-        Slip("absolute values are taken; sensitivity is the square", each(lambda g, v, f: abs(g))),
-        Slip(
-            "it multiplies by the input; that is another method, and explains another thing",
-            each(lambda g, v, f: g * v),
-        ),
-        Slip("it multiplies by the input", each(lambda g, v, f: g * g * v)),
-        Slip("it multiplies by the input", each(lambda g, v, f: (g * v) ** 2)),
-        Slip(
-            "it is the derivative of the squared score; square the derivative instead",
-            each(lambda g, v, f: 2 * f * g),
-        ),
-        Slip(
-            (
-                "something is normalised: the squares are those of the equation up to a factor; "
-                "they must sum to the squared length of the gradient"
-            ),
-            normalised(equation),
-        ),
-        Slip(
-            "it differentiates a probability; the logit of class c is asked for", weighted(softmax)
-        ),
-        Slip(
-            "it differentiates the logarithm of a probability; the logit of class c is asked for",
-            weighted(log_softmax),
-        ),
-        Slip(
-            "it differentiates the sum of all logits; only that of class c counts",
-            weighted(lambda scores, k: dict.fromkeys(range(len(scores)), 1.0)),
-        ),
-        Slip(
-            "it differentiates the highest logit; the class c of each sample is asked for",
-            weighted(lambda scores, k: {scores.index(max(scores)): 1.0}),
-        ),
-        *about_batches(equation),
-    ]
     judge(
-        "sensitivity",
         answer,
         probes_of_classes(),
-        equation,
-        slips,
-        (
-            "the values are not the squared derivatives of the logit of class c; is each sample "
-            "on its own?"
-        ),
+        lambda *v: slopes(*v) ** 2,
+        {
+            "this is the gradient; sensitivity is its square": slopes,
+            "absolute values are taken; sensitivity is the square": lambda *v: slopes(*v).abs(),
+            "it multiplies by the input; that is another method, and explains another thing": (
+                lambda f, x, c: slopes(f, x, c) * x,
+                lambda f, x, c: slopes(f, x, c) ** 2 * x,
+            ),
+            "it is the derivative of the squared score; square the derivative instead": lambda *v: (
+                slopes(*v, of=lambda s: s**2)
+            ),
+            "something is normalised: the squares must sum to the squared length of the "
+            "gradient": lambda *v: nn.functional.normalize(slopes(*v)) ** 2,
+            "it differentiates a probability, or its logarithm; the logit of class c is asked "
+            "for": (
+                lambda *v: slopes(*v, of=lambda s: s.softmax(1)) ** 2,
+                lambda *v: slopes(*v, of=lambda s: s.log_softmax(1)) ** 2,
+            ),
+            "it differentiates the sum of all logits; only that of class c counts": lambda *v: (
+                slopes(*v, of=total) ** 2
+            ),
+            "it differentiates the highest logit; the class c of each sample is asked "
+            "for": lambda *v: slopes(*v, of=best) ** 2,
+        },
+        "the values are not the squared derivatives of the logit of class c; is each sample on "
+        "its own?",
     )
 
 
-def check_finite_diff(answer: Callable[[Callable, Tensor, float], Tensor]) -> None:
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """size times sum_i sin(w_i v_i) + v_i^3 / 5 + v_i v_{i+1}: (B, D) -> (B,)."""
+
+    w: Tensor
+    size: float = 1.0
+
+    def __call__(self, v: Tensor) -> Tensor:
+        if v.dim() != 2 or v.shape[1] != len(self.w):
+            raise ValueError(
+                f"f: expected points of shape (B, {len(self.w)}), got {tuple(v.shape)}"
+            )
+        waves = (v * self.w.to(v)).sin().sum(1)
+        return self.size * (waves + (v**3).sum(1) / 5 + (v * v.roll(-1, 1)).sum(1))
+
+
+@exercise
+def check_finite_diff(answer: Callable) -> None:
     """(f, x (D,), h) -> (D,): (f(x + h e_i) - f(x - h e_i)) / 2h, with f from (B, D) to (B,)."""
 
-    def equation(
-        f: "Smooth",
-        x: list[float],
-        h: float,
-        ahead: float = 1.0,
-        behind: float = 1.0,
-        over: float = 2.0,
-    ) -> list[float]:
-        return [
-            (f.value(moved(x, i, ahead * h)) - f.value(moved(x, i, -behind * h))) / (over * h)
-            for i in range(len(x))
-        ]
+    def between(ahead: float, behind: float, over: float) -> Callable:
+        return lambda f, x, h: (
+            (f(x + ahead * h * eye(len(x))) - f(x - behind * h * eye(len(x)))) / (over * h)
+        )
 
-    def all_at_once(f: "Smooth", x: list[float], h: float) -> list[float]:
-        both = [f.value([v + s * h for v in x]) for s in (1, -1)]
-        return [(both[0] - both[1]) / (2 * h)] * len(x)
+    def all_at_once(f: Callable, x: Tensor, h: float) -> Tensor:
+        return ((f((x + h)[None]) - f((x - h)[None])) / (2 * h)).expand(len(x))
 
-    def draw(d: int, h: float) -> tuple:
-        drawn = Draw(d, torch.float64)
-        return Smooth(drawn.uniform(-1, 1, d).tolist()), drawn.uniform(-2, 2, d), h
+    def exact(f: Callable, x: Tensor, h: float) -> Tensor:
+        return slopes(lambda v: f(v)[:, None], x[None], tensor([0]))[0]
 
-    probes = [
-        Probe("a wide step, where the kind of difference shows", draw(4, 0.5)),
-        Probe("one input", draw(1, 0.3)),
-        Probe("a small step", draw(6, 1e-3)),
-        Probe("another step", draw(3, 0.1)),
-        Probe("a tiny step: the error must fall with the square of h", draw(5, 1e-5)),
-    ]
-    slips = [
-        Slip(
-            "it takes forward differences, whose error falls with h only; step to both sides",
-            lambda f, x, h: equation(f, x, h, 1, 0, 1),
-        ),
-        Slip(
-            "it takes backward differences, whose error falls with h only; step to both sides",
-            lambda f, x, h: equation(f, x, h, 0, 1, 1),
-        ),
-        Slip(
-            "it divides by h; the two points are 2 h apart",
-            lambda f, x, h: equation(f, x, h, 1, 1, 1),
-        ),
-        Slip(
-            "it steps by h / 2 to each side; each side is h",
-            lambda f, x, h: equation(f, x, h, 0.5, 0.5, 1),
-        ),
-        Slip("the sign is turned round", lambda f, x, h: [-v for v in equation(f, x, h)]),
-        Slip("it does not divide by 2 h", lambda f, x, h: [2 * h * v for v in equation(f, x, h)]),
-        Slip("it moves all inputs at once; one input at a time", all_at_once),
-        Slip(
-            "this is the exact derivative; differences with the given step h are asked for",
-            lambda f, x, h: f.slopes(x),
-        ),
-    ]
+    def make(d: Draw, i: int, h: float) -> tuple:
+        return Smooth(d.uniform(-1, 1, i)), d.uniform(-2, 2, i), h
+
+    kinds = {
+        "a wide step, where the kind of difference shows": (4, 0.5),
+        "one input": (1, 0.3),
+        "a small step": (6, 1e-3),
+        "another step": (3, 0.1),
+        "a tiny step: the error must fall with the square of h": (5, 1e-5),
+    }
     judge(
-        "finite_diff",
         answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the values are not the central differences; does each input move alone, by h to both "
-            "sides?"
-        ),
+        {kind: drawn(make, *sizes, dtype=float64) for kind, sizes in kinds.items()},
+        between(1, 1, 2),
+        {
+            "it takes forward differences, whose error falls with h only; step to both "
+            "sides": between(1, 0, 1),
+            "it takes backward differences, whose error falls with h only; step to both "
+            "sides": between(0, 1, 1),
+            "it divides by h; the two points are 2 h apart": between(1, 1, 1),
+            "it steps by h / 2 to each side; each side is h": between(0.5, 0.5, 1),
+            "it does not divide by 2 h": lambda f, x, h: 2 * h * between(1, 1, 2)(f, x, h),
+            "it moves all inputs at once; one input at a time": all_at_once,
+            "this is the exact derivative; differences with the given step h are asked for": exact,
+        },
+        "the values are not the central differences; does each input move alone, by h to both "
+        "sides?",
     )
 
 
-def check_smoothgrad(answer: Callable[[Callable, Tensor, Tensor, int, float], Tensor]) -> None:
+class Quadratic(nn.Module):
+    """f_c(v) = v' Q_c v / 2 + w_c' v: its gradient at v + sigma noise is normal, with known mean
+    and spread. (B, D) -> (B, 2).
+    """
+
+    Q = tensor([[[2, 1, 0], [1, -1, 0.5], [0, 0.5, 1.5]], [[0.5, -1, 1], [-1, 2, 0], [1, 0, -1]]])
+    w = tensor([[1, -2, 0.5], [0, 3, -1]])
+
+    def forward(self, v: Tensor) -> Tensor:
+        return ((v @ self.Q.to(v)) * v).sum(-1).T / 2 + v @ self.w.to(v).T
+
+
+@exercise
+def check_smoothgrad(answer: Callable) -> None:
     """(f, x (N, D), c (N,), n, sigma) -> (N, D): the mean of n input gradients at x + sigma *
     noise.
     """
-    exact = [
-        Probe(probe.kind + ", sigma 0", (*probe.arguments, 3, 0.0))
-        for probe in probes_of_classes()[:4]
-    ]
-
-    def equation(f: nn.Sequential, x: Matrix, c: list[int], n: int, sigma: float) -> Matrix:
-        return [slopes(f, row, {k: 1.0}) for row, k in zip(x, c)]
-
-    slips = [
-        Slip(
-            "the n gradients are summed; take their mean",
-            lambda *p: [[p[3] * v for v in row] for row in equation(*p)],
-        ),
-        Slip(
-            "the gradients are squared; their plain mean is asked for",
-            lambda *p: [[v * v for v in row] for row in equation(*p)],
-        ),
-        Slip(
-            "absolute values are taken; their plain mean is asked for",
-            lambda *p: [[abs(v) for v in row] for row in equation(*p)],
-        ),
-        *about_batches(equation),
-    ]
     judge(
-        "smoothgrad",
         answer,
-        exact,
-        equation,
-        slips,
+        {f"{kind}, sigma 0": (*given, 3, 0.0) for kind, given in probes_of_classes().items()},
+        lambda f, x, c, n, sigma: slopes(f, x, c),
+        {
+            "the n gradients are summed; take their mean": lambda *v: v[3] * slopes(*v[:3]),
+            "the gradients are squared; their plain mean is asked for": lambda *v: (
+                slopes(*v[:3]) ** 2
+            ),
+        },
         "without noise the result must be the gradient of the logit of class c, sample by sample",
     )
+    f, point, half = Quadratic(), tensor([0.5, -1, 2]), 150
+    x, c = point.repeat(2 * half, 1), arange(2 * half) % 2
+    mean, square = f.Q @ point + f.w, (f.Q**2).sum(2)
     for n, sigma in ((1, 0.7), (16, 2.0)):
-        if problem := judge_noise(answer, n, sigma):
-            raise AssertionError(f"smoothgrad: {problem} (seen with n = {n} and sigma = {sigma})")
+        with seen(f"n = {n} and sigma = {sigma}"):
+            judge_draws(
+                answer,
+                (f, x, c, n, sigma),
+                mean.repeat(half, 1),
+                sigma**2 / n * square.repeat(half, 1),
+                {
+                    "same": "two calls give the very same result: no noise is added, or each call "
+                    "draws the same",
+                    "rows": "all samples of a batch share their noise, or meet hardly any; every "
+                    "copy of every sample has noise of its own",
+                    "copies": "all n copies meet the same noise, so that nothing is averaged; draw "
+                    "new noise for each copy",
+                    "mean": "the mean over many samples is not the expected gradient: average the "
+                    "gradients of class c, at x plus noise of mean 0",
+                    "spread": "the spread of the result is wrong: the noise is normal with "
+                    "standard deviation sigma, independent for each input, copy and sample",
+                },
+                copies=n,
+            )
 
 
-def check_n_pieces(answer: Callable[..., int]) -> None:
+@dataclass(frozen=True)
+class Zigzag:
+    """A piecewise linear function (B,) -> (B,): slopes[k] between the kinks k - 1 and k."""
+
+    kinks: tuple
+    slopes: tuple
+    height: float = 0.0
+
+    def __call__(self, t: Tensor) -> Tensor:
+        if t.dim() != 1:
+            raise ValueError(f"f: expected points of shape (B,), got {tuple(t.shape)}")
+        result = self.height + self.slopes[0] * t
+        for kink, before, after in zip(self.kinks, self.slopes, self.slopes[1:], strict=False):
+            result = result + (after - before) * (t - kink).clamp(min=0)
+        return result
+
+
+@exercise
+def check_n_pieces(answer: Callable) -> None:
     """(f: (B,) -> (B,), a, b, n=2001) -> the number of linear pieces of f on [a, b]."""
 
-    def equation(f: "Zigzag", a: float, b: float, n: int = 2001) -> int:
+    def equation(f: Zigzag, a: float, b: float, n: int = 2001) -> int:
         return 1 + sum(a < kink < b for kink in f.kinks)
 
-    def grid(f: "Zigzag", a: float, b: float, n: int = 2001) -> list[float]:
+    def grid(f: Zigzag, a: float, b: float, n: int = 2001) -> Tensor:
         """Slopes between neighbours of n points."""
-        t = [a + (b - a) * k / (n - 1) for k in range(n)]
-        return [(f.value(q) - f.value(p)) / (q - p) for p, q in zip(t, t[1:])]
+        t = linspace(a, b, n)
+        return f(t).diff() / t.diff()
 
-    def changes(slopes: list[float]) -> int:
-        return sum(abs(q - p) > 1e-3 for p, q in zip(slopes, slopes[1:]))
+    def bends(*v: object) -> int:
+        return int((grid(*v).diff().abs() > 1e-3).sum())  # type: ignore[arg-type]
 
-    tents = [tent(k) for k in range(6)]
+    def tent(depth: int) -> Zigzag:
+        """A zigzag of 2^depth pieces with slopes +-2^depth, as composed tent maps have it."""
+        p = 2**depth
+        return Zigzag(tuple(k / p for k in range(1, p)), tuple(p * (-1.0) ** k for k in range(p)))
+
     slow = Zigzag((0.11, 0.2707, 0.433, 0.6123, 0.8819), (1.0, 3.0, 1.5, 0.5, 2.0, 1.0))
     flat = Zigzag((-1.2345, 0.3217, 1.7771), (0.0, 2.0, 0.0, -1.5), 4.0)
-    probes = [
-        Probe("a straight line", (Zigzag((), (2.0,)), 0.0, 1.0)),
-        Probe(
-            "slopes that come back", (Zigzag((0.25, 0.5, 0.75), (1.0, -1.0, 1.0, -1.0)), 0.0, 1.0)
-        ),
-        Probe("one kink between two points of a grid", (Zigzag((0.33333,), (1.0, -1.0)), 0.0, 1.0)),
-        Probe("tent maps of depth 3", (tents[3], 0.0, 1.0)),
-        Probe("slopes that change without a change of sign", (slow, 0.0, 1.0)),
-        Probe("flat pieces, on an interval that starts below 0", (flat, -2.0, 3.0)),
-        Probe("tent maps of depth 5", (tents[5], 0.0, 1.0)),
-        Probe("another n", (tents[2], 0.0, 1.0, 501)),
-        Probe("a part of the interval", (tents[4], 0.0, 0.7)),
-        Probe(
-            "an even n, and kinks on the points of the grid",
-            (Zigzag((0.25, 0.5), (1.0, 0.0, 1.0)), 0.0, 1.0, 1001),
-        ),
-    ]
-    slips = [
-        Slip(
-            "these are the kinks; between k kinks and the ends lie k + 1 pieces",
-            lambda *p: equation(*p) - 1,
-        ),
-        Slip(
-            (
-                "a kink between two points of the grid is counted twice: the cell that holds it "
-                "has a slope of its own"
-            ),
-            lambda *p: changes(grid(*p)) + 1,
-        ),
-        Slip(
-            (
-                "a kink between two points of the grid is counted twice: the cell that holds it "
-                "has a slope of its own"
-            ),
-            lambda *p: changes(grid(*p)),
-        ),
-        Slip(
-            "different slopes are counted; a slope may come back, and is then another piece",
-            lambda *p: len({round(s, 3) for s in grid(*p)}),
-        ),
-        Slip(
-            "different slopes are counted; a slope may come back, and is then another piece",
-            lambda *p: len(set(p[0].slopes)),
-        ),
-        Slip(
-            "only changes of the slope's sign are counted; every change of the slope is a kink",
-            lambda *p: 1 + sum(s * r < 0 for s, r in zip(p[0].slopes, p[0].slopes[1:])),
-        ),
-        Slip("one piece too many", lambda *p: equation(*p) + 1),
-    ]
+    back = Zigzag((0.25, 0.5, 0.75), (1.0, -1.0, 1.0, -1.0))
     judge(
-        "n_pieces",
         answer,
-        probes,
+        {
+            "a straight line": (Zigzag((), (2.0,)), 0.0, 1.0),
+            "slopes that come back": (back, 0.0, 1.0),
+            "one kink between two points of a grid": (Zigzag((0.33333,), (1.0, -1.0)), 0.0, 1.0),
+            "tent maps of depth 3": (tent(3), 0.0, 1.0),
+            "slopes that change without a change of sign": (slow, 0.0, 1.0),
+            "flat pieces, on an interval that starts below 0": (flat, -2.0, 3.0),
+            "tent maps of depth 5": (tent(5), 0.0, 1.0),
+            "another n": (tent(2), 0.0, 1.0, 501),
+            "a part of the interval": (tent(4), 0.0, 0.7),
+            "an even n, and kinks on the points of the grid": (
+                Zigzag((0.25, 0.5), (1.0, 0.0, 1.0)),
+                0.0,
+                1.0,
+                1001,
+            ),
+        },
         equation,
-        slips,
-        (
-            "the number of pieces is wrong: count the runs of equal slope, and a kink inside a "
-            "cell once"
-        ),
+        {
+            "these are the kinks; between k kinks and the ends lie k + 1 pieces": lambda *v: (
+                equation(*v) - 1
+            ),
+            "a kink between two points of the grid is counted twice: the cell that holds it has a "
+            "slope of its own": (lambda *v: bends(*v) + 1, bends),
+            "different slopes are counted; a slope may come back, and is then another piece": (
+                lambda *v: len(grid(*v).round(decimals=3).unique()),
+                lambda *v: len(set(v[0].slopes)),
+            ),
+            "only changes of the slope's sign are counted; every change of the slope is a "
+            "kink": lambda *v: 1 + sum(p * q < 0 for p, q in itertools.pairwise(v[0].slopes)),
+            "one piece too many": lambda *v: equation(*v) + 1,
+        },
+        "the number of pieces is wrong: count the runs of equal slope, and a kink inside a cell "
+        "once",
         tolerance=1e-6,
     )
 
 
-def check_integrated_gradients(answer: Callable[..., Tensor]) -> None:
+@exercise
+def check_integrated_gradients(answer: Callable) -> None:
     """(f, x (N, D), x0 (N, D), c (N,), m=64) -> (N, D): (x - x0) * mean of the gradient along the
     straight path from x0 to x.
     """
 
-    def path(
-        f: nn.Sequential, row: list[float], start: list[float], k: int, parts: list[float]
-    ) -> list[float]:
-        rows = [slopes(f, [s + t * (v - s) for v, s in zip(row, start)], {k: 1.0}) for t in parts]
-        return [sum(g) / len(parts) for g in zip(*rows)]
+    def path(f: nn.Module, x: Tensor, x0: Tensor, c: Tensor, parts: Tensor) -> Tensor:
+        """The gradients along the path, (m, N, D)."""
+        t = parts.to(x)[:, None, None]
+        points = (x0 + t * (x - x0)).flatten(0, 1)
+        return slopes(f, points, c.repeat(len(t))).view(len(t), *x.shape)
 
-    middle = [(k + 0.5) / 64 for k in range(64)]
+    middle = (arange(64) + 0.5) / 64
 
-    def mean_slopes(
-        f: nn.Sequential, x: Matrix, x0: Matrix, c: list[int], parts: list[float] = middle
-    ) -> Matrix:
-        return [path(f, row, start, k, parts) for row, start, k in zip(x, x0, c)]
+    def mean(f: nn.Module, x: Tensor, x0: Tensor, c: Tensor, m: int = 64) -> Tensor:
+        return path(f, x, x0, c, middle).mean(0)
 
-    def times(
-        rows: Matrix, other: Callable[[float, float], float], x: Matrix, x0: Matrix
-    ) -> Matrix:
-        return [[g * other(v, s) for g, v, s in zip(*three)] for three in zip(rows, x, x0)]
+    def equation(f: nn.Module, x: Tensor, x0: Tensor, c: Tensor, m: int = 64) -> Tensor:
+        return (x - x0) * mean(f, x, x0, c)
 
-    def equation(
-        f: nn.Sequential,
-        x: Matrix,
-        x0: Matrix,
-        c: list[int],
-        m: int = 64,
-        parts: list[float] = middle,
-    ) -> Matrix:
-        return times(mean_slopes(f, x, x0, c, parts), lambda v, s: v - s, x, x0)
+    def shrunk(f: nn.Module, x: Tensor, x0: Tensor, c: Tensor, m: int = 64) -> Tensor:
+        return (x - x0) * (middle.to(x)[:, None, None] * path(f, x, x0, c, middle)).mean(0)
 
-    def draw(n: int, sizes: tuple[int, ...], *m: int) -> Callable[[Draw], tuple]:
-        return lambda d: (
-            network(d, sizes, nn.Tanh),
-            d.uniform(-1, 2, n, sizes[0]),
-            d.uniform(-2, 1, n, sizes[0]),
-            d.index(sizes[-1], n),
-            *m,
-        )
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        f, x, c = classes(d, n, i, j, nn.Tanh)
+        return f, x, d.uniform(-2, 1, n, i), c
 
-    def fit(f: nn.Sequential, x: Matrix, x0: Matrix, c: list[int], m: int = 64) -> bool:
-        """The usual sums of m terms agree, and the end of the path alone does not."""
-        right, wanted = (
-            equation(f, x, x0, c, m, [(k + 1) / m for k in range(m)]),
-            equation(f, x, x0, c),
-        )
-        return close(right, wanted, LOOSE * 0.7) and not any(
-            close(equation(f, x, x0, c, m, [t]), wanted, 5 * LOOSE) for t in (0.0, 0.5, 1.0)
-        )
+    def clear(f: nn.Module, x: Tensor, x0: Tensor, c: Tensor) -> bool:
+        """Sums of m terms agree, also of points that are off by one, and no single point does."""
+        wanted = equation(f, x, x0, c).tolist()
 
-    probes = [
-        Probe("one sample", first(draw(1, (4, 5, 3)), fit)),
-        Probe(
-            "several samples, each with its class and its baseline", first(draw(4, (3, 6, 4)), fit)
-        ),
-        Probe("as many samples as features", first(draw(4, (4, 4, 4)), fit)),
-        Probe("another m", first(draw(3, (5, 4, 2), 200), fit)),
-        Probe("double precision", first(draw(3, (2, 6, 5)), fit, torch.float64)),
-    ]
-    slips = [
-        Slip(
-            "it takes the gradient at x alone; average it along the path",
-            lambda f, x, x0, c, m=64: equation(f, x, x0, c, m, [1.0]),
-        ),
-        Slip(
-            "it takes the gradient at x0 alone; average it along the path",
-            lambda f, x, x0, c, m=64: equation(f, x, x0, c, m, [0.0]),
-        ),
-        Slip(
-            "the factor x - x0 is missing: this is the mean gradient",
-            lambda f, x, x0, c, m=64: mean_slopes(f, x, x0, c),
-        ),
-        Slip(
-            "it multiplies by x; the factor is x - x0",
-            lambda f, x, x0, c, m=64: times(mean_slopes(f, x, x0, c), lambda v, s: v, x, x0),
-        ),
-        Slip(
-            "the sign is turned round: the way leads from x0 to x",
-            lambda f, x, x0, c, m=64: times(mean_slopes(f, x, x0, c), lambda v, s: s - v, x, x0),
-        ),
-        Slip(
-            "the path starts at 0; it starts at x0",
-            lambda f, x, x0, c, m=64: times(
-                mean_slopes(f, x, [[0.0] * len(row) for row in x], c), lambda v, s: v - s, x, x0
-            ),
-        ),
-        Slip(
-            "x0 is taken for 0",
-            lambda f, x, x0, c, m=64: equation(f, x, [[0.0] * len(row) for row in x], c),
-        ),
-        Slip(
-            "the gradients of the m points are summed; take their mean",
-            lambda f, x, x0, c, m=64: [[m * v for v in row] for row in equation(f, x, x0, c)],
-        ),
-        Slip(
-            "it multiplies by the difference at every point of the path, not once by x - x0",
-            lambda f, x, x0, c, m=64: shrunk(path, f, x, x0, c),
-        ),
-        *about_batches(equation),
-    ]
+        def near(parts: Tensor, tolerance: float) -> bool:
+            found = (x - x0) * path(f, x, x0, c, parts).mean(0)
+            return close(found.tolist(), wanted, tolerance)
+
+        alone = any(near(tensor([t]), 5 * LOOSE) for t in (0.0, 0.5, 1.0))
+        grids = middle - 1 / 64, middle + 1 / 64, linspace(0, 1, 64)
+        return not alone and all(near(grid, LOOSE * 0.7) for grid in grids)
+
+    probes = standard(make, clear, 1, leave=["one feature", "one output"])
     judge(
-        "integrated_gradients",
         answer,
-        probes,
+        probes | {"another m": (*drawn(make, 3, 5, 2, clear=clear), 200)},
         equation,
-        slips,
-        (
-            "the values are not those of the path integral; do they sum to f_c(x) - f_c(x0), "
-            "sample by sample?"
-        ),
+        {
+            "it takes the gradient at x alone; average it along the "
+            "path": lambda f, x, x0, c, m=64: (x - x0) * slopes(f, x, c),
+            "it takes the gradient at x0 alone; average it along the "
+            "path": lambda f, x, x0, c, m=64: (x - x0) * slopes(f, x0, c),
+            "the factor x - x0 is missing: this is the mean gradient": mean,
+            "it multiplies by x; the factor is x - x0": lambda *v: v[1] * mean(*v),
+            "the path starts at 0; it starts at x0": lambda f, x, x0, c, m=64: (
+                (x - x0) * mean(f, x, 0 * x, c)
+            ),
+            "x0 is taken for 0": lambda f, x, x0, c, m=64: equation(f, x, 0 * x, c),
+            "the gradients of the m points are summed; take their mean": lambda *v: (
+                (v[4] if len(v) > 4 else 64) * equation(*v)
+            ),
+            "it multiplies by the difference at every point of the path, not once by x - "
+            "x0": shrunk,
+        },
+        "the values are not those of the path integral; do they sum to f_c(x) - f_c(x0), sample "
+        "by sample?",
         tolerance=LOOSE,
     )
 
 
-def check_guided_relu(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+@exercise
+def check_guided_relu(answer: Callable) -> None:
     """(z (N, J), g (N, J)) -> (N, J): what guided backprop sends back through a ReLU, max(0, g)
     where z > 0, else 0.
     """
 
-    def each(message: Callable[[float, float], float]) -> Callable:
-        return lambda z, g: [[message(*pair) for pair in zip(*rows)] for rows in zip(z, g)]
+    def make(d: Draw, n: int, j: int) -> tuple:
+        return d.large(-2, 2, n, j), d.uniform(-3, 3, n, j)
 
-    def draw(n: int, j: int, size: float = 1.0) -> Callable[[Draw], tuple]:
-        return lambda d: (d.uniform(-2 * size, 2 * size, n, j), d.uniform(-3, 3, n, j))
+    def clear(z: Tensor, g: Tensor) -> bool:
+        """All four pairs of signs occur."""
+        return len((2 * (z > 0) + (g > 0)).unique()) == 4
 
-    def fit(z: Matrix, g: Matrix) -> bool:
-        pairs = [p for rows in zip(z, g) for p in zip(*rows)]
-        return {(a > 0, b > 0) for a, b in pairs} == {*itertools.product((False, True), repeat=2)}
-
-    whole = torch.tensor([[0.0, 0.0, 1.0, -1.0, 2.0]]), torch.tensor([[1.0, -1.0, 0.0, 2.0, 0.5]])
-    probes = [
-        Probe("one sample", first(draw(1, 8), fit)),
-        Probe("several samples", first(draw(4, 3), fit)),
-        Probe("an input z of exactly 0, where the neuron is at rest", whole),
-        Probe("large inputs in double precision", first(draw(3, 4, 100.0), fit, torch.float64)),
-    ]
-    slips = [
-        Slip(
-            "this is the gradient: negative messages must be stopped too",
-            each(lambda z, g: g * (z > 0)),
-        ),
-        Slip(
-            "this is the deconvnet: nothing passes where the neuron was at rest",
-            each(lambda z, g: max(g, 0.0)),
-        ),
-        Slip(
-            "the message must not be multiplied by the activation",
-            each(lambda z, g: max(z, 0.0) * max(g, 0.0)),
-        ),
-        Slip("the message must not be multiplied by the input", each(lambda z, g: z * max(g, 0.0))),
-        Slip(
-            "where z is exactly 0 the neuron is at rest, and sends nothing",
-            each(lambda z, g: max(g, 0.0) * (z >= 0)),
-        ),
-        Slip(
-            "negative messages are turned positive; they are stopped",
-            each(lambda z, g: abs(g) * (z > 0)),
-        ),
-        Slip("this is the ReLU of z; the message g is what passes", each(lambda z, g: max(z, 0.0))),
-        Slip("the signs pass in place of the messages", each(lambda z, g: float(g > 0 and z > 0))),
-    ]
+    zeros = tensor([[0.0, 0, 1, -1, 2]]), tensor([[1.0, -1, 0, 2, 0.5]])
     judge(
-        "guided_relu",
         answer,
-        probes,
-        each(lambda z, g: max(g, 0.0) * (z > 0)),
-        slips,
+        standard(make, clear, leave=["one feature"])
+        | {"an input z of exactly 0, where the neuron is at rest": zeros},
+        lambda z, g: g.relu() * (z > 0),
+        {
+            "this is the gradient: negative messages must be stopped too": lambda z, g: g * (z > 0),
+            "this is the deconvnet: nothing passes where the neuron was at rest": lambda z, g: (
+                g.relu()
+            ),
+            "the message must not be multiplied by the activation": lambda z, g: (
+                z.relu() * g.relu()
+            ),
+            "the message must not be multiplied by the input": lambda z, g: z * g.relu(),
+            "where z is exactly 0 the neuron is at rest, and sends nothing": lambda z, g: (
+                g.relu() * (z >= 0)
+            ),
+            "negative messages are turned positive; they are stopped": lambda z, g: (
+                g.abs() * (z > 0)
+            ),
+            "this is the ReLU of z; the message g is what passes": lambda z, g: z.relu(),
+        },
         "two conditions must hold for a message to pass, one on z and one on g",
     )
 
 
-def check_grad_cam_map(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+@exercise
+def check_grad_cam_map(answer: Callable) -> None:
     """(A (N, K, h, w), g (N, K, h, w)) -> (N, h, w): max(0, sum_k alpha_k A_k), alpha_k the mean of
     g_k over its positions.
     """
 
-    def weights(g: list, mean: bool = True) -> list[float]:
-        return [sum(map(sum, grid)) / (len(grid) * len(grid[0]) if mean else 1) for grid in g]
+    def alpha(g: Tensor) -> Tensor:
+        return g.mean((2, 3), keepdim=True)
 
-    def mixed(
-        A: list,
-        alpha: Callable[[list, int, int, int], float],
-        last: Callable[[float], float] = lambda v: max(v, 0.0),
-    ) -> list:
-        return [
-            [
-                last(sum(alpha(k, i, j) * A[k][i][j] for k in range(len(A))))
-                for j in range(len(A[0][0]))
-            ]
-            for i in range(len(A[0]))
-        ]
+    def make(d: Draw, *sizes: int) -> tuple:
+        return d.uniform(-0.5, 2, *sizes), d.uniform(-2, 2, *sizes)
 
-    def each(one: Callable[[list, list], list]) -> Callable:
-        return lambda A, g: [one(*pair) for pair in zip(A, g)]
+    def clear(A: Tensor, g: Tensor) -> bool:
+        values = (alpha(g) * A).sum(1)
+        return bool(values.min() < -0.1 and values.max() > 0.1)
 
-    def by(alpha: list[float]) -> Callable[[int, int, int], float]:
-        return lambda k, i, j: alpha[k]
-
-    def draw(n: int, k: int, h: int, w: int) -> Callable[[Draw], tuple]:
-        return lambda d: (d.uniform(-0.5, 2, n, k, h, w), d.uniform(-2, 2, n, k, h, w))
-
-    def fit(A: list, g: list) -> bool:
-        values = [v for a, b in zip(A, g) for row in mixed(a, by(weights(b)), float) for v in row]
-        return min(values) < -0.1 and max(values) > 0.1
-
-    equation = each(lambda A, g: mixed(A, by(weights(g))))
-    probes = [
-        Probe("one sample", first(draw(1, 3, 4, 5), fit)),
-        Probe("several samples, taller than wide", first(draw(3, 2, 5, 2), fit)),
-        Probe("as many samples as channels, rows and columns", first(draw(3, 3, 3, 3), fit)),
-        Probe("one channel, in double precision", first(draw(2, 1, 2, 3), fit, torch.float64)),
-    ]
-    slips = [
-        Slip(
-            "negative values remain: the sum over the channels goes through a ReLU",
-            each(lambda A, g: mixed(A, by(weights(g)), float)),
-        ),
-        Slip(
-            "the ReLU comes too early: first the sum over the channels, then max(0, .)",
-            lambda A, g: [
-                [
-                    [
-                        sum(max(al * a[k][i][j], 0.0) for k, al in enumerate(weights(b)))
-                        for j in range(len(a[0][0]))
-                    ]
-                    for i in range(len(a[0]))
-                ]
-                for a, b in zip(A, g)
-            ],
-        ),
-        Slip(
-            "negative weights are dropped; only the finished map goes through a ReLU",
-            each(lambda A, g: mixed(A, by([max(v, 0.0) for v in weights(g)]))),
-        ),
-        Slip(
-            "the weights are sums over the positions; they are means",
-            each(lambda A, g: mixed(A, by(weights(g, False)))),
-        ),
-        Slip(
-            (
-                "gradient and activation are multiplied place by place; first the mean of the "
-                "gradient over the places"
-            ),
-            each(lambda A, g: mixed(A, lambda k, i, j: g[k][i][j])),
-        ),
-        Slip(
-            "the channels are averaged; they are summed",
-            each(lambda A, g: mixed(A, by([v / len(A) for v in weights(g)]))),
-        ),
-        Slip(
-            "absolute values are taken; negative sums become 0",
-            each(lambda A, g: mixed(A, by(weights(g)), abs)),
-        ),
-        *about_batches(equation),
-    ]
+    kinds = {
+        "several samples, taller than wide": (3, 2, 5, 2),
+        "one sample": (1, 3, 4, 5),
+        "as many samples as channels, rows and columns": (3, 3, 3, 3),
+    }
+    one = {"one channel": drawn(make, 2, 1, 2, 3, clear=clear, dtype=float64)}
     judge(
-        "grad_cam_map",
         answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the map is not that of the equation: one weight for each channel, then a sum over "
-            "the channels, then max(0, .)"
-        ),
+        {kind: drawn(make, *sizes, clear=clear) for kind, sizes in kinds.items()} | one,
+        lambda A, g: (alpha(g) * A).sum(1).relu(),
+        {
+            "negative values remain: the sum over the channels goes through a ReLU": lambda A, g: (
+                alpha(g) * A
+            ).sum(1),
+            "the ReLU comes too early: first the sum over the channels, then max(0, "
+            ".)": lambda A, g: (alpha(g) * A).relu().sum(1),
+            "negative weights are dropped; only the finished map goes through a "
+            "ReLU": lambda A, g: (alpha(g).relu() * A).sum(1).relu(),
+            "the weights are sums over the positions; they are means": lambda A, g: (
+                (g.sum((2, 3), keepdim=True) * A).sum(1).relu()
+            ),
+            "gradient and activation are multiplied place by place; first the mean of the "
+            "gradient over the places": lambda A, g: (g * A).sum(1).relu(),
+            "the channels are averaged; they are summed": lambda A, g: (
+                (alpha(g) * A).mean(1).relu()
+            ),
+            "absolute values are taken; negative sums become 0": lambda A, g: (
+                (alpha(g) * A).sum(1).abs()
+            ),
+        },
+        "the map is not that of the equation: one weight for each channel, then a sum over the "
+        "channels, then max(0, .)",
     )
-
-
-def shrunk(path: Callable, f: nn.Sequential, x: Matrix, x0: Matrix, c: list[int]) -> Matrix:
-    """The slip of multiplying each gradient by its own point's distance from x0."""
-    rows = []
-    for row, start, k in zip(x, x0, c):
-        parts = [(j + 0.5) / 64 for j in range(64)]
-        slopes = [(t, path(f, row, start, k, [t])) for t in parts]
-        rows.append(
-            [
-                sum(t * g[i] * (v - s) for t, g in slopes) / 64
-                for i, (v, s) in enumerate(zip(row, start))
-            ]
-        )
-    return rows
