@@ -544,13 +544,14 @@ def network(
     d: Draw,
     widths: Sequence[int],
     activation: type[nn.Module] = nn.ReLU,
+    size: float = 1.0,
     names: Sequence[str] = "0123456",
 ) -> nn.Sequential:
-    """Linear, activation, Linear... with drawn weights and biases."""
+    """Linear, activation, Linear... with drawn weights up to `size`, and biases."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(widths, widths[1:], strict=False):
         layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=d.dtype)
-        weight, bias = d.large(-1, 1, outputs, inputs), d.uniform(-1, 1, outputs)
+        weight, bias = size * d.uniform(-1, 1, outputs, inputs), d.uniform(-1, 1, outputs)
         layer.load_state_dict({"weight": weight, "bias": bias})
         layers += [layer, activation()]
     return nn.Sequential(OrderedDict(zip(names, layers[:-1], strict=False)))
@@ -564,3 +565,11 @@ def plain(net: nn.Module, size: float = 1.0) -> Callable[[Tensor], Tensor]:
         dtype: copy.deepcopy(net).to(dtype).requires_grad_(False) for dtype in (float32, float64)
     }
     return lambda x: size * nets[x.dtype](x.flatten(1))
+
+
+def gradient(
+    f: Callable, x: Tensor, c: Tensor, *, of: Callable[[Tensor], Tensor] = lambda scores: scores
+) -> Tensor:
+    """The derivative of each sample's score of its class, or of what `of` makes of the scores."""
+    x = x.detach().clone().requires_grad_()
+    return _gradient(of(f(x)).gather(1, c[:, None]).sum(), x)[0]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from torch import (
     Tensor,
     arange,
-    autograd,
     eye,
     float64,
     linspace,
@@ -19,27 +18,31 @@ from torch import (
     tensor,
 )
 
-from ._helpers import Draw, close, drawn, exercise, judge, judge_draws, network, seen, standard
+from ._helpers import (
+    Draw,
+    close,
+    drawn,
+    exercise,
+    gradient,
+    judge,
+    judge_draws,
+    network,
+    seen,
+    standard,
+)
 
 LOOSE = 0.01  # any way to average over the path that is complete within 1 %
-_gradient = autograd.grad  # bound here, whatever an answer does to torch
-
-
-def slopes(f: Callable, x: Tensor, c: Tensor, *, of: Callable = lambda s: s) -> Tensor:
-    """The derivative of each sample's score of its class, or of what `of` makes of the scores."""
-    x = x.detach().clone().requires_grad_()
-    return _gradient(of(f(x)).gather(1, c[:, None]).sum(), x)[0]
 
 
 def classes(d: Draw, n: int, i: int, j: int, kind: type[nn.Module] = nn.ReLU) -> tuple:
     """(f, x, c) for methods that differentiate the logit of a class."""
-    return network(d, (i, 5, j), kind), d.uniform(-1, 2, n, i), d.index(j, n)
+    return network(d, (i, 5, j), kind, d.size), d.uniform(-1, 2, n, i), d.index(j, n)
 
 
 def telling(f: nn.Sequential, x: Tensor, c: Tensor, *_: object) -> bool:
     """No ReLU is near its kink, and the classes are neither alike nor those of the prediction."""
     other, several = (f(x).argmax(1) != c).any(), len(x) == 1 or len(c.unique()) > 1
-    steep = slopes(f, x, c)[0].abs().max() > 0.2
+    steep = gradient(f, x, c)[0].abs().max() > 0.2
     return bool(other and several and steep and f[0](x).abs().min() > 0.05)
 
 
@@ -62,29 +65,29 @@ def check_sensitivity(answer: Callable) -> None:
     judge(
         answer,
         probes_of_classes(),
-        lambda *v: slopes(*v) ** 2,
+        lambda *v: gradient(*v) ** 2,
         {
-            "this is the gradient; sensitivity is its square": slopes,
-            "absolute values are taken; sensitivity is the square": lambda *v: slopes(*v).abs(),
+            "this is the gradient; sensitivity is its square": gradient,
+            "absolute values are taken; sensitivity is the square": lambda *v: gradient(*v).abs(),
             "it multiplies by the input; that is another method, and explains another thing": (
-                lambda f, x, c: slopes(f, x, c) * x,
-                lambda f, x, c: slopes(f, x, c) ** 2 * x,
+                lambda f, x, c: gradient(f, x, c) * x,
+                lambda f, x, c: gradient(f, x, c) ** 2 * x,
             ),
             "it is the derivative of the squared score; square the derivative instead": lambda *v: (
-                slopes(*v, of=lambda s: s**2)
+                gradient(*v, of=lambda s: s**2)
             ),
             "something is normalised: the squares must sum to the squared length of the "
-            "gradient": lambda *v: nn.functional.normalize(slopes(*v)) ** 2,
+            "gradient": lambda *v: nn.functional.normalize(gradient(*v)) ** 2,
             "it differentiates a probability, or its logarithm; the logit of class c is asked "
             "for": (
-                lambda *v: slopes(*v, of=lambda s: s.softmax(1)) ** 2,
-                lambda *v: slopes(*v, of=lambda s: s.log_softmax(1)) ** 2,
+                lambda *v: gradient(*v, of=lambda s: s.softmax(1)) ** 2,
+                lambda *v: gradient(*v, of=lambda s: s.log_softmax(1)) ** 2,
             ),
             "it differentiates the sum of all logits; only that of class c counts": lambda *v: (
-                slopes(*v, of=total) ** 2
+                gradient(*v, of=total) ** 2
             ),
             "it differentiates the highest logit; the class c of each sample is asked "
-            "for": lambda *v: slopes(*v, of=best) ** 2,
+            "for": lambda *v: gradient(*v, of=best) ** 2,
         },
         "the values are not the squared derivatives of the logit of class c; is each sample on "
         "its own?",
@@ -120,7 +123,7 @@ def check_finite_diff(answer: Callable) -> None:
         return ((f((x + h)[None]) - f((x - h)[None])) / (2 * h)).expand(len(x))
 
     def exact(f: Callable, x: Tensor, h: float) -> Tensor:
-        return slopes(lambda v: f(v)[:, None], x[None], tensor([0]))[0]
+        return gradient(lambda v: f(v)[:, None], x[None], tensor([0]))[0]
 
     def make(d: Draw, i: int, h: float) -> tuple:
         return Smooth(d.uniform(-1, 1, i)), d.uniform(-2, 2, i), h
@@ -172,11 +175,11 @@ def check_smoothgrad(answer: Callable) -> None:
     judge(
         answer,
         {f"{kind}, sigma 0": (*given, 3, 0.0) for kind, given in probes_of_classes().items()},
-        lambda f, x, c, n, sigma: slopes(f, x, c),
+        lambda f, x, c, n, sigma: gradient(f, x, c),
         {
-            "the n gradients are summed; take their mean": lambda *v: v[3] * slopes(*v[:3]),
+            "the n gradients are summed; take their mean": lambda *v: v[3] * gradient(*v[:3]),
             "the gradients are squared; their plain mean is asked for": lambda *v: (
-                slopes(*v[:3]) ** 2
+                gradient(*v[:3]) ** 2
             ),
         },
         "without noise the result must be the gradient of the logit of class c, sample by sample",
@@ -297,7 +300,7 @@ def check_integrated_gradients(answer: Callable) -> None:
         """The gradients along the path, (m, N, D)."""
         t = parts.to(x)[:, None, None]
         points = (x0 + t * (x - x0)).flatten(0, 1)
-        return slopes(f, points, c.repeat(len(t))).view(len(t), *x.shape)
+        return gradient(f, points, c.repeat(len(t))).view(len(t), *x.shape)
 
     middle = (arange(64) + 0.5) / 64
 
@@ -333,9 +336,9 @@ def check_integrated_gradients(answer: Callable) -> None:
         equation,
         {
             "it takes the gradient at x alone; average it along the "
-            "path": lambda f, x, x0, c, m=64: (x - x0) * slopes(f, x, c),
+            "path": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x, c),
             "it takes the gradient at x0 alone; average it along the "
-            "path": lambda f, x, x0, c, m=64: (x - x0) * slopes(f, x0, c),
+            "path": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x0, c),
             "the factor x - x0 is missing: this is the mean gradient": mean,
             "it multiplies by x; the factor is x - x0": lambda *v: v[1] * mean(*v),
             "the path starts at 0; it starts at x0": lambda f, x, x0, c, m=64: (
