@@ -1,6 +1,4 @@
-"""What every explanation method shares: checked arguments, a chosen class, and a model that is left
-as it was.
-"""
+"""The walk forward and back through a network that every relevance method shares."""
 
 from .backward import send_back
 from .contract import (
@@ -11,19 +9,24 @@ from .contract import (
     slope,
     undisturbed,
 )
-from .steps import LinearMap, Step
+from .graph import pull
+from .linear import LinearMap, Rule
+from .steps import Call, Step
 from .tracing import Tracer, trace
 
 __all__ = [
+    "Call",
+    "LinearMap",
+    "Rule",
+    "Step",
+    "Tracer",
     "check_arguments",
     "check_scores",
     "class_index",
-    "undisturbed",
     "gradient_of_score",
-    "slope",
-    "Tracer",
-    "trace",
-    "Step",
-    "LinearMap",
+    "pull",
     "send_back",
+    "slope",
+    "trace",
+    "undisturbed",
 ]

@@ -1,15 +1,11 @@
-"""The way back through the steps of a forward pass, for relevance propagation and its relatives
-alike.
-"""
+"""The way back through the steps of a forward pass, for relevance propagation and its relatives."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .steps import Step
-
-Messages = list[Tensor | None]
+from .steps import Messages, Step
 
 
 def send_back(

@@ -7,7 +7,7 @@ c_t = f c_{t-1} + i g shares R between the old cell and the new candidate g, and
 linear map of [x_t, h_{t-1}] has a rule like any dense layer. Activations (tanh) pass relevance on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,23 +15,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .linear import LinearMap, Rule
+
+# 1 / z for LRP-0 and epsilon, whose denominators are a function of the stored output alone.
+Denominator = Callable[[Tensor], Tensor]
+
 
 @dataclass(eq=False)
 class Cell:
     """One layer in one direction: its weights, and what the way back needs of all T steps at once.
 
-    weights: w_ih (G H, D), w_hh (G H, H), b_ih and b_hh (G H,), with G = 4 gates (i, f, g, o), 3
-        (r, z, n) or 1.
-    call: the torch function that runs such a layer.
+    weights: w_ih (G H, D), w_hh (G H, H), b_ih and b_hh (G H,), with G = 4 gates (i, f, g, o),
+    3 (r, z, n) or 1. call: the torch function that runs such a layer. template: a linear map with
+    the layer's name, into which each step puts its own inputs.
     """
 
     kind: str
     call: Callable[..., Any]
-    weights: tuple[Tensor, ...]
-    template: Any  # a LinearMap with the layer's name; each step puts in its own inputs
-    rule: Any
+    weights: tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+    template: LinearMap
+    rule: Rule | None
     backwards: bool
     saved: dict[str, Tensor] = field(default_factory=dict)
+    per: dict[str, Tensor] = field(default_factory=dict)  # reciprocals of what was saved
+    quick: bool = False  # whether each step is a product with what is made once for all steps
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs (T, N, D) and first states (N, H) to outputs (T, N, H) and last states."""
@@ -41,99 +48,92 @@ class Cell:
         states = (h[None], c[None]) if self.kind == "lstm" else h[None]
         out = self.call(x, states, flat, b_ih is not None, 1, 0.0, False, False, False)[0]
         before = torch.cat([h[None], out[:-1]])
-        # what each gate gets from the input and from the state
-        u, v = (
-            F.linear(x, w_ih, b_ih),
-            F.linear(before, w_hh, b_hh),
-        )
+        # What each gate gets from the input, and from the state.
+        u, v = F.linear(x, w_ih, b_ih), F.linear(before, w_hh, b_hh)
         self.saved = {"x": x, "before": before}
         if self.kind == "lstm":
-            i, f, g, _ = (u + v).chunk(4, -1)
-            f, new, kept = torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g), []
-            for t in range(len(x)):
-                kept.append(f[t] * c)
-                c = kept[t] + new[t]
-            kept = torch.stack(kept)
-            self.saved |= {"new": new, "kept": kept, "sum": new + kept, "z": g}
+            c = self._save_lstm(u, v, c)
         elif self.kind == "gru":
-            (r, z, n), (r_h, z_h, n_h) = u.chunk(3, -1), v.chunk(3, -1)
-            r, z = torch.sigmoid(r + r_h), torch.sigmoid(z + z_h)
-            self.saved |= {
-                "new": out - z * before,
-                "kept": z * before,
-                "sum": out,
-                "u": n,
-                "v": r * n_h,
-                "z": n + r * n_h,
-                "z_h": n_h,
-            }
+            self._save_gru(u, v, out)
         else:
-            self.saved |= {"z": u + v}
+            self.saved["z"] = u + v
         return (out.flip(0) if self.backwards else out), out[-1], c
 
-    def backward(self, above: Tensor, R_h: Tensor, R_c: Tensor) -> Tensor:
-        """Relevance of the outputs (T, N, H) and of the last states to that of the inputs (T, N,
-        D).
+    def _save_lstm(self, u: Tensor, v: Tensor, c: Tensor) -> Tensor:
+        """The two terms of c_t = f c_{t-1} + i g for all steps; returns the last state."""
+        i, f, g, _ = (u + v).chunk(4, -1)
+        f, new, terms = torch.sigmoid(f), torch.sigmoid(i) * torch.tanh(g), []
+        for f_t, new_t in zip(f, new):
+            terms.append(f_t * c)
+            c = terms[-1] + new_t
+        kept = torch.stack(terms)
+        self.saved |= {"new": new, "kept": kept, "sum": new + kept, "z": g}
+        return c
+
+    def _save_gru(self, u: Tensor, v: Tensor, out: Tensor) -> None:
+        """The two terms of h_t = (1 - z) n + z h_{t-1}, and those of the candidate n."""
+        (r, z, n), (r_h, z_h, n_h) = u.chunk(3, -1), v.chunk(3, -1)
+        r, z = torch.sigmoid(r + r_h), torch.sigmoid(z + z_h)
+        kept = z * self.saved["before"]
+        self.saved |= {"new": out - kept, "kept": kept, "sum": out}
+        self.saved |= {"u": n, "v": r * n_h, "z": n + r * n_h, "z_h": n_h}
+
+    def backward(
+        self, above: Tensor, R_h: Tensor, R_c: Tensor, denominator: Denominator | None
+    ) -> Tensor:
+        """Relevance of the outputs (T, N, H) and of the last states to that of the inputs
+        (T, N, D).
         """
         above = above.flip(0) if self.backwards else above
-        # LRP-0 and epsilon: each step is a product with what is made here, once
-        eps = getattr(self.rule, "eps", None)
-        per = {
-            name: _reciprocal(self.saved[name], eps or 0.0)
-            for name in ("sum", "z", "z_h", "u")
-            if name in self.saved
+        self.quick = denominator is not None
+        self.per = {
+            name: _reciprocal(z if denominator is None else denominator(z))
+            for name, z in self.saved.items()
+            if name in ("sum", "z", "z_h", "u")
         }
-        back = [None] * len(above)
+        step_back = {"lstm": self._lstm, "gru": self._gru}.get(self.kind, self._rnn)
+        back = []
         for t in reversed(range(len(above))):
-            R_h = R_h + above[t]
-            back[t], R_h, R_c = getattr(self, f"_{self.kind.partition('_')[0]}")(
-                t, R_h, R_c, per, eps
-            )
-        below = torch.stack(back)
-        if eps is not None:  # below holds R / z of the candidate
+            below, R_h, R_c = step_back(t, R_h + above[t], R_c)
+            back.append(below)
+        below = torch.stack(back[::-1])
+        if self.quick:  # below holds R / z of the candidate
             below = self.saved["x"] * (below @ self._rows(0))
         return below.flip(0) if self.backwards else below
 
-    def _lstm(
-        self, t: int, R_h: Tensor, R_c: Tensor, per: dict[str, Tensor], eps: float | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        s = (R_h + R_c) * per["sum"][t]
-        below, R_h = self._candidate(t, self.saved["new"][t] * s, per, eps)
+    def _lstm(self, t: int, R_h: Tensor, R_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        s = (R_h + R_c) * self.per["sum"][t]
+        below, R_h = self._candidate(t, self.saved["new"][t] * s)
         return below, R_h, self.saved["kept"][t] * s
 
-    def _gru(
-        self, t: int, R_h: Tensor, R_c: Tensor, per: dict[str, Tensor], eps: float | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        s = R_h * per["sum"][t]
-        s_n = self.saved["new"][t] * s * per["z"][t]
-        R_u, R_v, h = self.saved["u"][t] * s_n, self.saved["v"][t] * s_n, self.saved["before"][t]
-        if eps is None:
-            below, from_state = self._apply(self.saved["x"][t], 0, R_u), self._apply(h, 1, R_v)
+    def _gru(self, t: int, R_h: Tensor, R_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        s = R_h * self.per["sum"][t]
+        s_n = self.saved["new"][t] * s * self.per["z"][t]
+        R_u, R_v = self.saved["u"][t] * s_n, self.saved["v"][t] * s_n
+        x, h = self.saved["x"][t], self.saved["before"][t]
+        if self.quick:
+            below = R_u * self.per["u"][t]
+            from_state = h * (R_v * self.per["z_h"][t] @ self._rows(1))
         else:
-            below, from_state = R_u * per["u"][t], h * (R_v * per["z_h"][t] @ self._rows(1))
+            below = self._propagate(x, self._rows(0), self._bias(2), R_u)
+            from_state = self._propagate(h, self._rows(1), self._bias(3), R_v)
         return below, self.saved["kept"][t] * s + from_state, R_c
 
-    def _rnn(
-        self, t: int, R_h: Tensor, R_c: Tensor, per: dict[str, Tensor], eps: float | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return (*self._candidate(t, R_h, per, eps), R_c)
+    def _rnn(self, t: int, R_h: Tensor, R_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return (*self._candidate(t, R_h), R_c)
 
-    def _candidate(
-        self, t: int, relevance: Tensor, per: dict[str, Tensor], eps: float | None
-    ) -> tuple[Tensor, Tensor]:
+    def _candidate(self, t: int, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """The rule for z = w_ih x + w_hh h + b_ih + b_hh, one linear map of [x, h]."""
         x, h = self.saved["x"][t], self.saved["before"][t]
-        if eps is not None:
-            s = relevance * per["z"][t]
+        if self.quick:
+            s = relevance * self.per["z"][t]
             return s, h * (s @ self._rows(1))
+        b_ih, b_hh = self._bias(2), self._bias(3)
+        bias = None if b_ih is None or b_hh is None else b_ih + b_hh
         weight = torch.cat([self._rows(0), self._rows(1)], 1)
-        bias = None if self.weights[2] is None else self._rows(2) + self._rows(3)
-        return self._propagate(torch.cat([x, h], -1), weight, bias, relevance).split(
-            [x.shape[-1], h.shape[-1]], -1
-        )
-
-    def _apply(self, a: Tensor, which: int, relevance: Tensor) -> Tensor:
-        return self._propagate(a, self._rows(which), self._rows(which + 2), relevance)
+        both = self._propagate(torch.cat([x, h], -1), weight, bias, relevance)
+        to_x, to_h = both.split([x.shape[-1], h.shape[-1]], -1)
+        return to_x, to_h
 
     def _propagate(
         self, a: Tensor, weight: Tensor, bias: Tensor | None, relevance: Tensor
@@ -141,21 +141,18 @@ class Cell:
         layer = replace(
             self.template, a=a.detach().requires_grad_(), weight=weight, bias=bias, parts=None
         )
-        with torch.enable_grad():
-            layer.root = F.linear(layer.a, weight, bias)
-        layer.z = layer.root.detach()
+        layer.run(self.rule)
+        assert self.rule is not None
         return self.rule.propagate(layer, relevance)
 
-    def _rows(self, which: int) -> Tensor | None:
-        """The part of a weight or bias that makes the candidate: the third gate, or the only
-        one.
-        """
-        parameter, size = self.weights[which], self.weights[1].shape[1]
-        return (
-            parameter
-            if parameter is None or len(parameter) == size
-            else parameter[2 * size : 3 * size]
-        )
+    def _rows(self, which: int) -> Tensor:
+        """The part of a weight that makes the candidate: the third gate, or the only one."""
+        weight, size = self.weights[which], self.weights[1].shape[1]
+        assert weight is not None
+        return weight if len(weight) == size else weight[2 * size : 3 * size]
+
+    def _bias(self, which: int) -> Tensor | None:
+        return None if self.weights[which] is None else self._rows(which)
 
 
 @dataclass(eq=False)
@@ -171,45 +168,52 @@ class Recurrence:
     def forward(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         """The outputs of the call: output, h_n (and c_n), as torch lays them out."""
         x = self._inward(x)
-        last_h, last_c, place = [], [], 0
+        first_h, first_c = self._state(states[0]), self._state(states[-1])
+        last_h: list[Tensor] = []
+        last_c: list[Tensor] = []
         for layer in self.cells:
             made = []
             for cell in layer:
-                h, c = (self._state(s)[place] for s in (states * 2)[:2])
-                out, h, c = cell.forward(x, h, c)
-                made, last_h, last_c, place = made + [out], last_h + [h], last_c + [c], place + 1
+                out, h, c = cell.forward(x, first_h[len(last_h)], first_c[len(last_c)])
+                made.append(out)
+                last_h.append(h)
+                last_c.append(c)
             x = torch.cat(made, -1)
-        results = [self._outward(x), self._outward_state(torch.stack(last_h))]
-        return (
-            results + [self._outward_state(torch.stack(last_c))]
-            if self.cells[0][0].kind == "lstm"
-            else results
-        )
+        last = [last_h, last_c] if self.cells[0][0].kind == "lstm" else [last_h]
+        return [self._outward(x), *(self._outward_state(torch.stack(state)) for state in last)]
 
-    def backward(self, above: list[Tensor | None], outputs: list[Tensor]) -> Tensor:
-        """Relevance of the outputs (None where none arrived) to that of the input; first states are
-        constants.
+    def backward(
+        self,
+        above: Sequence[Tensor | None],
+        outputs: list[Tensor],
+        denominator: Denominator | None = None,
+    ) -> Tensor:
+        """Relevance of the outputs (None where none arrived) to that of the input.
+
+        First states are constants and get none. denominator: of LRP-0 and epsilon, the denominators
+        for the stored outputs z; of other rules None, and then each step asks the rule.
         """
-        R, R_h, R_c = (
-            [torch.zeros_like(z) if r is None else r for r, z in zip(above, outputs)] + [None]
-        )[:3]
-        R, R_h = self._inward(R), self._state(R_h)
-        R_c = torch.zeros_like(R_h) if R_c is None else self._state(R_c)
+        R, *last = (torch.zeros_like(z) if r is None else r for r, z in zip(above, outputs))
+        R, R_h = self._inward(R), self._state(last[0])
+        R_c = self._state(last[1]) if len(last) > 1 else torch.zeros_like(R_h)
         place = len(R_h)
         for layer in reversed(self.cells):
             place -= len(layer)
-            parts = R.chunk(len(layer), -1)
-            R = sum(
-                cell.backward(part, R_h[place + k], R_c[place + k])
-                for k, (cell, part) in enumerate(zip(layer, parts))
-            )
+            parts = [
+                cell.backward(part, R_h[place + k], R_c[place + k], denominator)
+                for k, (cell, part) in enumerate(zip(layer, R.chunk(len(layer), -1)))
+            ]
+            R = torch.stack(parts).sum(0)
         return self._outward(R)
 
     def _inward(self, x: Tensor) -> Tensor:
-        return x[:, None] if self.single else x.transpose(0, 1) if self.batch_first else x
+        """(T, N, D), however torch lays it out."""
+        if self.single:
+            return x[:, None]
+        return x.transpose(0, 1) if self.batch_first else x
 
     def _outward(self, x: Tensor) -> Tensor:
-        return x[:, 0] if self.single else x.transpose(0, 1) if self.batch_first else x
+        return x[:, 0] if self.single else self._inward(x)
 
     def _state(self, state: Tensor) -> Tensor:
         return state[:, None] if self.single else state
@@ -222,7 +226,7 @@ def recurrence(
     kind: str,
     call: Callable,
     args: tuple,
-    make_map: Callable[[Tensor, Tensor | None], tuple[Any, Any]],
+    make_map: Callable[[Tensor, Tensor | None], tuple[LinearMap, Rule | None]],
 ) -> tuple[Recurrence, Tensor, list[Tensor]]:
     """Read the arguments of torch.lstm, torch.gru or torch.rnn_*: (recurrence, input, first
     states).
@@ -232,8 +236,8 @@ def recurrence(
     """
     if not isinstance(args[3], bool):
         raise ValueError(
-            f"model: the operation {kind!r} on a packed sequence has no relevance rule; give "
-            f"a padded batch"
+            f"model: the operation {kind!r} on a packed sequence has no relevance rule; "
+            "give a padded batch"
         )
     x, states, flat, has_bias, layers, _, _, bidirectional, batch_first = args
     states = list(states) if isinstance(states, (tuple, list)) else [states]
@@ -247,18 +251,11 @@ def recurrence(
         row = []
         for direction in range(directions):
             first = (layer * directions + direction) * per_cell
-            weights = tuple(p.detach() for p in flat[first : first + per_cell]) + (None,) * (
-                4 - per_cell
-            )
-            row.append(
-                Cell(
-                    kind,
-                    call,
-                    weights,
-                    *make_map(flat[first], weights[2]),
-                    backwards=direction == 1,
-                )
-            )
+            w_ih, w_hh, *biases = (p.detach() for p in flat[first : first + per_cell])
+            b_ih, b_hh = biases or (None, None)
+            template, rule = make_map(flat[first], b_ih)
+            weights = (w_ih, w_hh, b_ih, b_hh)
+            row.append(Cell(kind, call, weights, template, rule, backwards=direction == 1))
         cells.append(row)
     return Recurrence(cells, batch_first, x.dim() == 2), x, states
 
@@ -289,7 +286,7 @@ def _gru_cell(
 
 
 # Single steps (nn.LSTMCell and the like), written out so that each of their calls is followed.
-CELLS = {
+CELLS: dict[str, Callable[..., Any]] = {
     "lstm_cell": _lstm_cell,
     "gru_cell": _gru_cell,
     "rnn_tanh_cell": lambda x, h, w, u, b=None, d=None: torch.tanh(
@@ -301,7 +298,6 @@ CELLS = {
 }
 
 
-def _reciprocal(z: Tensor, eps: float) -> Tensor:
-    """1 / (z + eps s(z)), and 0 where z + eps s(z) is 0."""
-    z = z if eps == 0 else z + torch.copysign(z.new_tensor(eps), z)
+def _reciprocal(z: Tensor) -> Tensor:
+    """1 / z, and 0 where z is 0."""
     return torch.where(z == 0, 0, 1 / z)

@@ -1,6 +1,4 @@
-"""What the forward pass leaves behind: its operations, and its linear maps as their rules see
-them.
-"""
+"""What the forward pass leaves behind: its operations, one `Step` each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +7,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .operations import pull, pull_to_all
+from .graph import pull, pull_to_all
+from .linear import LinearMap, Rule
+from .operations import ELEMENTWISE, PASS
 from .recurrent import Recurrence
+
+Messages = Sequence[Tensor | None]
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One call of a torch function; `inputs` are those of its arguments that depend on x."""
+
+    name: str
+    in_place: bool
+    function: Callable[..., Any]
+    args: tuple
+    kwargs: dict[str, Any]
+    inputs: list[Tensor]
+
+    def __call__(self) -> Any:
+        return self.function(*self.args, **self.kwargs)
+
+    @property
+    def values(self) -> tuple:
+        """All its arguments, whether they were named or not."""
+        return (*self.args, *self.kwargs.values()) if self.kwargs else self.args
 
 
 @dataclass(eq=False, slots=True)
@@ -18,7 +40,8 @@ class Step:
     """One operation of the forward pass: from `inputs` to `outputs`.
 
     `leaves` are the inputs and `results` the outputs of a small graph of their own, through which
-    `pull` goes back.
+    `pull` goes back. `call` is kept of operations on single neurons, `linear` and `rule` of linear
+    maps, `recurrence` of recurrent layers.
     """
 
     operation: str
@@ -27,59 +50,72 @@ class Step:
     outputs: list[Tensor]
     leaves: Sequence[Tensor] = ()
     results: Sequence[Tensor] = ()
-    linear: "LinearMap | None" = None
-    rule: Any = None
+    call: Call | None = None
+    linear: LinearMap | None = None
+    rule: Rule | None = None
     recurrence: Recurrence | None = None
 
-    def pull(self, messages: list[Tensor | None]) -> list[Tensor | None]:
-        """For each leaf a: sum_j dz_j/da message_j, where a message is None if no relevance reached
-        that output.
+    def pull(self, messages: Messages) -> Messages:
+        """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that
+        output.
         """
-        if len(self.results) == 1:
+        if len(self.results) == 1 and messages[0] is not None:
             z, leaves = self.results[0], self.leaves
-            return (
-                [pull(z, leaves[0], messages[0])]
-                if len(leaves) == 1
-                else pull_to_all(z, leaves, messages[0])
-            )
-        pairs = [(z, m) for z, m in zip(self.results, messages) if m is not None]
-        return list(
-            torch.autograd.grad(
-                [z for z, _ in pairs], self.leaves, [m for _, m in pairs], allow_unused=True
-            )
-        )
-
-
-@dataclass(eq=False, slots=True)
-class LinearMap:
-    """One linear map z = a w + b, as its rule sees it: a dense layer or a convolution of any kind.
-
-    `apply(a, w, b)` computes the map with other inputs or weights; `z` is the stored output. `root`
-    has the graph from `a` to z, or to what a batch normalisation then multiplied by `scale`.
-    `index` counts the linear maps in the order in which they run; `reads_input` is true where a is
-    the network's input x, `nonnegative` where a is known to be >= 0 (after a ReLU, say; if false it
-    may be so all the same). A rule that computes z in parts (`forward`) keeps them in `parts`.
-    """
-
-    owner: Callable[[], str]
-    kind: str
-    index: int
-    reads_input: bool
-    nonnegative: bool
-    a: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    apply: Callable[..., Tensor]
-    root: Tensor | None = None
-    z: Tensor | None = None
-    scale: Tensor | None = None
-    parts: tuple[Tensor, Tensor] | None = None
-
-    def pull(self, s: Tensor) -> Tensor:
-        """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
-        return pull(self.root, self.a, s if self.scale is None else s * self.scale)
+            if len(leaves) == 1:
+                return [pull(z, leaves[0], messages[0])]
+            return pull_to_all(z, leaves, messages[0])
+        arrived = [(z, m) for z, m in zip(self.results, messages) if m is not None]
+        ends, starts = [z for z, _ in arrived], [m for _, m in arrived]
+        return list(torch.autograd.grad(ends, self.leaves, starts, allow_unused=True))
 
     @property
-    def name(self) -> str:
-        """The module that owns the weight, else the operation."""
-        return self.owner()
+    def layer(self) -> LinearMap:
+        """The linear map of a linear step."""
+        assert self.linear is not None
+        return self.linear
+
+    def slope(self) -> Tensor:
+        """f'(a) of an operation f on single neurons, for its stored input a."""
+        if self.operation == "relu":
+            return (self.outputs[0] > 0).to(self.inputs[0].dtype)
+        call = self.call
+        assert call is not None
+        a = self.inputs[0].detach().requires_grad_()
+        with torch.enable_grad():
+            written = a * 1  # an in-place call writes here
+            if call.args:
+                z = call.function(written, *call.args[1:], **call.kwargs)
+            else:
+                z = call.function(**call.kwargs | {"input": written})
+        return torch.autograd.grad(z, a, torch.ones_like(z))[0]
+
+
+def only(messages: Messages) -> Tensor:
+    """The message at the one output of a step, which has arrived."""
+    (message,) = messages
+    assert message is not None
+    return message
+
+
+def hand_written_activation(factors: Sequence[Tensor], steps: Sequence[Step]) -> list[Tensor]:
+    """The signal x of a product like x * tanh(softplus(x)): a factor computed from x alone, neuron
+    by neuron; else nothing.
+    """
+    for signal, factor in (factors, factors[::-1]):
+        x = signal
+        for step in reversed(steps):
+            if step.outputs[0] is x and len(step.inputs) == 1:
+                if step.operation in ("mul", "div", "truediv"):  # 0.5 * x
+                    x = step.inputs[0]
+        alone, active = {id(x)}, set()
+        for step in steps:
+            output = step.outputs[0]
+            if step.operation not in ELEMENTWISE or output.shape != x.shape:
+                continue
+            if all(id(t) in alone for t in step.inputs):
+                alone.add(id(output))
+                if step.operation in PASS or any(id(t) in active for t in step.inputs):
+                    active.add(id(output))
+        if id(factor) in active:
+            return [signal]
+    return []

@@ -169,15 +169,13 @@ def _two_classes(
     """g(x) (N,) and, for either class, its sign in the relevance, which vectors are its own and
     their weights (N, M).
     """
-    score, parts = 0, []
+    score, parts = np.zeros(len(values)), []
     for sign in (-1, 1):
         side, intercept = sign * alpha > 0, max(sign * estimator.intercept_[0], 0)
         distances, coefficients = _distances(values, vectors[side]), abs(alpha[side])
         if intercept:
-            distances, coefficients = (
-                np.pad(distances, ((0, 0), (0, 1))),
-                np.append(coefficients, intercept),
-            )
+            distances = np.pad(distances, ((0, 0), (0, 1)))
+            coefficients = np.append(coefficients, intercept)
         smin, weights = _soft_minimum(distances, coefficients, estimator._gamma)
         score = score - sign * smin
         parts.append((-sign, side, weights[:, : side.sum()]))

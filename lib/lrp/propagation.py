@@ -8,61 +8,19 @@ The rules for linear maps are in `lib.lrp.rules`, what happens at all other oper
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, TypeGuard, overload
 
 import torch
 from torch import Tensor, nn
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
-from ..engine.steps import LinearMap, Step
-from ..engine.tracing import trace
+from ..engine.graph import divide
+from ..engine.linear import Rule
+from ..engine.steps import Messages, Step, only
+from ..engine.tracing import RuleOf, trace
 from ..sensitivity.gradients import gradient_x_input
-from .relatives import (
-    contribution_propagation,
-    deep_lift,
-    estimate_patterns,
-    excitation_backprop,
-    pattern_attribution,
-    pattern_net,
-)
-from .rules import (
-    COMPOSITES,
-    AlphaBeta,
-    Composite,
-    Epsilon,
-    Flat,
-    Gamma,
-    Rule,
-    WSquare,
-    ZBox,
-    Zero,
-    ZPlus,
-    divide,
-)
-
-__all__ = [
-    "lrp",
-    "simple_taylor",
-    "deep_taylor",
-    "Layer",
-    "COMPOSITES",
-    "Composite",
-    "Rule",
-    "Zero",
-    "Epsilon",
-    "Gamma",
-    "AlphaBeta",
-    "ZPlus",
-    "ZBox",
-    "Flat",
-    "WSquare",
-    "deep_lift",
-    "excitation_backprop",
-    "contribution_propagation",
-    "estimate_patterns",
-    "pattern_net",
-    "pattern_attribution",
-]
+from .rules import COMPOSITES, Composite, ZBox, ZPlus, denominator_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +39,35 @@ class Layer:
     absorbed: Tensor
 
 
+Rules = str | Rule | Sequence[Rule] | RuleOf
+
+
+@overload
 def lrp(
     model: nn.Module,
     x: Tensor,
     target: int | Tensor | None = None,
-    rules: str | Rule | Sequence[Rule] | Callable[[LinearMap], Rule] = "epsilon_plus",
+    rules: Rules = "epsilon_plus",
+    return_layers: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def lrp(
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None = None,
+    rules: Rules = "epsilon_plus",
+    *,
+    return_layers: Literal[True],
+) -> tuple[Tensor, list[Layer]]: ...
+
+
+def lrp(
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None = None,
+    rules: Rules = "epsilon_plus",
     return_layers: bool = False,
 ) -> Tensor | tuple[Tensor, list[Layer]]:
     """Relevance of each input for the score f_c(x), sent back layer by layer (Bach et al., 2015).
@@ -97,8 +79,9 @@ def lrp(
     x : float tensor (N, ...).
     target : None (the class with the highest score), an int, or a LongTensor (N,).
     rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"),
-        one rule for all linear maps, a list with one rule for each in the order in which they run,
-        or a function of a `LinearMap` that returns its rule (a `Composite` is one).
+        one rule for all linear maps (any object with the method of `lib.engine.Rule`), a list with
+        one rule for each in the order in which they run, or a function of a `LinearMap` that
+        returns its rule (a `Composite` is one).
     return_layers : also return the account, one `Layer` for each operation in the order of the
         forward pass.
 
@@ -113,6 +96,7 @@ def lrp(
 
     Example
     -------
+    >>> from lib.lrp import Zero
     >>> model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
     >>> for layer in (model[0], model[2]): _ = nn.init.ones_(layer.weight)
     >>> lrp(model, torch.tensor([[1.0, 3.0]]), rules=Zero())
@@ -124,35 +108,21 @@ def lrp(
         x = x.clone() if x.is_inference() else x.detach()
         scores, steps = trace(model, x, rule_of)
         check_scores(scores, x)
-        if isinstance(rules, (list, tuple)) and len(rules) != (
-            count := len({step.linear.index for step in steps if step.linear})
-        ):
-            raise ValueError(
-                f"rules: expected {count} rules, one for each linear map of the model, got "
-                f"{len(rules)}"
-            )
+        _check_number(rules, steps)
         chosen = class_index(scores, target)[:, None]
-        if (
-            len(x) > 1
-            and (return_layers or _boxes_of_many(steps, len(x)))
-            and any(_moves_samples(step, len(x)) for step in steps)
-        ):
-            result = _one_by_one(
-                [lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))]
-            )
+        together = return_layers or _boxes_of_many(steps, len(x))
+        if len(x) > 1 and together and any(_moves_samples(step, len(x)) for step in steps):
+            result = _one_by_one(model, x, chosen, rules)
             return result if return_layers else result[0]
         start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
         if not return_layers:
             return send_back(steps, x, scores, start, _propagate)
         layers: list[Layer] = []
-        relevance = send_back(
-            steps,
-            x,
-            scores,
-            start,
-            _propagate,
-            lambda *passed: layers.append(_line(*passed, len(x))),
-        )
+
+        def record(step: Step, above: Messages, below: Messages) -> None:
+            layers.append(_line(step, above, below, len(x)))
+
+        relevance = send_back(steps, x, scores, start, _propagate, record)
         return relevance, layers[::-1]
 
 
@@ -180,19 +150,18 @@ def deep_taylor(
 
     Arguments, result and errors as those of `lrp` and `ZBox`.
     """
-    return lrp(
-        model, x, target, Composite(dense=ZPlus(), convolution=ZPlus(), first=ZBox(low, high))
-    )
+    rules = Composite(dense=ZPlus(), convolution=ZPlus(), first=ZBox(low, high))
+    return lrp(model, x, target, rules)
 
 
-def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
+def _rule_function(rules: object) -> RuleOf:
     if isinstance(rules, str):
         if rules not in COMPOSITES:
             raise ValueError(f"rules: expected one of {sorted(COMPOSITES)}, got {rules!r}")
         return COMPOSITES[rules]
-    if isinstance(rules, Rule):
+    if _is_rule(rules):
         return lambda layer: rules
-    if isinstance(rules, (list, tuple)) and rules and all(isinstance(rule, Rule) for rule in rules):
+    if isinstance(rules, (list, tuple)) and rules and all(map(_is_rule, rules)):
         # the number is compared when the model has run
         return lambda layer: rules[min(layer.index, len(rules) - 1)]
     if callable(rules) and not isinstance(rules, type):
@@ -202,45 +171,84 @@ def _rule_function(rules: object) -> Callable[[LinearMap], Rule]:
     )
 
 
-def _line(step: Step, above: list[Tensor | None], below: list[Tensor | None], count: int) -> Layer:
-    """The step's line of the account."""
-    arrived = [relevance for relevance in above if relevance is not None]
-    absorbed = _per_sample(arrived, count) - _per_sample([r for r in below if r is not None], count)
-    return Layer(
-        step.linear.name if step.linear else step.operation,
-        step.operation,
-        step.rule,
-        arrived[0],
-        absorbed,
-    )
+def _is_rule(value: object) -> TypeGuard[Rule]:
+    """A class is none: who writes `rules=Zero` has forgotten to make one."""
+    return hasattr(value, "propagate") and not isinstance(value, type)
 
 
-def _propagate(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
-    if step.family == "pass":
-        # the relevance of word numbers
-        same = above[0].dtype == (dtype := step.inputs[0].dtype) or not dtype.is_floating_point
-        return above if same else [above[0].to(dtype)]
-    if step.family == "linear":
-        return [step.rule.propagate(step.linear, above[0])]
-    if step.family == "route":
-        return step.pull(above) if step.inputs[0].is_floating_point() else _route_words(step, above)
-    if step.family == "recurrent":
-        return [step.recurrence.backward(above, step.outputs)]
-    if step.family == "embedding":
-        return [above[0].sum(-1)]
-    if step.family == "refused":
-        hint = ": explain the logits" if "softmax" in step.operation else ""
-        raise ValueError(f"model: the operation {step.operation!r} has no relevance rule{hint}")
-    whole = (
-        step.outputs
-        if step.family == "share"
-        else [_directional(z, a) for z, a in zip(step.results, step.leaves)]
-    )
-    messages = [None if r is None else divide(r, z) for r, z in zip(above, whole)]
-    return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(messages))]
+def _check_number(rules: object, steps: list[Step]) -> None:
+    if isinstance(rules, (list, tuple)):
+        count = len({step.linear.index for step in steps if step.linear})
+        if len(rules) != count:
+            raise ValueError(
+                f"rules: expected {count} rules, one for each linear map of the model, got "
+                f"{len(rules)}"
+            )
 
 
-def _route_words(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
+# ---------------------------------------------------------------- one step back
+
+
+def _propagate(step: Step, above: Messages) -> Messages:
+    """Relevance at the outputs of a step to that at its inputs: what its family does with it."""
+    return FAMILIES[step.family](step, above)
+
+
+def _pass(step: Step, above: Messages) -> Messages:
+    R, dtype = only(above), step.inputs[0].dtype
+    # The relevance of word numbers is no word number.
+    return [R if R.dtype == dtype or not dtype.is_floating_point else R.to(dtype)]
+
+
+def _linear(step: Step, above: Messages) -> Messages:
+    assert step.rule is not None
+    return [step.rule.propagate(step.layer, only(above))]
+
+
+def _route(step: Step, above: Messages) -> Messages:
+    return step.pull(above) if step.inputs[0].is_floating_point() else _route_words(step, above)
+
+
+def _share(step: Step, above: Messages) -> Messages:
+    """R_i = a_i c_i with s = R / z: an input's share is its part of the sum z."""
+    s = [None if R is None else divide(R, z) for R, z in zip(above, step.outputs)]
+    return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(s))]
+
+
+def _taylor(step: Step, above: Messages) -> Messages:
+    """The same with sum_i a_i dz_j/da_i in the place of z_j."""
+    whole = [_directional(z, a) for z, a in zip(step.results, step.leaves)]
+    s = [None if R is None else divide(R, z) for R, z in zip(above, whole)]
+    return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(s))]
+
+
+def _recurrent(step: Step, above: Messages) -> Messages:
+    assert step.recurrence is not None
+    return [step.recurrence.backward(above, step.outputs, denominator_of(step.rule))]
+
+
+def _embedding(step: Step, above: Messages) -> Messages:
+    return [only(above).sum(-1)]
+
+
+def _refused(step: Step, above: Messages) -> Messages:
+    hint = ": explain the logits" if "softmax" in step.operation else ""
+    raise ValueError(f"model: the operation {step.operation!r} has no relevance rule{hint}")
+
+
+FAMILIES: dict[str, Callable[[Step, Messages], Messages]] = {
+    "pass": _pass,
+    "route": _route,
+    "share": _share,
+    "linear": _linear,
+    "taylor": _taylor,
+    "recurrent": _recurrent,
+    "embedding": _embedding,
+    "refused": _refused,
+}
+
+
+def _route_words(step: Step, above: Messages) -> Messages:
     """Word numbers move in double precision, which holds them exactly; their relevance keeps its
     own.
     """
@@ -257,59 +265,63 @@ def _directional(z: Tensor, a: Tensor) -> Tensor:
     return torch.autograd.grad(c, v, a.detach(), retain_graph=True)[0]
 
 
+# ---------------------------------------------------------------- the account
+
+
+TURNED = set("permute transpose swapaxes swapdims movedim moveaxis t T adjoint".split())
+
+
+def _line(step: Step, above: Messages, below: Messages, count: int) -> Layer:
+    """The step's line of the account."""
+    arrived = [R for R in above if R is not None]
+    absorbed = _per_sample(arrived, count) - _per_sample([R for R in below if R is not None], count)
+    name = step.linear.name if step.linear else step.operation
+    return Layer(name, step.operation, step.rule, arrived[0], absorbed)
+
+
+def _per_sample(relevances: list[Tensor], count: int) -> Tensor:
+    return torch.stack([R.reshape(count, -1).sum(1) for R in relevances]).sum(0)
+
+
 def _moves_samples(step: Step, count: int) -> bool:
     """Whether the samples are no longer in order along the first dimension, so that a batch's
     account cannot be read off.
     """
-    moved = step.operation in (
-        "permute",
-        "transpose",
-        "swapaxes",
-        "swapdims",
-        "movedim",
-        "moveaxis",
-        "t",
-        "T",
-        "adjoint",
-    ) and (
-        (step.leaves[0].shape[0], step.leaves[0].stride(0))
-        != (step.results[0].shape[0], step.results[0].stride(0))
-    )
-    return (
-        moved
-        or step.family == "recurrent"
-        or any(output.numel() % count for output in step.outputs)
-    )
+    if step.operation in TURNED:
+        before, after = step.leaves[0], step.results[0]
+        if (before.shape[0], before.stride(0)) != (after.shape[0], after.stride(0)):
+            return True
+    return step.family == "recurrent" or any(output.numel() % count for output in step.outputs)
 
 
 def _boxes_of_many(steps: list[Step], count: int) -> bool:
     """Whether a `ZBox` would take its own bounds from several samples, because they were moved
     before.
     """
-    boxes = [
+    open_boxes = [
         k
         for k, step in enumerate(steps)
         if isinstance(step.rule, ZBox) and (step.rule.low is None or step.rule.high is None)
     ]
-    return bool(boxes) and any(_moves_samples(step, count) for step in steps[: boxes[-1]])
+    last = open_boxes[-1] if open_boxes else 0
+    return any(_moves_samples(step, count) for step in steps[:last])
 
 
-def _one_by_one(results: list[tuple[Tensor, list[Layer]]]) -> tuple[Tensor, list[Layer]]:
+def _one_by_one(
+    model: nn.Module, x: Tensor, chosen: Tensor, rules: Any
+) -> tuple[Tensor, list[Layer]]:
     """The results of single samples put together; the relevance of each layer gets the samples as a
     new first dimension.
     """
+    results = [lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))]
     layers = [
         Layer(
             same[0].name,
             same[0].operation,
             same[0].rule,
-            torch.stack([s.relevance for s in same]),
-            torch.cat([s.absorbed for s in same]),
+            torch.stack([line.relevance for line in same]),
+            torch.cat([line.absorbed for line in same]),
         )
         for same in zip(*(account for _, account in results))
     ]
     return torch.cat([relevance for relevance, _ in results]), layers
-
-
-def _per_sample(relevances: list[Tensor], count: int) -> Tensor:
-    return sum(relevance.reshape(count, -1).sum(1) for relevance in relevances)

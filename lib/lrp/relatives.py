@@ -8,16 +8,15 @@ are followed as in `lib.engine.tracing`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
-from ..engine.operations import pull
-from ..engine.steps import LinearMap, Step
+from ..engine.graph import pull
+from ..engine.linear import LinearMap
+from ..engine.steps import Messages, Step, only
 from ..engine.tracing import trace
 from .rules import ZPlus
 
@@ -54,14 +53,14 @@ def deep_lift(
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
         baseline = _check_baseline(baseline, x)
-        x, scores, steps, calls = _traced(model, x)
-        scores0, steps0 = trace(model, baseline, lambda layer: _Plain())
+        x, scores, steps = _traced(model, x)
+        scores0, steps0 = trace(model, baseline)
         check_scores(scores0, x)
         _check_same_path(steps, steps0)
         start = _start(scores, target, torch.ones_like)
         twin = dict(zip(map(id, steps), steps0))
         relevance = _backward(
-            steps, x, scores, start, lambda step, m: _rescale(step, twin[id(step)], m, calls)
+            steps, x, scores, start, lambda step, m: _rescale(step, twin[id(step)], m)
         ) * (x - baseline)
         _check_complete(relevance, ((scores - scores0) * start).sum(1))
         return relevance
@@ -86,16 +85,16 @@ def excitation_backprop(
     tensor([[0.2500, 0.0000, 0.7500]])
     """
 
-    def send(step: Step, p: list[Tensor | None], last: int) -> list[Tensor | None]:
+    def send(step: Step, p: Messages, last: int) -> Messages:
         if step.family == "share":
             signs = _gradient(step, torch.ones_like(step.outputs[0]))
             return _proportional(
                 step, p, [torch.where(a * c > 0, a, 0) for a, c in zip(step.inputs, signs)]
             )
-        layer = step.linear
-        won = _positive_share(layer, layer.weight, p[0])
+        layer = step.layer
+        won = _positive_share(layer, layer.weight, only(p))
         return [
-            won - _positive_share(layer, -layer.weight, p[0])
+            won - _positive_share(layer, -layer.weight, only(p))
             if contrastive and layer.index == last
             else won
         ]
@@ -123,13 +122,12 @@ def contribution_propagation(
     tensor([[2., 6.]])
     """
 
-    def send(step: Step, c: list[Tensor | None], last: int) -> list[Tensor | None]:
+    def send(step: Step, c: Messages, last: int) -> Messages:
         if step.family == "share":
             return _proportional(step, c, step.inputs)
-        layer = step.linear
-        with torch.enable_grad():
-            z = layer.apply(layer.a, layer.weight)
-        return [layer.a * pull(z, layer.a, _divide(c[0], z))]
+        layer = step.layer
+        z = layer.apply(layer.a, layer.weight)
+        return [layer.a * pull(z, layer.a, _divide(only(c), z))]
 
     return _share_out(model, x, target, send, lambda score: score)
 
@@ -156,7 +154,7 @@ def estimate_patterns(
     >>> signal, noise = torch.randn(2, 10_000, 1, generator=torch.Generator().manual_seed(0))
     >>> x = signal * torch.tensor([1.0, 0.0]) + noise * torch.tensor([1.0, 1.0])
     >>> model = nn.Linear(2, 1, bias=False)
-    >>> _ = model.weight.data.copy_(torch.tensor([[1.0, -1.0]]))  # reads the signal, x[1] only to subtract the noise
+    >>> _ = model.weight.data.copy_(torch.tensor([[1.0, -1.0]]))  # x[1] only tells of the noise
     >>> [pattern.round(decimals=1).abs() for pattern in estimate_patterns(model, x)]
     [tensor([[1., 0.]])]
     """
@@ -164,7 +162,7 @@ def estimate_patterns(
         raise ValueError(f"estimator: expected 'two_component' or 'linear', got {estimator!r}")
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
-        _, _, steps, _ = _traced(model, x)
+        _, _, steps = _traced(model, x)
         rectified = (
             {id(step.inputs[0]) for step in steps if step.operation == "relu"}
             if estimator == "two_component"
@@ -190,7 +188,8 @@ def pattern_net(
 
     >>> model, data = nn.Linear(2, 1, bias=False), torch.eye(2)
     >>> _ = model.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
-    >>> pattern_net(model, torch.tensor([[1.0, 5.0]]), patterns=estimate_patterns(model, data)).tolist()
+    >>> patterns = estimate_patterns(model, data)
+    >>> pattern_net(model, torch.tensor([[1.0, 5.0]]), patterns=patterns).tolist()
     [[1.0, -1.0]]
     """
     return _with_patterns(model, x, target, patterns, lambda weight, pattern: pattern)
@@ -208,7 +207,8 @@ def pattern_attribution(
 
     >>> model, data = nn.Linear(2, 1, bias=False), torch.eye(2)
     >>> _ = model.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
-    >>> pattern_attribution(model, torch.tensor([[1.0, 5.0]]), patterns=estimate_patterns(model, data)).tolist()
+    >>> patterns = estimate_patterns(model, data)
+    >>> pattern_attribution(model, torch.tensor([[1.0, 5.0]]), patterns=patterns).tolist()
     [[2.0, 0.0]]
     """
     return _with_patterns(model, x, target, patterns, torch.mul)
@@ -217,14 +217,12 @@ def pattern_attribution(
 # ---------------------------------------------------------------- one step back
 
 
-def _rescale(
-    step: Step, twin: Step, m: list[Tensor | None], calls: "_Calls"
-) -> list[Tensor | None]:
+def _rescale(step: Step, twin: Step, m: Messages) -> Messages:
     """The multipliers m at the outputs of a step brought to its inputs; `twin` is the same step for
     the baseline.
     """
     if step.family == "linear":
-        return [step.linear.pull(m[0])]
+        return [step.layer.pull(only(m))]
     if step.family == "pass":
         delta = step.inputs[0] - twin.inputs[0]
         slope = (step.outputs[0] - twin.outputs[0]).to(delta.dtype).div_(delta)
@@ -235,16 +233,17 @@ def _rescale(
                 step.inputs[0].abs(), step.outputs[0].abs()
             )
         if near.any():
-            slope = torch.where(near, calls.slope(step), slope)
-        return [slope.mul_(m[0])]
+            slope = torch.where(near, step.slope(), slope)
+        return [slope.mul_(only(m))]
     if step.operation in LARGEST | SMALLEST:
-        return _pick(step, twin, m[0])
+        return _pick(step, twin, only(m))
     below = step.pull(m)
     if step.family == "share" and step.operation not in SUMS:
-        if not all(c is None or torch.equal(c, c0) for c, c0 in zip(below, twin.pull(m))):
+        pairs = zip(below, twin.pull(m))
+        if any(c is not None and c0 is not None and not torch.equal(c, c0) for c, c0 in pairs):
             raise ValueError(
                 f"model: the operation {step.operation!r} weighs its input by x; it has no "
-                f"multiplier"
+                "multiplier"
             )
     return below
 
@@ -273,9 +272,7 @@ def _gradient(step: Step, message: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(step.results[0], step.leaves, message, retain_graph=True))
 
 
-def _proportional(
-    step: Step, message: list[Tensor | None], parts: list[Tensor]
-) -> list[Tensor | None]:
+def _proportional(step: Step, message: Messages, parts: list[Tensor]) -> Messages:
     """R_i = u_i sum_j c_ij R_j / (sum_i c_ij u_i) for the inputs' parts u in a weighted sum with
     coefficients c.
     """
@@ -283,7 +280,7 @@ def _proportional(
         v = torch.zeros_like(step.results[0], requires_grad=True)
         back = torch.autograd.grad(step.results[0], step.leaves, v, create_graph=True)
         (z,) = torch.autograd.grad(back, v, parts)
-    return [u * c for u, c in zip(parts, _gradient(step, _divide(message[0], z)))]
+    return [u * c for u, c in zip(parts, _gradient(step, _divide(only(message), z)))]
 
 
 def _positive_share(layer: LinearMap, weight: Tensor, p: Tensor) -> Tensor:
@@ -296,8 +293,7 @@ def _pattern(layer: LinearMap, active: Tensor | None) -> Tensor:
     all.
     """
     weight = layer.weight.clone().requires_grad_()
-    with torch.enable_grad():
-        y = layer.apply(layer.a.detach(), weight)
+    y = layer.apply(layer.a.detach(), weight)
     each = tuple(
         d for d in range(y.dim()) if d != (1 if layer.kind == "convolution" else y.dim() - 1)
     )
@@ -320,72 +316,18 @@ def _divide(relevance: Tensor, z: Tensor) -> Tensor:
 # ---------------------------------------------------------------- all steps back
 
 
-class _Plain:
-    """The rule that `trace` asks for; the methods of this file go their own way back."""
-
-    propagate = None
-
-
-class _Calls(TorchFunctionMode):
-    """Keeps by which call each tensor was made, to ask for its derivative."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._made: dict[int, tuple] = {}
-
-    def __torch_function__(
-        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            self._made[id(result)] = function, args, kwargs or {}
-        return result
-
-    def slope(self, step: Step) -> Tensor:
-        """f'(a) of an operation on single neurons."""
-        a, output = step.inputs[0].detach().requires_grad_(), step.outputs[0]
-        if step.operation == "relu":
-            return (output > 0).to(a.dtype)
-        if id(output) not in self._made:
-            raise ValueError(
-                f"model: the operation {step.operation!r} is not seen from outside; its slope "
-                f"is not known"
-            )
-        function, args, kwargs = self._made[id(output)]
-        with torch.enable_grad():
-            written = a * 1  # an in-place call writes here
-            z = (
-                function(written, *args[1:], **kwargs)
-                if args
-                else function(**kwargs | {"input": written})
-            )
-        return torch.autograd.grad(z, a, torch.ones_like(z))[0]
-
-
-class _Seen(nn.Module):
-    """The model, each of its calls kept."""
-
-    def __init__(self, model: nn.Module, calls: _Calls) -> None:
-        super().__init__()
-        self.model, self.calls = model, calls
-
-    def forward(self, x: Tensor) -> Tensor:
-        with self.calls:
-            return self.model(x)
-
-
-def _traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, list[Step], _Calls]:
-    x, calls = x.clone() if x.is_inference() else x.detach(), _Calls()
-    scores, steps = trace(_Seen(model, calls), x, lambda layer: _Plain())
+def _traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, list[Step]]:
+    x = x.clone() if x.is_inference() else x.detach()
+    scores, steps = trace(model, x)
     check_scores(scores, x)
-    return x, scores, steps, calls
+    return x, scores, steps
 
 
 def _maps(steps: list[Step]) -> dict[int, LinearMap]:
     """The linear maps by their index: a batch normalisation replaces the map that it follows, so
     the later one counts.
     """
-    return {step.linear.index: step.linear for step in steps if step.family == "linear"}
+    return {step.layer.index: step.layer for step in steps if step.family == "linear"}
 
 
 def _backward(
@@ -395,7 +337,7 @@ def _backward(
     these methods know.
     """
 
-    def send_known(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
+    def send_known(step: Step, above: Messages) -> Messages:
         if step.family not in ("pass", "route", "share", "linear"):
             raise ValueError(
                 f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and "
@@ -420,13 +362,13 @@ def _share_out(
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
-        x, scores, steps, _ = _traced(model, x)
+        x, scores, steps = _traced(model, x)
         start = _start(scores, target, begin)
         last = max(_maps(steps), default=0)
 
-        def one_back(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
+        def one_back(step: Step, above: Messages) -> Messages:
             if step.family == "pass":
-                return [above[0].to(step.inputs[0].dtype)]
+                return [only(above).to(step.inputs[0].dtype)]
             return step.pull(above) if step.family == "route" else send(step, above, last)
 
         return _backward(steps, x, scores, start, one_back)
@@ -444,19 +386,18 @@ def _with_patterns(
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
-        x, scores, steps, calls = _traced(model, x)
+        x, scores, steps = _traced(model, x)
         start = _start(scores, target, lambda score: score)
         of = _check_patterns(patterns, _maps(steps))
 
-        def one_back(step: Step, above: list[Tensor | None]) -> list[Tensor | None]:
+        def one_back(step: Step, above: Messages) -> Messages:
             if step.family == "pass":
-                return [above[0].to(step.inputs[0].dtype) * calls.slope(step)]
+                return [only(above).to(step.inputs[0].dtype) * step.slope()]
             if step.family != "linear":
                 return step.pull(above)
-            layer = step.linear
-            with torch.enable_grad():
-                z = layer.apply(layer.a, combine(layer.weight, of[layer.index]))
-            return [pull(z, layer.a, above[0])]
+            layer = step.layer
+            z = layer.apply(layer.a, combine(layer.weight, of[layer.index]))
+            return [pull(z, layer.a, only(above))]
 
         return _backward(steps, x, scores, start, one_back)
 

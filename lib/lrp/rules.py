@@ -1,21 +1,22 @@
 """The rules of layer-wise relevance propagation, and the composites that say which rule goes where.
 
 Every rule answers one question: neuron j of a linear map z_j = sum_i a_i w_ij + b_j holds relevance
-    R_j; how much of it
-comes from each input i? The four steps of each rule (Montavon et al., 2019) are visible in its
-code:
-1. z, a forward pass with changed inputs or weights; 2. s = R / z; 3. c, a backward pass of s; 4.
-    R_i = a_i c_i.
+R_j; how much of it comes from each input i? Its body is the four steps of Montavon et al. (2019):
+
+1. z, a forward pass with changed inputs or weights;
+2. s = R / z;
+3. c, a backward pass of s;
+4. R_i = a_i c_i.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..engine.operations import pull
-from ..engine.steps import LinearMap
+from ..engine.graph import divide, pull
+from ..engine.linear import LinearMap, Rule
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,11 @@ class Zero:
     on ReLU networks.
     """
 
-    eps: ClassVar[float] = 0.0
-
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        return layer.pull(divide(relevance, layer.z)).mul_(layer.a)
+        z = layer.z
+        s = divide(relevance, z)
+        c = layer.pull(s)
+        return c.mul_(layer.a)
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,14 @@ class Epsilon:
             raise ValueError(f"eps: expected a number >= 0, got {self.eps}")
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        z = layer.z
-        denominator = torch.copysign(z.new_tensor(self.eps), z).add_(z)
-        s = torch.div(relevance, denominator, out=denominator) if self.eps else divide(relevance, z)
-        return layer.pull(s).mul_(layer.a)
+        z = self.stabilised(layer.z)
+        s = relevance / z if self.eps else divide(relevance, z)
+        c = layer.pull(s)
+        return c.mul_(layer.a)
+
+    def stabilised(self, z: Tensor) -> Tensor:
+        """z + eps s(z)."""
+        return torch.copysign(z.new_tensor(self.eps), z).add_(z)
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,14 @@ class Gamma:
             raise ValueError(f"gamma: expected a number >= 0, got {self.gamma}")
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        def favour(p: Tensor | None) -> Tensor | None:
-            return None if p is None else p + self.gamma * p.clamp(min=0)
+        w, b = layer.weight, layer.bias
+        z = layer.apply(layer.a, self._favoured(w), None if b is None else self._favoured(b))
+        s = divide(relevance, z)
+        c = pull(z, layer.a, s)
+        return c.mul_(layer.a)
 
-        with torch.enable_grad():
-            z = layer.apply(layer.a, favour(layer.weight), favour(layer.bias))
-        return _share(z, layer.a, relevance)
+    def _favoured(self, p: Tensor) -> Tensor:
+        return p + self.gamma * p.clamp(min=0)
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,15 @@ class AlphaBeta:
             )
 
     def forward(self, layer: LinearMap) -> Tensor:
-        layer.parts = _part(layer, positive=True), _part(layer, positive=False)
+        """The output as the sum of its two parts, which are kept for the way back."""
+        layer.parts = _positive(layer), _negative(layer)
         return layer.parts[0] + layer.parts[1]
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        if layer.parts is None:  # a batch normalisation has changed the weights since
-            self.forward(layer)
-        positive, negative = (_share(part, layer.a, relevance) for part in layer.parts)
-        return positive.mul_(self.alpha).sub_(negative, alpha=self.beta)
+        z = layer.parts or (_positive(layer), _negative(layer))
+        s = [divide(relevance, part) for part in z]
+        c = [pull(part, layer.a, message) for part, message in zip(z, s)]
+        return c[0].mul_(self.alpha).sub_(c[1], alpha=self.beta).mul_(layer.a)
 
 
 @dataclass(frozen=True)
@@ -109,16 +118,19 @@ class ZPlus:
     """The z+ rule, R_i = sum_j z_ij^+ / (sum_i z_ij^+ + b_j^+) R_j with z_ij = a_i w_ij (Montavon
     et al., 2017).
 
-    Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes R_i
-    >= 0.
+    Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes
+    R_i >= 0.
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
-        # no graph: the way back goes through the positive part alone
-        return layer.apply(layer.a, layer.weight, layer.bias)
+        """The output without a graph: the way back goes through the positive part alone."""
+        return layer.apply(layer.a.detach(), layer.weight, layer.bias)
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        return _share(_part(layer, positive=True), layer.a, relevance)
+        z = _positive(layer)
+        s = divide(relevance, z)
+        c = pull(z, layer.a, s)
+        return c.mul_(layer.a)
 
 
 @dataclass(frozen=True)
@@ -135,36 +147,26 @@ class ZBox:
     high: float | Tensor | None = None
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        x, w = layer.a, layer.weight
-        low, high = (bound.detach().clone().requires_grad_() for bound in self._box(x.detach()))
+        x, w, (low, high) = layer.a, layer.weight, self._box(layer.a.detach())
         with torch.enable_grad():
-            z = (
-                layer.apply(x, w)
-                - layer.apply(low, w.clamp(min=0))
-                - layer.apply(high, w.clamp(max=0))
-            )
+            z = layer.apply(x, w) - layer.apply(low, _above(w)) - layer.apply(high, _below(w))
         s = divide(relevance, z)
         c = torch.autograd.grad(z, (x, low, high), s)
         return x * c[0] + low * c[1] + high * c[2]
 
     def _box(self, x: Tensor) -> tuple[Tensor, Tensor]:
         each = tuple(range(1, x.dim()))
-        low = (
-            x.amin(each, keepdim=True).clamp(max=0)
-            if self.low is None
-            else torch.as_tensor(self.low, dtype=x.dtype, device=x.device)
-        )
-        high = (
-            x.amax(each, keepdim=True).clamp(min=1)
-            if self.high is None
-            else torch.as_tensor(self.high, dtype=x.dtype, device=x.device)
-        )
+        low, high = x.amin(each, keepdim=True).clamp(max=0), x.amax(each, keepdim=True).clamp(min=1)
+        if self.low is not None:
+            low = torch.as_tensor(self.low, dtype=x.dtype, device=x.device)
+        if self.high is not None:
+            high = torch.as_tensor(self.high, dtype=x.dtype, device=x.device)
         if (x < low).any() or (x > high).any():
             raise ValueError(
-                f"x: expected values between low and high of ZBox, got a range of "
+                "x: expected values between low and high of ZBox, got a range of "
                 f"{x.min():.3g} to {x.max():.3g}"
             )
-        return low.expand_as(x), high.expand_as(x)
+        return _leaf(low.expand_as(x)), _leaf(high.expand_as(x))
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,11 @@ class WSquare:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        return _share_of_weights(layer, layer.weight**2, relevance)
+        ones = _leaf(torch.ones_like(layer.a))
+        z = layer.apply(ones, layer.weight**2)
+        s = divide(relevance, z)
+        c = pull(z, ones, s)
+        return c
 
 
 @dataclass(frozen=True)
@@ -184,10 +190,11 @@ class Flat:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        return _share_of_weights(layer, torch.ones_like(layer.weight), relevance)
-
-
-Rule = Zero | Epsilon | Gamma | AlphaBeta | ZPlus | ZBox | WSquare | Flat
+        ones = _leaf(torch.ones_like(layer.a))
+        z = layer.apply(ones, torch.ones_like(layer.weight))
+        s = divide(relevance, z)
+        c = pull(z, ones, s)
+        return c
 
 
 @dataclass(frozen=True)
@@ -213,41 +220,44 @@ COMPOSITES = {
 }
 
 
-def divide(relevance: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
-    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out. `out` is
-    the memory for it.
+def denominator_of(rule: object) -> Callable[[Tensor], Tensor] | None:
+    """For rules whose denominators are a function of the stored z alone, that function.
+
+    Asked by type, so that no other rule is taken for one of these.
     """
-    return torch.div(relevance, z, out=out).nan_to_num_(0, 0, 0)
+    if type(rule) is Zero:
+        return lambda z: z
+    return rule.stabilised if type(rule) is Epsilon else None
 
 
-def _share(z: Tensor, a: Tensor, relevance: Tensor) -> Tensor:
-    """R_i = a_i sum_j dz_j/da_i R_j / z_j: each input's part of z."""
-    values = z.detach()  # of no more use: everything that reads z has had its relevance by now
-    return pull(z, a, divide(relevance, values, out=values)).mul_(a)
+def _positive(layer: LinearMap) -> Tensor:
+    """sum_i z_ij^+ + b_j^+ for every j, with its graph to the input."""
+    return _of_sign(layer, _above, _below)
 
 
-def _part(layer: LinearMap, positive: bool) -> Tensor:
-    """sum_i z_ij^+ + b_j^+ for every j, or the same of the negative parts, with its graph to the
-    input.
+def _negative(layer: LinearMap) -> Tensor:
+    """sum_i z_ij^- + b_j^- for every j, with its graph to the input."""
+    return _of_sign(layer, _below, _above)
+
+
+def _of_sign(layer: LinearMap, same: Callable, other: Callable) -> Tensor:
+    """A product has the sign that is asked for where a >= 0 and w has it, and where a < 0 and w has
+    the other.
     """
-
-    def plus(p: Tensor | None) -> Tensor | None:
-        return None if p is None else p.relu()
-
-    def minus(p: Tensor | None) -> Tensor | None:
-        return None if p is None else p.clamp(max=0)
-
-    same, other = (plus, minus) if positive else (minus, plus)
-    a, w = layer.a, layer.weight
+    a, w, b = layer.a, layer.weight, None if layer.bias is None else same(layer.bias)
+    if layer.nonnegative or a.min().item() >= 0:
+        return layer.apply(a, same(w), b)
     with torch.enable_grad():
-        if layer.nonnegative or a.min().item() >= 0:
-            return layer.apply(a, same(w), same(layer.bias))
-        return layer.apply(plus(a), same(w), same(layer.bias)) + layer.apply(minus(a), other(w))
+        return layer.apply(_above(a), same(w), b) + layer.apply(_below(a), other(w))
 
 
-def _share_of_weights(layer: LinearMap, weight: Tensor, relevance: Tensor) -> Tensor:
-    """Relevance shared by weights alone: the input counts as 1 everywhere, the bias as 0."""
-    ones = torch.ones_like(layer.a, requires_grad=True)
-    with torch.enable_grad():
-        z = layer.apply(ones, weight)
-    return _share(z, ones, relevance)
+def _above(values: Tensor) -> Tensor:
+    return values.relu()
+
+
+def _below(values: Tensor) -> Tensor:
+    return values.clamp(max=0)
+
+
+def _leaf(values: Tensor) -> Tensor:
+    return values.detach().clone().requires_grad_()

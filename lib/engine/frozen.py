@@ -1,0 +1,110 @@
+"""Operations whose statistics, lengths or weights are held constant on the way back.
+
+A network's layer norm multiplies by 1 / sigma(x), its attention by softmax(q k): factors that
+depend on x, but measure the signal rather than carry it (Ali et al., 2022). Each function below
+computes what torch's function of that name does, with such factors detached.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def layer_norm(
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Layer normalisation whose standard deviation is a constant on the way back (Ali et al.,
+    2022).
+    """
+    over = tuple(range(-len(shape), 0))
+    centred = x - x.mean(over, keepdim=True)
+    result = centred * torch.rsqrt(centred.detach().square().mean(over, keepdim=True) + eps)
+    result = result if weight is None else result * weight
+    return result if bias is None else result + bias
+
+
+def group_norm(
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Group normalisation whose standard deviation is a constant on the way back."""
+    grouped = x.reshape(len(x), groups, -1)
+    view = (1, -1) + (1,) * (x.dim() - 2)
+    result = layer_norm(grouped, grouped.shape[2:], eps=eps).reshape(x.shape)
+    result = result if weight is None else result * weight.view(view)
+    return result if bias is None else result + bias.view(view)
+
+
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Instance normalisation, likewise."""
+    if not use_input_stats:
+        raise ValueError(
+            "model: the operation 'instance_norm' with running statistics has no relevance rule"
+        )
+    return group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def rms_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Root-mean-square normalisation, likewise."""
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    result = x * torch.rsqrt(
+        x.detach().square().mean(tuple(range(-len(shape), 0)), keepdim=True) + eps
+    )
+    return result if weight is None else result * weight
+
+
+def normalize(
+    x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
+) -> Tensor:
+    """x / |x| with a constant length on the way back."""
+    return x / x.detach().norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+def glu(x: Tensor, dim: int = -1) -> Tensor:
+    """The first half times the sigmoid of the second, a gate."""
+    signal, gate = x.chunk(2, dim)
+    return signal * torch.sigmoid(gate.detach())
+
+
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+) -> Tensor:
+    """Attention whose weights are constants on the way back: only the values carry relevance (Ali
+    et al., 2022).
+    """
+    return F.scaled_dot_product_attention(query.detach(), key.detach(), value, *args, **kwargs)
+
+
+FROZEN = {
+    f.__name__: f
+    for f in (
+        layer_norm,
+        group_norm,
+        instance_norm,
+        rms_norm,
+        normalize,
+        glu,
+        scaled_dot_product_attention,
+    )
+}

@@ -1,0 +1,43 @@
+"""One step back through the small graphs that torch keeps of a forward pass."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def divide(relevance: Tensor, z: Tensor) -> Tensor:
+    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out."""
+    return torch.div(relevance, z.detach()).nan_to_num_(0, 0, 0)
+
+
+def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
+    """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph between.
+
+    z and s have one shape; the result has that of a and can be written over.
+    """
+    node: Any = z.grad_fn
+    ways = [(k, source) for k, (source, _) in enumerate(node.next_functions) if source is not None]
+    if len(ways) == 1 and getattr(ways[0][1], "variable", None) is a:
+        # One operation: asked directly, without torch's engine.
+        c = node(s)
+        return _like(a, c[ways[0][0]] if isinstance(c, tuple) else c)
+    # z may be in two graphs: with a batch normalisation and without.
+    return torch.autograd.grad(z, a, s, retain_graph=True)[0]
+
+
+def pull_to_all(z: Tensor, leaves: Sequence[Tensor], s: Tensor) -> list[Tensor | None]:
+    """The same for several leaves: of one operation on them, a sum or a concatenation, asked
+    directly, and else by torch's engine.
+    """
+    node: Any = z.grad_fn
+    sources = [id(getattr(source, "variable", None)) for source, _ in node.next_functions]
+    if list(map(id, leaves)) == sources:
+        return [_like(a, c) for c, a in zip(node(s), leaves)]
+    return list(torch.autograd.grad(z, leaves, s, allow_unused=True))
+
+
+def _like(a: Tensor, c: Tensor) -> Tensor:
+    """Summed over what a broadcast has repeated, as torch's engine would do."""
+    return c if c.shape == a.shape else c.sum_to_size(a.shape)

@@ -1,0 +1,99 @@
+"""A linear map of the network as a rule sees it, and what makes an object a rule."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from .graph import pull
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """How relevance at the outputs of a linear map is shared out among its inputs.
+
+    Any object with this method is a rule. It may also have a method `forward(layer)`: the output z
+    of the map, computed in parts that the rule wants to keep (in `layer.parts`).
+    """
+
+    def propagate(self, layer: "LinearMap", relevance: Tensor) -> Tensor:
+        """Relevance like z to relevance like a; it must not write over what it is given."""
+
+
+@dataclass(eq=False, slots=True)
+class LinearMap:
+    """One linear map z = a w + b: a dense layer or a convolution of any kind.
+
+    Attributes
+    ----------
+    name : the module that owns the weight, else the operation.
+    kind : "dense" or "convolution".
+    index : counts the linear maps in the order in which they run.
+    reads_input : whether a is the network's input x, perhaps in another shape.
+    nonnegative : whether a is known to be >= 0, after a ReLU, say. If false it may still be so.
+    a, weight, bias, z : the input, with a graph that starts there, the parameters and the output.
+    root : has the graph from a to z, or to what a batch normalisation then multiplied by `scale`.
+    parts : for a rule that computes z in parts.
+    """
+
+    owner: Callable[[], str]
+    kind: str
+    index: int
+    reads_input: bool
+    nonnegative: bool
+    a: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    function: Callable[..., Tensor]
+    root: Tensor = field(init=False)
+    z: Tensor = field(init=False)
+    scale: Tensor | None = None
+    parts: tuple[Tensor, Tensor] | None = None
+
+    def apply(self, a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The map of another input, with other parameters; with its graph to those that ask for
+        one.
+        """
+        with torch.enable_grad():
+            return self.function(a, weight, bias)
+
+    def run(self, rule: Rule | None) -> None:
+        """Compute z, in the rule's own way if it has one."""
+        forward = getattr(rule, "forward", None)
+        if forward is None:
+            self.root = self.apply(self.a, self.weight, self.bias)
+        else:
+            self.root = forward(self)
+        self.z = self.root.detach()
+
+    def pull(self, s: Tensor) -> Tensor:
+        """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
+        return pull(self.root, self.a, s if self.scale is None else s * self.scale)
+
+    @property
+    def name(self) -> str:
+        """The module that owns the weight, else the operation."""
+        return self.owner()
+
+
+def owner_of(model: nn.Module, weight: Tensor, operation: str) -> str:
+    """The name of the module that owns the weight, else the operation.
+
+    A function of the model, so that no map keeps its tracer alive.
+    """
+    names = (name for name, parameter in model.named_parameters() if parameter is weight)
+    return next(names, operation).rpartition(".")[0] or operation
+
+
+def scale_outputs(weight: Tensor, scale: Tensor, operation: str) -> Tensor:
+    """The weight of an operation with each output channel multiplied by its scale."""
+    if operation in ("matmul", "mm", "addmm"):
+        return weight * scale
+    if not operation.startswith("conv_transpose"):
+        return weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    groups = len(scale) // weight.shape[1]  # a transposed weight is (in, out / groups, ...)
+    per_input = scale.view(groups, 1, -1).expand(groups, weight.shape[0] // groups, -1)
+    per_input = per_input.reshape(weight.shape[:2])
+    return weight * per_input.view(*weight.shape[:2], *[1] * (weight.dim() - 2))
