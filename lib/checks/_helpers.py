@@ -38,7 +38,13 @@ _random_states: list[tuple[Callable, Callable]] = [
     (random.getstate, random.setstate),
     (numpy.random.get_state, numpy.random.set_state),
 ]
-_tolist, _detach, _to, _sum = Tensor.tolist, Tensor.detach, Tensor.to, Tensor.sum
+_tolist, _detach, _to, _sum, _expand = (
+    Tensor.tolist,
+    Tensor.detach,
+    Tensor.to,
+    Tensor.sum,
+    Tensor.expand,
+)
 _isfinite, _sqrt = math.isfinite, math.sqrt
 
 Probes = Mapping[str, tuple]
@@ -142,9 +148,9 @@ def judge_draws(
     hints: the words for this exercise; its keys are those of DRAWN.
     """
     words, wanted = DRAWN | dict(hints), _plain(mean)
-    width = math.prod(mean.shape[1:] if mean.dim() > 1 else mean.shape)
+    width = math.prod(mean.shape[1:] if len(mean.shape) > 1 else mean.shape)
     middle, var, fourth, *others = (
-        list(flat(_plain(_as_tensor(value).expand(mean.shape))))
+        list(flat(_plain(_expand(_as_tensor(value), mean.shape))))
         for value in (mean, variance, excess, *(spreads or {}).values())
     )
     slips = [(hint, other[:width]) for hint, other in zip(spreads or {}, others, strict=True)]

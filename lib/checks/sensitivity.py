@@ -172,6 +172,10 @@ def check_smoothgrad(answer: Callable) -> None:
     """(f, x (N, D), c (N,), n, sigma) -> (N, D): the mean of n input gradients at x + sigma *
     noise.
     """
+    f, point, half = Quadratic(), tensor([0.5, -1, 2]), 150
+    x, c = point.repeat(2 * half, 1), arange(2 * half) % 2
+    mean, square = (v.repeat(half, 1) for v in (f.Q @ point + f.w, (f.Q**2).sum(2)))
+    cases = [(n, sigma, sigma**2 / n * square) for n, sigma in ((1, 0.7), (16, 2.0))]
     judge(
         answer,
         {f"{kind}, sigma 0": (*given, 3, 0.0) for kind, given in probes_of_classes().items()},
@@ -184,16 +188,13 @@ def check_smoothgrad(answer: Callable) -> None:
         },
         "without noise the result must be the gradient of the logit of class c, sample by sample",
     )
-    f, point, half = Quadratic(), tensor([0.5, -1, 2]), 150
-    x, c = point.repeat(2 * half, 1), arange(2 * half) % 2
-    mean, square = f.Q @ point + f.w, (f.Q**2).sum(2)
-    for n, sigma in ((1, 0.7), (16, 2.0)):
+    for n, sigma, var in cases:
         with seen(f"n = {n} and sigma = {sigma}"):
             judge_draws(
                 answer,
                 (f, x, c, n, sigma),
-                mean.repeat(half, 1),
-                sigma**2 / n * square.repeat(half, 1),
+                mean,
+                var,
                 {
                     "same": "two calls give the very same result: no noise is added, or each call "
                     "draws the same",
