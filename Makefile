@@ -4,6 +4,7 @@
 #   make test                          everything that must hold before a change is pushed
 #   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
 #   make run [NAME=lrp]                execute chapters and solutions in place, in their canonical form
+#   make chapter NAME=causality TITLE="Causes and effects"   the skeleton of a new chapter, in every room
 #   make exercises                     regenerate exercises/ from solutions/
 #   make form                          only the form: formatter, linter, types (also the hook of pre-commit)
 #   make format                        let the formatter and the linter mend what they can
@@ -16,7 +17,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment browser form format book run exercises test unit built notebooks test-full bench colab-stack address assignment grade clean
+.PHONY: environment chapter browser form format book run exercises test unit built notebooks test-full bench colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -48,6 +49,9 @@ book: environment
 
 run: environment
 	@$(python) tools/run.py $(NAME)
+
+chapter: environment
+	@$(python) tools/chapter.py "$(NAME)" "$(TITLE)"
 
 exercises: environment
 	@$(python) tools/exercises.py

@@ -112,7 +112,7 @@ def test_marks_are_valid_and_unique(name):
 @each_set
 def test_each_answer_has_task_hints_and_check(name):
     cells = solution(name).cells
-    assert len(answers_of(solution(name))) == len(checks_of(solution(name))) >= 4
+    assert len(answers_of(solution(name))) == len(checks_of(solution(name))) >= 1
     for answer in answers_of(solution(name)):
         place = next(i for i, cell in enumerate(cells) if cell.id == answer.id)
         function = mark(answer, "grade_id")
