@@ -80,16 +80,33 @@ def judge(
     slips: Slips,
     hint: str,
     tolerance: float = TOLERANCE,
+    also: Callable | None = None,
 ) -> None:
     """Returns if `answer` agrees with `equation` on every probe, twice, and leaves everything as it
     was.
 
     equation and slips take the probe's arguments in float64. slips: by the hint for it, what a
-    wrong answer computes (or several that deserve the same hint).
+    wrong answer computes (or several that deserve the same hint). also: another equation that is
+    right.
     Raises AssertionError with a hint: that of the first slip which explains the result, else
     `hint`. tolerance: relative and absolute.
     """
-    wanted = {kind: _plain(_exact(equation, given)) for kind, given in probes.items()}
+    rights = [equation] if also is None else [equation, also]
+    wanted = [
+        {kind: _plain(_exact(right, given)) for kind, given in probes.items()} for right in rights
+    ]
+    problems = []
+    for values in wanted:
+        try:
+            return _judge(answer, probes, values, slips, hint, tolerance)
+        except AssertionError as refusal:
+            problems.append(refusal)
+    raise next((problem for problem in problems if hint not in str(problem)), problems[0])
+
+
+def _judge(
+    answer: Callable, probes: Probes, wanted: dict, slips: Slips, hint: str, tolerance: float
+) -> None:
     for kind, given in probes.items():
         with seen(kind):
             try:
