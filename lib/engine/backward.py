@@ -21,6 +21,13 @@ def send_back(
 
     send(step, above) takes the messages at a step's outputs (None where none arrived) to those at
     its inputs; record(step, above, below) is told of each step that a message has passed.
+
+    >>> from lib.engine import trace
+    >>> model, x = torch.nn.ReLU(), torch.tensor([[2.0, -1.0]])
+    >>> with torch.no_grad():
+    ...     scores, steps = trace(model, x)
+    >>> send_back(steps, x, scores, scores, lambda step, above: above)
+    tensor([[2., 0.]])
     """
     held = {id(scores): start}
     while steps:

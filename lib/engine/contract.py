@@ -13,12 +13,16 @@ from torch import Tensor, nn
 def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
     """Refuse a model or an input that no method can explain.
 
-    Parameters: model, any `nn.Module`; x, a finite float tensor (N, ...) with N >= 1, of the dtype
-        and on the device
-    of the model's parameters; with `words` also word numbers (N, T), int64, for a network that
-    embeds them.
+    model : any `nn.Module`.
+    x : a finite float tensor (N, ...) with N >= 1, of the dtype and on the device of the model's
+        parameters.
+    words : whether x may also hold word numbers (N, T), int64, for a network that embeds them.
 
     Raises TypeError or ValueError that names the argument, what was expected and what came.
+
+    >>> check_arguments(nn.Linear(2, 1), torch.zeros(3, 2).double())
+    Traceback (most recent call last):
+    TypeError: x: expected torch.float32 on cpu as the model has, got torch.float64 on cpu
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
@@ -64,7 +68,12 @@ def _modules(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def check_scores(scores: Tensor, x: Tensor) -> None:
-    """Refuse anything but finite scores (N, K), one row for each sample of x."""
+    """Refuse anything but finite scores (N, K), one row for each sample of x.
+
+    Raises TypeError or ValueError that names the model.
+
+    >>> check_scores(torch.zeros(2, 5), torch.zeros(2, 7))
+    """
     if not isinstance(scores, Tensor):
         raise TypeError(
             f"model: expected it to return a tensor of scores (N, K), got {type(scores).__name__}"
@@ -87,6 +96,9 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 
     `target` is None (the class with the highest of the `scores` (N, K)), an int, or a LongTensor
     (N,). Raises TypeError or ValueError if it is anything else or does not lie in 0..K-1.
+
+    >>> class_index(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), None)
+    tensor([1, 0])
     """
     count, classes = scores.shape
     if target is None:
@@ -117,6 +129,13 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
     """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and
     the random state are as before.
+
+    >>> model = nn.Dropout()
+    >>> with undisturbed(model, torch.zeros(1, 2)):
+    ...     model.training
+    False
+    >>> model.training
+    True
     """
     modules = list(_modules(model))
     training = [module for module in modules if module.training]
@@ -166,6 +185,11 @@ def gradient_of_score(
 ) -> tuple[Tensor, Tensor]:
     """The explained scores f_c(x) (N,) and their gradient with respect to x, of x's shape, both
     detached.
+
+    Raises TypeError or ValueError as `check_arguments`, `check_scores`, `class_index` and `slope`.
+
+    >>> gradient_of_score(nn.Flatten(), torch.tensor([[2.0, 1.0]]), None)
+    (tensor([2.]), tensor([[1., 0.]]))
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.enable_grad():
@@ -181,6 +205,10 @@ def gradient_of_score(
 def slope(scores: Tensor, leaf: Tensor, classes: Tensor) -> Tensor:
     """df_c/dx of each sample, through the graph from the leaf x to the scores (N, K). Raises
     ValueError if there is none.
+
+    >>> x = torch.ones(1, 2, requires_grad=True)
+    >>> slope(3 * x, x, torch.tensor([1]))
+    tensor([[0., 3.]])
     """
     if scores.requires_grad:
         (gradient,) = torch.autograd.grad(

@@ -8,7 +8,11 @@ from torch import Tensor
 
 
 def divide(relevance: Tensor, z: Tensor) -> Tensor:
-    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out."""
+    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out.
+
+    >>> divide(torch.tensor([1.0, 1.0]), torch.tensor([2.0, 0.0]))
+    tensor([0.5000, 0.0000])
+    """
     return torch.div(relevance, z.detach()).nan_to_num_(0, 0, 0)
 
 
@@ -16,6 +20,10 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
     """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph between.
 
     z and s have one shape; the result has that of a and can be written over.
+
+    >>> a = torch.ones(2, requires_grad=True)
+    >>> pull(3 * a, a, torch.tensor([1.0, 2.0]))
+    tensor([3., 6.])
     """
     node: Any = z.grad_fn
     ways = [(k, source) for k, (source, _) in enumerate(node.next_functions) if source is not None]

@@ -16,6 +16,10 @@ class Rule(Protocol):
 
     Any object with this method is a rule. It may also have a method `forward(layer)`: the output z
     of the map, computed in parts that the rule wants to keep (in `layer.parts`).
+
+    >>> from lib.lrp import Zero
+    >>> isinstance(Zero(), Rule), isinstance("epsilon_plus", Rule)
+    (True, False)
     """
 
     def propagate(self, layer: "LinearMap", relevance: Tensor) -> Tensor:

@@ -60,6 +60,11 @@ def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[T
 
     Run it within `torch.no_grad()`. Raises ValueError if the scores do not depend on x, or in part
     through operations that are not seen.
+
+    >>> with torch.no_grad():
+    ...     scores, steps = trace(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.ones(1, 2, 2))
+    >>> [(step.operation, step.family) for step in steps]
+    [('flatten', 'route'), ('linear', 'linear')]
     """
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
@@ -102,6 +107,13 @@ class Known:
 class Tracer(TorchFunctionMode):
     """Within its `with` block, each call on a tensor that depends on x becomes a step: `steps`, in
     the order of the calls.
+
+    >>> x = torch.ones(1, 2)
+    >>> tracer = Tracer(nn.ReLU(), x)
+    >>> with torch.no_grad(), tracer:
+    ...     y = torch.relu(x) + 1
+    >>> [step.operation for step in tracer.steps]
+    ['relu', 'add']
     """
 
     def __init__(self, model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> None:

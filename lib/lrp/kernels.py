@@ -150,7 +150,7 @@ def kernel_svm(estimator: Any, x: Any, target: int | Tensor | None = None) -> An
 
 def neuralized_score(estimator: Any, x: Any) -> np.ndarray:
     """The score (N,) that `one_class_svm` and `kernel_svm` (for class 1) explain, in units of
-    squared distance.
+    squared distance. Arguments and errors as those of these two.
 
     >>> from sklearn.svm import OneClassSVM
     >>> neuralized_score(OneClassSVM(gamma=1.0).fit([[0.0, 0.0]]), np.array([[2.0, -1.0]]))

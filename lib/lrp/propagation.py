@@ -149,6 +149,11 @@ def deep_taylor(
     (Montavon et al., 2017).
 
     Arguments, result and errors as those of `lrp` and `ZBox`.
+
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> _ = model.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> deep_taylor(model, torch.tensor([[1.0, 0.0]]))
+    tensor([[1.3333, 0.6667]])
     """
     rules = Composite(dense=ZPlus(), convolution=ZPlus(), first=ZBox(low, high))
     return lrp(model, x, target, rules)

@@ -203,7 +203,7 @@ def pattern_attribution(
 
     This is a deep Taylor decomposition whose root point is the distractor x - a y of every neuron.
     As w.a = 1, a linear map hands on all that it has; what reaches a unit that its ReLU has
-    switched off is lost.
+    switched off is lost. Arguments, result and errors as those of `pattern_net`.
 
     >>> model, data = nn.Linear(2, 1, bias=False), torch.eye(2)
     >>> _ = model.weight.data.copy_(torch.tensor([[2.0, 0.0]]))

@@ -23,6 +23,12 @@ from ..engine.linear import LinearMap, Rule
 class Zero:
     """LRP-0: R_i = sum_j a_i w_ij / z_j R_j (Bach et al., 2015, eq. 56). Equal to gradient × input
     on ReLU networks.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=Zero())
+    tensor([[ 2., -1.]])
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
@@ -37,7 +43,14 @@ class Epsilon:
     """LRP-epsilon: R_i = sum_j a_i w_ij / (z_j + eps s(z_j)) R_j, s(z) = 1 if z >= 0 else -1 (Bach
     et al., 2015, eq. 58).
 
-    eps >= 0 absorbs relevance where a neuron's evidence is weak or contradictory.
+    eps >= 0 absorbs relevance where a neuron's evidence is weak or contradictory. Raises ValueError
+    for another one.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=Epsilon(1.0))
+    tensor([[ 1.0000, -0.5000]])
     """
 
     eps: float = 1e-6
@@ -62,7 +75,13 @@ class Gamma:
     """LRP-gamma, for a_i >= 0: with v = w + gamma w^+ and u = b + gamma b^+,
     R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j (Montavon et al., 2019).
 
-    gamma = 0 is LRP-0, gamma -> infinity is z+.
+    gamma = 0 is LRP-0, gamma -> infinity is z+. Raises ValueError for gamma < 0.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=Gamma(1.0))
+    tensor([[ 1.3333, -0.3333]])
     """
 
     gamma: float = 0.25
@@ -88,7 +107,13 @@ class AlphaBeta:
     R_i = sum_j (alpha z_ij^+ / (sum_i z_ij^+ + b_j^+) - beta z_ij^- / (sum_i z_ij^- + b_j^-)) R_j.
 
     A side that a neuron does not have (0 / 0) counts as 0: there alpha R_j or -beta R_j is all that
-    is passed on.
+    is passed on. Raises ValueError for other alpha and beta.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=AlphaBeta(2, 1))
+    tensor([[ 2., -1.]])
     """
 
     alpha: float = 2.0
@@ -120,6 +145,12 @@ class ZPlus:
 
     Equal to alpha-beta with alpha = 1, beta = 0. Relevance keeps its sign: from R_j >= 0 comes
     R_i >= 0.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=ZPlus())
+    tensor([[1., 0.]])
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
@@ -141,6 +172,12 @@ class ZBox:
     low and high are numbers or tensors that broadcast to x (one value a channel, say). Left at None
     they are 0 and 1, widened for each image to its own range where that leaves [0, 1]. Raises
     ValueError if x leaves the given box.
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[1.0, 0.0]]), rules=ZBox(0, 1))  # a dark pixel, too, may speak
+    tensor([[1.3333, 0.6667]])
     """
 
     low: float | Tensor | None = None
@@ -173,6 +210,12 @@ class ZBox:
 class WSquare:
     """The w^2 rule, R_i = sum_j w_ij^2 / sum_i w_ij^2 R_j: for inputs without bounds (Montavon et
     al., 2017).
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[3.0, 1.0]]), rules=WSquare())
+    tensor([[4., 1.]])
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
@@ -187,6 +230,12 @@ class WSquare:
 class Flat:
     """The flat rule: neuron j gives the same share to each input it reads, whatever its weight
     (Lapuschkin et al., 2019).
+
+    >>> from lib.lrp import lrp
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
+    >>> lrp(layer, torch.tensor([[3.0, 1.0]]), rules=Flat())
+    tensor([[2.5000, 2.5000]])
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
@@ -200,7 +249,14 @@ class Flat:
 @dataclass(frozen=True)
 class Composite:
     """Which rule on which layer: one for dense layers, one for convolutions, and one (or none) for
-    what reads x itself.
+    what reads x itself. `lrp` takes it as its `rules`.
+
+    >>> from torch import nn
+    >>> from lib.lrp import lrp
+    >>> rules = Composite(dense=Epsilon(), convolution=Gamma(0.25), first=ZBox(0, 1))
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+    >>> lrp(model, torch.rand(1, 1, 4, 4), rules=rules).shape
+    torch.Size([1, 1, 4, 4])
     """
 
     dense: Rule
@@ -213,6 +269,7 @@ class Composite:
         return self.convolution if layer.kind == "convolution" else self.dense
 
 
+#: Composites by the names that `lrp` understands.
 COMPOSITES = {
     "epsilon_plus": Composite(dense=Epsilon(), convolution=ZPlus()),
     "epsilon_gamma_box": Composite(dense=Epsilon(), convolution=Gamma(0.25), first=ZBox()),

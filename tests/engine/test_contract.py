@@ -142,11 +142,17 @@ def test_the_gradient_does_not_reach_the_parameters():
 
 
 def test_no_library_draws_its_random_numbers_or_changes_settings_when_it_is_imported():
-    code = (
-        "import random, numpy, torch; a = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype();"
-        "import lib.lrp, lib.models, lib.data, lib.training, lib.plots;"
-        "b = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum(), torch.is_grad_enabled(), torch.get_default_dtype(); print(a == b)"
-    )
+    code = """
+import random, numpy, torch
+
+def state():
+    drawn = random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().sum()
+    return *drawn, torch.is_grad_enabled(), torch.get_default_dtype()
+
+before = state()
+import lib.lrp, lib.models, lib.data, lib.training, lib.plots
+print(before == state())
+"""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

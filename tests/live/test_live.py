@@ -304,8 +304,10 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     for mode, colours in (("light", "#fff;color:#14181e"), ("dark", "#14181e;color:#ced6dd")):
         (folder / f"{mode}.html").write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f'<title>Live</title></head><body style="margin:16px;background:{colours}"><main><h1>Live</h1>{body}</main></body></html>',
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width"><title>Live</title></head>'
+            f'<body style="margin:16px;background:{colours}"><main><h1>Live</h1>{body}</main>'
+            "</body></html>",
             encoding="utf-8",
         )
     return folder
