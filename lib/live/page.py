@@ -20,7 +20,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-RED, BLUE, GREY, INK = "#b2182b", "#2166ac", "#8b95a1", "#14181e"
+from .. import palette
+from ..palette import BLUE, GREY, INK, RED
+
 # without it JupyterLab takes the arrow keys
 CONTROL = 'data-lm-suppress-shortcuts="true" autocomplete="off" disabled'
 _JS = pathlib.Path(__file__).parent / "js"
@@ -155,7 +157,7 @@ def diverging(relevance: np.ndarray) -> np.ndarray:
     uint8.
     """
     v = (relevance / (np.abs(relevance).max() or 1))[..., None]
-    end = np.where(v < 0, [0x21, 0x66, 0xAC], [0xB2, 0x18, 0x2B])
+    end = np.where(v < 0, palette.rgb(BLUE), palette.rgb(RED))
     return np.round(255 + np.abs(v) * (end - 255)).astype(np.uint8)
 
 
@@ -370,7 +372,7 @@ def card(
     head = f'<p class="live-title">{escape(title)}</p>\n' if title else ""
     tail = ""
     if data is not None:
-        code = "\n".join(_lean(_JS / name) for name in scripts)
+        code = "\n".join([palette.script(), *(_lean(_JS / name) for name in scripts)])
         own = f"""'[data-{kind}="{key}"]:not([data-alive])'"""
         tail = (
             f'<script type="application/json">\n{_json(data)}\n</script>\n'
@@ -380,9 +382,10 @@ def card(
             "}\n})();\n</script>\n"
         )
     label = escape(title or words(key))
+    style = f"{palette.style('.live-fig')}\n{_lean(_JS / 'live.css')}"
     return (
         f'<figure class="live-fig" data-{kind}="{key}" aria-label="{label}">\n'
-        f"<style>\n{_lean(_JS / 'live.css')}\n</style>\n{head}{body}\n{tail}</figure>"
+        f"<style>\n{style}\n</style>\n{head}{body}\n{tail}</figure>"
     )
 
 

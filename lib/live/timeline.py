@@ -10,13 +10,13 @@ from .page import Output, card, check_key
 
 STYLE = """<style>
 .live-time{display:grid;grid-template-columns:9.5em 1fr;margin:0 0 10px!important;\
-overflow-wrap:normal;font-size:13px;color:#14181e}
-.live-time :is(dt,dd){margin:0!important;padding:7px 8px 2px 0;border-top:1px solid #c3cad3;\
-font-size:13px;color:#14181e}
+overflow-wrap:normal;font-size:13px;color:var(--ink)}
+.live-time :is(dt,dd){margin:0!important;padding:7px 8px 2px 0;border-top:1px solid var(--line);\
+font-size:13px;color:var(--ink)}
 .live-time dd{display:flex;flex-wrap:wrap;gap:0 6px}
-.live-time a{margin:0 0 5px!important;padding:3px 7px;border-radius:6px;background:#e4eef7;\
-color:#14181e!important;text-decoration:none;line-height:1.3}
-.live-time a:is(:hover,:focus-visible){background:#2166ac;color:#fff!important}
+.live-time a{margin:0 0 5px!important;padding:3px 7px;border-radius:6px;\
+background:var(--blue-tint);color:var(--ink)!important;text-decoration:none;line-height:1.3}
+.live-time a:is(:hover,:focus-visible){background:var(--blue);color:var(--paper)!important}
 .live-time a>span{display:block;font-size:12px}
 @media (max-width:520px){.live-time{grid-template-columns:1fr}.live-time dd{border:0;padding-top:0}}
 </style>"""

@@ -15,13 +15,15 @@ function startDigit(figure) {
   };
   const paint = () => {
     const size = canvas.width;
-    pen.fillStyle = "#fff";
+    pen.fillStyle = palette.paper;
     pen.fillRect(0, 0, size, size);
     if (base) base.forEach((value, p) => {
-      pen.fillStyle = `rgba(20,24,30,${value})`;
+      pen.fillStyle = palette.ink;
+      pen.globalAlpha = value;
       pen.fillRect((size / side) * (p % side), (size / side) * Math.floor(p / side), size / side, size / side);
     });
-    Object.assign(pen, { lineWidth: size / 9, lineCap: "round", lineJoin: "round", strokeStyle: "#14181e" });
+    pen.globalAlpha = 1;
+    Object.assign(pen, { lineWidth: size / 9, lineCap: "round", lineJoin: "round", strokeStyle: palette.ink });
     for (const stroke of strokes) {
       pen.beginPath();
       stroke.forEach(([x, y], k) => pen[k ? "lineTo" : "moveTo"](x * size, y * size));
@@ -29,7 +31,7 @@ function startDigit(figure) {
       pen.stroke();
     }
     if (!keys) return;
-    Object.assign(pen, { lineWidth: 4, strokeStyle: "#e08214" });
+    Object.assign(pen, { lineWidth: 4, strokeStyle: palette.orange });
     pen.beginPath();
     pen.arc(cursor[0] * size, cursor[1] * size, size / 18, 0, 7);
     pen.stroke();
@@ -41,8 +43,9 @@ function startDigit(figure) {
     context.putImageData(image, 0, 0);
     Object.assign(panel(name).querySelector("img"), { src: small.toDataURL(), alt });
   };
+  const channels = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
   const grey = (value) => { const g = Math.round(255 * (1 - value)); return [g, g, g]; };
-  const diverging = (v) => (v < 0 ? [0x21, 0x66, 0xac] : [0xb2, 0x18, 0x2b]).map((end) => Math.round(255 + Math.abs(v) * (end - 255)));
+  const diverging = (v) => channels(v < 0 ? palette.blue : palette.red).map((end) => Math.round(255 + Math.abs(v) * (end - 255)));
   const number = (value) => value.toFixed(2).replace("-", "\u2212");
 
   const compute = () => {
