@@ -1,364 +1,414 @@
 """The checks of the exercises on adversarial networks.
 
 Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not. The references are loops over Python floats. The step of training is in gans_step.py.
+if not.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, bincount, cat, cdist, full_like, nn, optim, stack, tensor, where, xlogy
+from torch import float64 as double
+from torch.func import grad
+from torch.nn.functional import softplus
 
-from ._helpers_old import Draw, Probe, Slip, _called, _quiet, first, judge, to_plain
-from .gans_step import check_train_step as check_train_step
+from ._helpers import Draw, Refusal, drawn, exercise, judge, slope
 
-Row = list[float]
-Rows = list[Row]
-
-_tensor, _grad, _sum_of, _float32, _float64 = (
-    torch.tensor,
-    torch.autograd.grad,
-    Tensor.sum,
-    torch.float32,
-    torch.float64,
-)
-
+_SGD, _cat, _stack = optim.SGD, cat, stack  # bound here, whatever an answer does to torch
 
 # ---------------------------------------------------------------- losses
 
 
-def check_d_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+def d_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def g_loss(fake: Tensor) -> Tensor:
+    return softplus(-fake).mean()
+
+
+def logits(d: Draw, n: int, m: int) -> tuple:
+    return d.uniform(-3, 4, n), d.uniform(-4, 3, m)
+
+
+@exercise
+def check_d_loss(answer: Callable) -> None:
     """(real_logits (N,), fake_logits (M,)) -> scalar: -mean log sigma(real) - mean log(1 -
     sigma(fake)).
     """
-
-    def equation(real: Row, fake: Row) -> float:
-        return _mean(map(_minus_log, real)) + _mean(_minus_log(-f) for f in fake)
-
-    slips = [
-        Slip(
-            "the sign is turned round: minus the logarithms, to be lowered",
-            lambda r, f: -equation(r, f),
-        ),
-        Slip("real and generated are exchanged", lambda r, f: equation(f, r)),
-        Slip(
-            "the generated samples are judged as if they should pass for real",
-            lambda r, f: _mean(map(_minus_log, r)) + _mean(map(_minus_log, f)),
-        ),
-        Slip(
-            "the two means are averaged once more; they are added", lambda r, f: equation(r, f) / 2
-        ),
-        Slip(
-            "all N + M samples share one mean; each group has its own",
-            lambda r, f: (
-                (sum(map(_minus_log, r)) + sum(_minus_log(-v) for v in f)) / (len(r) + len(f))
-            ),
-        ),
-        Slip(
-            "the samples are summed; take the mean of each group",
-            lambda r, f: sum(map(_minus_log, r)) + sum(_minus_log(-v) for v in f),
-        ),
-        Slip(
-            "the term of the generated samples is missing", lambda r, f: _mean(map(_minus_log, r))
-        ),
-        Slip("the term of the real data is missing", lambda r, f: _mean(_minus_log(-v) for v in f)),
-        Slip(
-            "the sigmoid is applied twice, or the logits are taken for probabilities",
-            lambda r, f: equation(list(map(_sigmoid, r)), list(map(_sigmoid, f))),
-        ),
-        Slip(
-            "the logarithm is to base 2; nats are asked for",
-            lambda r, f: equation(r, f) / math.log(2),
-        ),
-        Slip(
-            "this is the loss of least squares",
-            lambda r, f: _mean((v - 1) ** 2 for v in r) + _mean(v * v for v in f),
-        ),
-        Slip("this is the Wasserstein loss", lambda r, f: _mean(f) - _mean(r)),
-    ]
     judge(
-        "d_loss",
         answer,
-        [
-            *_two_rows(1),
-            Probe(
-                "logits of +-200, right and wrong",
-                (_tensor([200.0, -200.0, 0.0]), _tensor([-200.0, 200.0])),
+        {
+            "more generated than real samples": drawn(logits, 3, 7),
+            "more real than generated samples": drawn(logits, 5, 2),
+            "one sample": drawn(logits, 1, 1),
+            "double precision": drawn(logits, 4, 4, dtype=double),
+            "logits of +-200, right and wrong": (tensor([200.0, -200, 0]), tensor([-200.0, 200])),
+        },
+        d_loss,
+        {
+            "real and generated are exchanged": lambda r, f: d_loss(f, r),
+            "the generated samples are judged as if they should pass for real": lambda r, f: d_loss(
+                r, -f
             ),
-        ],
-        equation,
-        slips,
-        (
-            "the value is not -mean log sigma(real) - mean log(1 - sigma(fake)), exact also where "
-            "a logit is +-200 (nothing is cut off)"
-        ),
+            "the two means are averaged once more; they are added": lambda r, f: d_loss(r, f) / 2,
+            "all N + M samples share one mean; each group has its own": lambda r, f: softplus(
+                cat([-r, f])
+            ).mean(),
+            "the samples are summed; take the mean of each group": lambda r, f: softplus(
+                cat([-r, f])
+            ).sum(),
+            "the term of the generated samples is missing": lambda r, f: g_loss(r),
+            "the term of the real data is missing": lambda r, f: g_loss(-f),
+            "the sigmoid is applied twice, or the logits are taken for "
+            "probabilities": lambda r, f: d_loss(r.sigmoid(), f.sigmoid()),
+            "this is the loss of least squares, or the Wasserstein loss": (
+                lambda r, f: ((r - 1) ** 2).mean() + (f**2).mean(),
+                lambda r, f: f.mean() - r.mean(),
+            ),
+        },
+        "the value is not -mean log sigma(real) - mean log(1 - sigma(fake)), exact also where a "
+        "logit is +-200 (nothing is cut off)",
     )
 
 
-def check_g_loss_nonsaturating(answer: Callable[[Tensor], Tensor]) -> None:
+@exercise
+def check_g_loss_nonsaturating(answer: Callable) -> None:
     """(fake_logits (N,)) -> scalar: -mean log sigma(fake)."""
-
-    def equation(fake: Row) -> float:
-        return _mean(map(_minus_log, fake))
-
-    slips = [
-        Slip(
-            (
-                "this is the saturating loss, mean log(1 - sigma(fake)): its slope dies where D "
-                "is sure"
-            ),
-            lambda f: -_mean(_minus_log(-v) for v in f),
-        ),
-        Slip(
-            "the generator would learn to be found out: it wants sigma(fake) = 1",
-            lambda f: _mean(_minus_log(-v) for v in f),
-        ),
-        Slip("the sign is turned round", lambda f: -equation(f)),
-        Slip("the samples are summed; take their mean", lambda f: sum(map(_minus_log, f))),
-        Slip(
-            "the sigmoid is applied twice, or the logits are taken for probabilities",
-            lambda f: equation(list(map(_sigmoid, f))),
-        ),
-        Slip("the logarithm is to base 2; nats are asked for", lambda f: equation(f) / math.log(2)),
-        Slip("this is the Wasserstein loss", lambda f: -_mean(f)),
-        Slip("this is the loss of least squares", lambda f: _mean((v - 1) ** 2 for v in f)),
-        Slip("there is no logarithm", lambda f: _mean(1 - _sigmoid(v) for v in f)),
-    ]
-    probes = [Probe(p.kind, p.arguments[:1]) for p in _two_rows(5)]
     judge(
-        "g_loss_nonsaturating",
         answer,
-        [*probes, Probe("logits of +-200", (_tensor([200.0, -200.0, 0.0]),))],
-        equation,
-        slips,
-        (
-            "the value is not -mean log sigma(fake), exact also where a logit is +-200 (nothing "
-            "is cut off)"
-        ),
+        {
+            "several samples": drawn(logits, 7, 7)[1:],
+            "one sample": drawn(logits, 1, 1)[1:],
+            "double precision": drawn(logits, 4, 4, dtype=double)[1:],
+            "logits of +-200": (tensor([200.0, -200, 0]),),
+        },
+        g_loss,
+        {
+            "this is the saturating loss, mean log(1 - sigma(fake)): its slope dies where D is "
+            "sure": lambda f: -g_loss(-f),
+            "the generator would learn to be found out: it wants sigma(fake) = 1": lambda f: g_loss(
+                -f
+            ),
+            "the samples are summed; take their mean": lambda f: softplus(-f).sum(),
+            "the sigmoid is applied twice, or the logits are taken for probabilities": lambda f: (
+                g_loss(f.sigmoid())
+            ),
+            "the logarithm is to base 2; nats are asked for": lambda f: g_loss(f) / math.log(2),
+            "there is no logarithm": lambda f: (1 - f.sigmoid()).mean(),
+            "this is the loss of least squares, or the Wasserstein loss": (
+                lambda f: ((f - 1) ** 2).mean(),
+                lambda f: -f.mean(),
+            ),
+        },
+        "the value is not -mean log sigma(fake), exact also where a logit is +-200 (nothing is "
+        "cut off)",
+    )
+
+
+# ---------------------------------------------------------------- one step of the game
+
+
+class Player(nn.Module):
+    """One linear layer, its bias in the last column: a generator (2 to 3) ends in tanh, a
+    discriminator (3 to 1) gives logits (N,).
+    """
+
+    def __init__(self, values: Tensor, generator: bool) -> None:
+        super().__init__()
+        self.generator = generator
+        self.weight = nn.Parameter(values[:, :-1].clone())
+        self.bias = nn.Parameter(values[:, -1].clone())
+
+    def forward(self, v: Tensor) -> Tensor:
+        scores = v @ self.weight.T + self.bias
+        return scores.tanh() if self.generator else scores[:, 0]
+
+
+def make(g: Tensor, z: Tensor) -> Tensor:
+    return (z @ g[:, :2].T + g[:, 2]).tanh()
+
+
+def logit(d: Tensor, v: Tensor) -> Tensor:
+    return v @ d[0, :3] + d[0, 3]
+
+
+@dataclass(frozen=True)
+class Game:
+    """Two steps of the game. What slips change: the losses, G judged by the D before its step, G
+    first, gradients that leak from D's loss into G or from G's loss into a step of D, gradients
+    that are kept, how many steps D takes.
+    """
+
+    d_of: Callable = d_loss
+    g_of: Callable = g_loss
+    old: bool = False
+    first: bool = False
+    leak: bool = False
+    both: bool = False
+    keep_d: bool = False
+    keep_g: bool = False
+    steps: int = 1
+
+    def __call__(
+        self, g: Tensor, d: Tensor, x: Tensor, z: Tensor, rate_g: float, rate_d: float
+    ) -> list:
+        left_d, left_g, states = 0 * d, 0 * g, []
+        for data, code in zip(x, z, strict=True):
+
+            def of_d(d: Tensor, g: Tensor, data: Tensor = data, code: Tensor = code) -> Tensor:
+                return self.d_of(logit(d, data), logit(d, make(g, code)))
+
+            def of_g(d: Tensor, g: Tensor, code: Tensor = code) -> Tensor:
+                return self.g_of(logit(d, make(g, code)))
+
+            before, made = d, g - rate_g * grad(of_g, 1)(d, g) if self.first else g
+            for _ in range(self.steps):
+                slope_d = grad(of_d)(d, made) + left_d
+                d = d - rate_d * slope_d
+            judged = before if self.old or self.first else d
+            slope_g = grad(of_g, 1)(judged, g) + left_g + self.leak * grad(of_d, 1)(before, g)
+            through = grad(of_g)(judged, g)
+            g = g - rate_g * slope_g
+            d = d - self.both * rate_d * through
+            left_d, left_g = self.keep_d * (slope_d + through), self.keep_g * slope_g
+            states.append(cat([g.flatten(), d.flatten()]))
+        return states
+
+
+@exercise
+def check_train_step(answer: Callable) -> None:
+    """(G, D, opt_g, opt_d, x (N, 3), z (N, 2)) -> None: a D step on d_loss with fakes G(z), then a
+    non-saturating G step, same z, updated D.
+    """
+
+    def played(g: Tensor, d: Tensor, x: Tensor, z: Tensor, rate_g: float, rate_d: float) -> Any:
+        """The numbers of both networks after each of two steps of the answer."""
+        G, D = Player(g, True), Player(d, False)
+        opt_g, opt_d = _SGD(G.parameters(), rate_g), _SGD(D.parameters(), rate_d)
+        states = []
+        for data, code in zip(x, z, strict=True):
+            if isinstance(answer(G, D, opt_g, opt_d, data, code), str):
+                raise Refusal("returns a text; nothing is to be returned")
+            parameters = G.weight, G.bias, D.weight, D.bias
+            if not (G.training and D.training and all(p.requires_grad for p in parameters)):
+                raise Refusal(
+                    "changes the mode (train or eval) or requires_grad of a network; set it back"
+                )
+            if data.requires_grad or code.requires_grad:
+                raise Refusal("changes requires_grad of an argument; set it back")
+            numbers = [
+                _cat([net.weight, net.bias[:, None]], 1).flatten().detach() for net in (G, D)
+            ]
+            states.append(_cat(numbers))
+        return _stack(states)
+
+    def probe(d: Draw, n: int, rate_g: float, rate_d: float) -> tuple:
+        g, x = d.uniform(-1, 1, 3, 3), d.uniform(-1, 2, 2, n, 3)
+        return g, d.uniform(-1, 1, 1, 4), x, d.uniform(-2, 2, 2, n, 2), rate_g, rate_d
+
+    judge(
+        played,
+        {
+            "4 samples": drawn(probe, 4, 0.3, 0.5, dtype=double),
+            "1 sample": drawn(probe, 1, 0.5, 0.3, dtype=double),
+            "6 samples": drawn(probe, 6, 0.4, 0.4),
+        },
+        Game(),
+        {
+            "D has not moved: is the step of its optimiser missing?": Game(
+                lambda r, f: 0 * d_loss(r, f)
+            ),
+            "G has not moved: are its samples detached in its own step, or is its optimiser's step "
+            "missing?": Game(g_of=lambda f: 0 * g_loss(f)),
+            "G moves first; D has the first step": Game(first=True),
+            "G is judged by the old D; it meets the D that has just moved": Game(old=True),
+            "D climbs its loss; it should descend": Game(lambda r, f: -d_loss(r, f)),
+            "G climbs its loss; it should descend": Game(g_of=lambda f: -g_loss(f)),
+            "the loss of G is the saturating one": Game(g_of=lambda f: -g_loss(-f)),
+            "G helps D: its samples should pass for real": Game(g_of=lambda f: g_loss(-f)),
+            "D hears only of the real data": Game(lambda r, f: g_loss(r)),
+            "D hears only of the generated samples": Game(lambda r, f: g_loss(-f)),
+            "D learns that generated samples are real": Game(lambda r, f: d_loss(r, -f)),
+            "the two means of d_loss are halved; they are added": Game(
+                lambda r, f: d_loss(r, f) / 2
+            ),
+            "a loss is summed over the samples; take means": (
+                Game(lambda r, f: len(r) * d_loss(r, f)),
+                Game(g_of=lambda f: len(f) * g_loss(f)),
+            ),
+            "D takes two steps; one is asked for": Game(steps=2),
+            "gradients that were left over move a network: set them to zero before each backward "
+            "pass": (Game(keep_d=True), Game(keep_g=True)),
+            "the gradient of D's loss leaks into G: detach the samples in D's step, or set G's "
+            "gradients to zero before its own": (Game(leak=True), Game(leak=True, keep_g=True)),
+            "G's loss moves D as well: each optimiser moves only its own network": Game(both=True),
+        },
+        "the networks do not end where one step of D on d_loss, then one step of G on -mean log "
+        "sigma(D(G(z))) with the same z and the D that has just moved, lead",
     )
 
 
 # ---------------------------------------------------------------- densities
 
 
-def check_optimal_discriminator(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+def densities(sums: bool) -> dict[str, tuple]:
+    """Pairs of densities; with `sums` each sums to 1."""
+
+    def pair(d: Draw, k: int) -> tuple:
+        p, q = d.uniform(0.05, 1, k), d.uniform(0.05, 1, k)
+        return (p / p.sum(), q / q.sum()) if sums else (3 * p, q)
+
+    gaps = tensor([0.5, 0, 0.25, 0.25, 0]), tensor([0, 0, 0.75, 0, 0.25])
+    tiny = [[1e-9, 1 - 1e-9, 0], [3e-9, 0.5, 0.5 - 3e-9]]
+    return {
+        "five places": drawn(pair, 5),
+        "eight places in double precision": drawn(pair, 8, dtype=double),
+        "places where one is 0, or both are": gaps,
+        "nothing in common": (tensor([1.0, 0]), tensor([0, 1.0])),
+        "q = p": (tensor([0.2, 0.8]), tensor([0.2, 0.8])),
+        "one place": (tensor([1.0]), tensor([1.0])),
+        "very small densities": tuple(tensor(tiny, dtype=double)),
+    }
+
+
+@exercise
+def check_optimal_discriminator(answer: Callable) -> None:
     """(p (K,), q (K,) densities, may be 0) -> (K,): p / (p + q), 1/2 where both are 0."""
 
-    def each(value: Callable[[float, float], float]) -> Callable:
-        return lambda p, q: [value(a, b) for a, b in zip(p, q)]
+    def best(p: Tensor, q: Tensor, *, empty: float = 0.5) -> Tensor:
+        return where(p + q == 0, empty, p / (p + q))
 
-    equation = each(lambda a, b: a / (a + b) if a + b else 0.5)
-    slips = [
-        Slip(
-            "where both densities are 0 it should be 1/2",
-            each(lambda a, b: a / (a + b) if a + b else 0.0),
-        ),
-        Slip(
-            "where both densities are 0 it should be 1/2",
-            each(lambda a, b: a / (a + b) if a + b else 1.0),
-        ),
-        Slip(
-            "data and generator are exchanged: D is the probability of real data",
-            each(lambda a, b: b / (a + b) if a + b else 0.5),
-        ),
-        Slip(
-            "this is the ratio p / q; the denominator has both",
-            each(lambda a, b: a / b if b else 0.5),
-        ),
-        Slip("D is 1/2 only at the equilibrium, where q = p", each(lambda a, b: 0.5)),
-        Slip(
-            "D is not 0 or 1: it is a probability",
-            each(lambda a, b: 1.0 if a > b else 0.5 if a == b else 0.0),
-        ),
-        Slip(
-            "p is divided by a sum over all places; each place has its own",
-            lambda p, q: [a / (sum(p) + sum(q)) for a in p],
-        ),
-        Slip("this is half of p / (p + q)", each(lambda a, b: a / (a + b) / 2 if a + b else 0.5)),
-    ]
     judge(
-        "optimal_discriminator",
         answer,
-        _densities(sums=False),
-        equation,
-        slips,
+        densities(sums=False),
+        best,
+        {
+            "where both densities are 0 it should be 1/2": (
+                lambda p, q: best(p, q, empty=0),
+                lambda p, q: best(p, q, empty=1),
+            ),
+            "data and generator are exchanged: D is the probability of real data": lambda p, q: (
+                best(q, p)
+            ),
+            "this is the ratio p / q; the denominator has both": lambda p, q: where(
+                q == 0, 0.5, p / q
+            ),
+            "D is 1/2 only at the equilibrium, where q = p": lambda p, q: full_like(p, 0.5),
+            "p is divided by a sum over all places; each place has its own": lambda p, q: (
+                p / (p + q).sum()
+            ),
+            "this is half of p / (p + q)": lambda p, q: best(p, q) / 2,
+        },
         "the values are not p / (p + q), place by place (small densities count like large ones)",
     )
 
 
-def check_jsd(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+@exercise
+def check_jsd(answer: Callable) -> None:
     """(p (K,), q (K,) sum 1, may contain 0) -> scalar: Jensen-Shannon divergence in nats."""
 
-    def kl(p: Row, q: Row) -> float:
-        return sum(a * math.log(a / b) for a, b in zip(p, q) if a)
+    def kl(p: Tensor, q: Tensor) -> Tensor:
+        return (xlogy(p, p) - xlogy(p, q)).sum()
 
-    def mix(p: Row, q: Row) -> Row:
-        return [(a + b) / 2 for a, b in zip(p, q)]
+    def jsd(p: Tensor, q: Tensor) -> Tensor:
+        return (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2
 
-    def equation(p: Row, q: Row) -> float:
-        return (kl(p, mix(p, q)) + kl(q, mix(p, q))) / 2
+    def common(p: Tensor, q: Tensor) -> Tensor:
+        both, m = (p > 0) & (q > 0), (p + q) / 2
+        return (kl(p[both], m[both]) + kl(q[both], m[both])) / 2
 
-    slips = [
-        Slip(
-            "the two divergences are added; each counts one half", lambda p, q: 2 * equation(p, q)
-        ),
-        Slip(
-            "the logarithm is to base 2; nats are asked for",
-            lambda p, q: equation(p, q) / math.log(2),
-        ),
-        Slip(
-            "this is the root of it, the Jensen-Shannon distance",
-            lambda p, q: math.sqrt(max(equation(p, q), 0)),
-        ),
-        Slip(
-            "the sign is turned round; a divergence is never negative", lambda p, q: -equation(p, q)
-        ),
-        Slip(
-            "this is the value of the game, 2 JSD - log 4",
-            lambda p, q: 2 * equation(p, q) - math.log(4),
-        ),
-        Slip("only the side of p is there", lambda p, q: kl(p, mix(p, q)) / 2),
-        Slip("only the side of p is there", lambda p, q: kl(p, mix(p, q))),
-        Slip("only the side of q is there", lambda p, q: kl(q, mix(p, q))),
-        Slip(
-            "the divergences are turned round: it is KL(p || m), not KL(m || p)",
-            lambda p, q: (kl(mix(p, q), p) + kl(mix(p, q), q)) / 2,
-        ),
-        Slip(
-            "p and q are compared with each other, not with their mean",
-            lambda p, q: (kl(p, q) + kl(q, p)) / 2,
-        ),
-        Slip("this is KL(p || q)", kl),
-        Slip(
-            "it is averaged over the K places; it is summed", lambda p, q: equation(p, q) / len(p)
-        ),
-        Slip(
-            "p and q are compared with their sum; m is its half",
-            lambda p, q: equation(p, q) - math.log(2),
-        ),
-        Slip(
-            "places where p or q is 0 are left out; only the term of the one that is 0 vanishes",
-            lambda p, q: (
-                sum(
-                    a * math.log(2 * a / (a + b)) + b * math.log(2 * b / (a + b))
-                    for a, b in zip(p, q)
-                    if a and b
-                )
-                / 2
-            ),
-        ),
-    ]
     judge(
-        "jsd",
         answer,
-        _densities(sums=True),
-        equation,
-        slips,
+        densities(sums=True),
+        jsd,
+        {
+            "the two divergences are added; each counts one half": lambda p, q: 2 * jsd(p, q),
+            "the logarithm is to base 2; nats are asked for": lambda p, q: jsd(p, q) / math.log(2),
+            "this is the root of it, the Jensen-Shannon distance": lambda p, q: jsd(p, q).sqrt(),
+            "this is the value of the game, 2 JSD - log 4": lambda p, q: (
+                2 * jsd(p, q) - math.log(4)
+            ),
+            "only the side of p is there": lambda p, q: kl(p, (p + q) / 2),
+            "only the side of q is there": lambda p, q: kl(q, (p + q) / 2),
+            "p and q are compared with each other, not with their mean": lambda p, q: (
+                (kl(p, q) + kl(q, p)) / 2
+            ),
+            "it is averaged over the K places; it is summed": lambda p, q: jsd(p, q) / len(p),
+            "p and q are compared with their sum; m is its half": lambda p, q: (
+                jsd(p, q) - math.log(2)
+            ),
+            "places where p or q is 0 are left out; only the term of the one that is 0 "
+            "vanishes": common,
+        },
         "the value is not 1/2 KL(p || m) + 1/2 KL(q || m) with m = (p + q) / 2",
     )
 
 
-def check_modes_covered(answer: Callable[[Tensor, Tensor, float, int], int]) -> None:
+@exercise
+def check_modes_covered(answer: Callable) -> None:
     """(samples (N, 2), centers (K, 2), radius, min_count) -> int: modes with at least min_count
     samples within radius.
     """
 
-    def count(
-        within: Callable[[float, float], bool] = lambda d, r: d <= r,
-        enough: Callable[[int, int], bool] = lambda n, m: n >= m,
-        distance: Callable[[Row, Row], float] = math.dist,
-    ) -> Callable:
-        return lambda s, c, r, m: sum(
-            enough(sum(within(distance(x, centre), r) for x in s), m) for centre in c
-        )
+    def count(distance: Callable = cdist, enough: Callable = Tensor.ge) -> Callable:
+        return lambda s, c, r, m: int(enough((distance(s, c) <= r).sum(0), m).sum())
 
-    def nearest(s: Rows, c: Rows, r: float, m: int) -> int:
-        owners = [min(range(len(c)), key=lambda k: math.dist(x, c[k])) for x in s]
-        return sum(owners.count(k) >= m for k in range(len(c)))
+    def nearest(s: Tensor, c: Tensor, r: float, m: int) -> int:
+        return int((bincount(cdist(s, c).argmin(1), minlength=len(c)) >= m).sum())
 
-    slips = [
-        Slip(
-            "more than min_count samples are asked for; at least min_count suffice",
-            count(enough=lambda n, m: n > m),
+    modes = count()
+    slips = {
+        "more than min_count samples are asked for; at least min_count suffice": count(
+            enough=Tensor.gt
         ),
-        Slip(
-            "min_count is ignored: one sample does not cover a mode",
-            count(enough=lambda n, m: n > 0),
+        "min_count is ignored: one sample does not cover a mode": lambda s, c, r, m: modes(
+            s, c, r, 1
         ),
-        Slip(
-            "the squared distance is compared with the radius",
-            count(distance=lambda a, b: math.dist(a, b) ** 2),
+        "the squared distance is compared with the radius": count(lambda s, c: cdist(s, c) ** 2),
+        "each axis is compared with the radius: that is a square, not a disc": count(
+            lambda s, c: cdist(s, c, p=math.inf)
         ),
-        Slip(
-            "each axis is compared with the radius: that is a square, not a disc",
-            count(distance=lambda a, b: max(abs(u - v) for u, v in zip(a, b))),
+        "the distance is |dx| + |dy|; the straight line is meant": count(
+            lambda s, c: cdist(s, c, p=1)
         ),
-        Slip(
-            "the distance is |dx| + |dy|; the straight line is meant",
-            count(distance=lambda a, b: sum(abs(u - v) for u, v in zip(a, b))),
-        ),
-        Slip("the radius is ignored: the nearest centre is not enough", nearest),
-        Slip(
-            "this counts the modes that are lost", lambda s, c, r, m: len(c) - count()(s, c, r, m)
-        ),
-        Slip(
-            "this counts samples, not modes",
-            lambda s, c, r, m: sum(any(math.dist(x, k) <= r for k in c) for x in s),
-        ),
-        Slip(
-            "this is the share of the modes, not their number",
-            lambda s, c, r, m: count()(s, c, r, m) / len(c),
-        ),
-        Slip("all modes are counted", lambda s, c, r, m: len(c)),
-    ]
+        "the radius is ignored: the nearest centre is not enough": nearest,
+        "this counts the modes that are lost": lambda *v: len(v[1]) - modes(*v),
+        "this counts samples, not modes": lambda s, c, r, m: (cdist(s, c) <= r).any(1).sum(),
+        "this is the share of the modes, not their number": lambda *v: modes(*v) / len(v[1]),
+        "all modes are counted": lambda *v: len(v[1]),
+    }
 
-    def cloud(
-        seed: int, n: int, k: int, radius: float, enough: int, dtype: torch.dtype = _float32
-    ) -> tuple:
-        draw = Draw(seed, dtype)
-        return draw.uniform(-2, 2, n, 2), draw.uniform(-2, 2, k, 2), radius, enough
+    def cloud(d: Draw, n: int, k: int, radius: float, enough: int) -> tuple:
+        return d.uniform(-2, 2, n, 2), d.uniform(-2, 2, k, 2), radius, enough
 
-    corner = [
-        [0.9, 0.9],
-        [-0.9, 0.9],
-        [0.9, -0.9],
-        [5.0, 5.3],
-        [5.0, 4.7],
-        [-4.0, 0.0],
-        [-4.6, 0.0],
-    ]
+    def telling(*given: Any) -> bool:
+        """Each slip gives another number."""
+        values = {float(slip(*given)) for slip in (modes, *slips.values())}
+        return len(values) == len(slips) + 1
 
-    def tells_apart(*arguments: object) -> bool:
-        values = [count()(*arguments), *(slip.compute(*arguments) for slip in slips)]
-        return len(set(values)) == len(values)
-
-    telling = first(
-        lambda draw: (draw.uniform(-2, 2, 90, 2), draw.uniform(-2, 2, 40, 2), 0.6, 6), tells_apart
-    )
-    probes = [
-        Probe("ninety samples and forty modes", telling),
-        Probe("double precision", cloud(2, 80, 7, 0.9, 9, _float64)),
-        Probe("one sample and one mode", (_tensor([[0.5, 0.0]]), _tensor([[0.0, 0.0]]), 1.0, 1)),
-        Probe(
-            "samples in the corners of a square, exactly min_count near a mode",
-            (_tensor(corner), _tensor([[0.0, 0.0], [5.0, 5.0], [-4.3, 0.0], [9.0, 9.0]]), 1.0, 2),
-        ),
-        Probe("a radius above 1", cloud(3, 50, 6, 1.6, 14)),
-        Probe(
-            "no mode covered",
-            (_tensor([[8.0, 8.0], [-8.0, 8.0]]), _tensor([[0.0, 0.0], [1.0, -2.0]]), 0.5, 1),
-        ),
-        Probe(
-            "the same two modes covered by the same samples",
-            (_tensor([[0.0, 0.0], [0.1, 0.0]]), _tensor([[0.0, 0.1], [0.0, -0.1]]), 0.5, 2),
-        ),
-    ]
+    corners = [[0.9, 0.9], [-0.9, 0.9], [0.9, -0.9], [5, 5.3], [5, 4.7], [-4, 0], [-4.6, 0]]
+    four = tensor([[0, 0], [5, 5], [-4.3, 0], [9, 9]])
+    pair, centres = tensor([[0, 0], [0.1, 0]]), tensor([[0, 0.1], [0, -0.1]])
     judge(
-        "modes_covered",
         answer,
-        probes,
-        count(),
+        {
+            "ninety samples and forty modes": drawn(cloud, 90, 40, 0.6, 6, clear=telling),
+            "double precision": drawn(cloud, 80, 7, 0.9, 9, dtype=double),
+            "one sample and one mode": (tensor([[0.5, 0]]), tensor([[0.0, 0]]), 1.0, 1),
+            "samples in the corners of a square, exactly min_count near a mode": (
+                tensor(corners),
+                four,
+                1.0,
+                2,
+            ),
+            "a radius above 1": drawn(cloud, 50, 6, 1.6, 14),
+            "no mode covered": (tensor([[8.0, 8], [-8, 8]]), tensor([[0.0, 0], [1, -2]]), 0.5, 1),
+            "two modes covered by the same samples": (pair, centres, 0.5, 2),
+        },
+        modes,
         slips,
         "the number is not that of the modes with at least min_count samples within radius",
     )
@@ -367,171 +417,89 @@ def check_modes_covered(answer: Callable[[Tensor, Tensor, float, int], int]) -> 
 # ---------------------------------------------------------------- the slope of a critic
 
 
-class _Critic:
+@dataclass(frozen=True, eq=False)
+class Critic:
     """sum_i a_i x_i + b/2 |x|^2 for rows (N, D); its gradient in x is a + b x."""
 
-    def __init__(self, a: Tensor, b: float) -> None:
-        self.a, self.b = a, b
+    a: Tensor
+    b: float = 0.0
 
     def __call__(self, x: Tensor) -> Tensor:
         return (self.a * x + 0.5 * self.b * x * x).sum(1)
 
-    def slopes(self, x: Rows) -> Rows:
-        return [[a + self.b * v for a, v in zip(to_plain(self.a), row)] for row in x]
 
-
-def check_slope_penalty(answer: Callable[[Callable, Tensor], Tensor]) -> None:
+@exercise
+def check_slope_penalty(answer: Callable) -> None:
     """(critic: (N, D) -> (N,), x (N, D)) -> scalar: mean over samples of (|grad critic| - 1)^2,
     differentiable in the critic's weights.
     """
 
-    def each(
-        term: Callable[[Row], float], join: Callable = lambda values: _mean(values)
-    ) -> Callable:
-        return lambda critic, x: join([term(s) for s in critic.slopes(x)])
+    def of_slopes(penalty: Callable) -> Callable:
+        return lambda critic, x: penalty(critic.a + critic.b * x)
 
-    def norm(s: Row) -> float:
-        return math.sqrt(sum(v * v for v in s))
+    def of_length(term: Callable) -> Callable:
+        return of_slopes(lambda s: term(s.norm(dim=1)).mean())
 
-    slips = [
-        Slip(
-            "the length of the gradient is not squared after taking 1 away",
-            each(lambda s: norm(s) - 1),
-        ),
-        Slip(
-            "slopes below 1 are let off; they are penalised too",
-            each(lambda s: max(norm(s) - 1, 0) ** 2),
-        ),
-        Slip(
-            "the penalty pulls the slope to 0; it should pull it to 1", each(lambda s: norm(s) ** 2)
-        ),
-        Slip(
-            "the squared length is compared with 1; take the root",
-            each(lambda s: (norm(s) ** 2 - 1) ** 2),
-        ),
-        Slip("the samples are summed; take their mean", each(lambda s: (norm(s) - 1) ** 2, sum)),
-        Slip("the mean is taken before the square", each(norm, lambda v: (_mean(v) - 1) ** 2)),
-        Slip(
-            "one length is taken for the whole batch; each sample has its own",
-            lambda c, x: (norm([v for s in c.slopes(x) for v in s]) - 1) ** 2,
-        ),
-        Slip(
-            "each coordinate is compared with 1; take the length of the gradient",
-            each(lambda s: _mean((v - 1) ** 2 for v in s)),
-        ),
-        Slip(
-            "each coordinate is compared with 1; take the length of the gradient",
-            each(lambda s: _mean((abs(v) - 1) ** 2 for v in s)),
-        ),
-        Slip(
-            "the gradient was taken of the mean of the critic: it is N times too short",
-            lambda c, x: _mean((norm(s) / len(x) - 1) ** 2 for s in c.slopes(x)),
-        ),
-        Slip("the length is the largest coordinate", each(lambda s: (max(map(abs, s)) - 1) ** 2)),
-        Slip(
-            "the length is the sum of the coordinates", each(lambda s: (sum(map(abs, s)) - 1) ** 2)
-        ),
-    ]
+    def weight_slope(a: Tensor, x: Tensor) -> Any:
+        found = slope(answer(Critic(a), x), a)
+        if found is None:
+            raise Refusal(
+                "no gradient reaches the weights of the critic: is create_graph=True missing?"
+            )
+        return found
 
-    def probe(
-        kind: str, seed: int, n: int, d: int, b: float, dtype: torch.dtype = _float32
-    ) -> Probe:
-        draw = Draw(seed, dtype)
-        return Probe(kind, (_Critic(draw.uniform(-2, 2, d), b), draw.uniform(-2, 2, n, d)))
+    def probe(d: Draw, n: int, i: int, b: float) -> tuple:
+        return Critic(d.uniform(-2, 2, i), b), d.uniform(-2, 2, n, i)
 
-    probes = [
-        probe("a straight critic", 1, 4, 3, 0.0),
-        probe("a bent critic", 2, 5, 2, 1.5),
-        probe("one sample", 3, 1, 4, 0.7),
-        probe("as many samples as dimensions", 4, 3, 3, -0.6),
-        Probe(
-            "a gentle critic",
-            (_Critic(_tensor([0.1, -0.2]), 0.05), _tensor([[0.3, 0.4], [-1.0, 2.0], [0.0, 0.0]])),
-        ),
-        probe("one dimension", 5, 6, 1, 0.4),
-    ]
+    gentle = Critic(tensor([0.1, -0.2]), 0.05), tensor([[0.3, 0.4], [-1, 2], [0, 0]])
+    a, points = tensor([1.2, -1.6, 0], requires_grad=True), tensor([[0.5, 1, 0], [-1, 0.3, 2]])
+    wanted = (2 * (a.norm() - 1) * a / a.norm()).tolist()
     judge(
-        "slope_penalty",
         answer,
-        probes,
-        each(lambda s: (norm(s) - 1) ** 2),
-        slips,
+        {
+            "a bent critic": drawn(probe, 5, 2, 1.5),
+            "a straight critic": drawn(probe, 4, 3, 0.0),
+            "one sample": drawn(probe, 1, 4, 0.7),
+            "as many samples as dimensions": drawn(probe, 3, 3, -0.6),
+            "a gentle critic": gentle,
+            "one dimension": drawn(probe, 6, 1, 0.4),
+        },
+        of_length(lambda v: (v - 1) ** 2),
+        {
+            "the length of the gradient is not squared after taking 1 away": of_length(
+                lambda v: v - 1
+            ),
+            "slopes below 1 are let off; they are penalised too": of_length(
+                lambda v: (v - 1).relu() ** 2
+            ),
+            "the penalty pulls the slope to 0; it should pull it to 1": of_length(lambda v: v**2),
+            "the squared length is compared with 1; take the root": of_length(
+                lambda v: (v**2 - 1) ** 2
+            ),
+            "the samples are summed; take their mean": of_slopes(
+                lambda s: ((s.norm(dim=1) - 1) ** 2).sum()
+            ),
+            "the mean is taken before the square": of_slopes(
+                lambda s: (s.norm(dim=1).mean() - 1) ** 2
+            ),
+            "one length is taken for the whole batch; each sample has its own": of_slopes(
+                lambda s: (s.norm() - 1) ** 2
+            ),
+            "each coordinate is compared with 1; take the length of the gradient": (
+                of_slopes(lambda s: ((s - 1) ** 2).mean()),
+                of_slopes(lambda s: ((s.abs() - 1) ** 2).mean()),
+            ),
+            "the gradient was taken of the mean of the critic: it is N times too short": of_slopes(
+                lambda s: ((s.norm(dim=1) / len(s) - 1) ** 2).mean()
+            ),
+        },
         "the value is not the mean of (length of the gradient - 1)^2",
     )
-    if problem := _no_slope(answer):
-        raise AssertionError(f"slope_penalty: {problem}")
-
-
-def _no_slope(answer: Callable) -> str | None:
-    """What is wrong with the gradient in the critic's weights: for a straight critic it is 2 (|a| -
-    1) a / |a|.
-    """
-    with _quiet():
-        a = _tensor([1.2, -1.6, 0.0], requires_grad=True)
-        result = _called(answer, (_Critic(a, 0.0), _tensor([[0.5, 1.0, 0.0], [-1.0, 0.3, 2.0]])))
-        if isinstance(result, str):
-            return result
-        if not isinstance(result, Tensor) or not result.requires_grad:
-            return "no gradient reaches the weights of the critic: is create_graph=True missing?"
-        (slope,) = _grad(_sum_of(result), a, allow_unused=True)
-    wanted = [2 * v / 2 for v in to_plain(a)]
-    if slope is None or any(abs(u - v) > 1e-3 for u, v in zip(to_plain(slope), wanted)):
-        return (
-            "the gradient in the weights of the critic is wrong: is create_graph=True "
-            "missing, or something detached?"
-        )
-    return None
-
-
-# ---------------------------------------------------------------- helpers
-
-
-def _mean(values: object) -> float:
-    values = list(values)
-    return sum(values) / len(values)
-
-
-def _sigmoid(l: float) -> float:
-    return 1 / (1 + math.exp(-l)) if l > -700 else 0.0
-
-
-def _minus_log(l: float) -> float:
-    """-log sigma(l), exact for any l."""
-    return max(-l, 0) + math.log1p(math.exp(-abs(l)))
-
-
-def _two_rows(seed: int) -> list[Probe]:
-    def rows(seed: int, n: int, m: int, dtype: torch.dtype = _float32) -> tuple:
-        draw = Draw(seed, dtype)
-        return draw.uniform(-3, 4, n), draw.uniform(-4, 3, m)
-
-    return [
-        Probe("more generated than real samples", rows(seed, 3, 7)),
-        Probe("more real than generated samples", rows(seed + 1, 5, 2)),
-        Probe("one sample", rows(seed + 2, 1, 1)),
-        Probe("double precision", rows(seed + 3, 4, 4, _float64)),
-    ]
-
-
-def _densities(sums: bool) -> list[Probe]:
-    """Pairs of densities; with `sums` each sums to 1."""
-
-    def pair(seed: int, k: int, dtype: torch.dtype = _float32) -> tuple:
-        draw = Draw(seed, dtype)
-        p, q = draw.uniform(0.05, 1, k), draw.uniform(0.05, 1, k)
-        return (p / p.sum(), q / q.sum()) if sums else (3 * p, q)
-
-    gaps = _tensor([0.5, 0.0, 0.25, 0.25, 0.0]), _tensor([0.0, 0.0, 0.75, 0.0, 0.25])
-    tiny = (
-        _tensor([1e-9, 1 - 1e-9, 0.0], dtype=_float64),
-        _tensor([3e-9, 0.5, 0.5 - 3e-9], dtype=_float64),
+    judge(
+        weight_slope,
+        {"a critic whose weights learn": (a, points)},
+        lambda a, x: wanted,
+        {},
+        "the gradient in the weights of the critic is wrong: is create_graph=True missing, or "
+        "something detached?",
     )
-    return [
-        Probe("five places", pair(1, 5)),
-        Probe("eight places in double precision", pair(2, 8, _float64)),
-        Probe("places where one is 0, or both are", gaps),
-        Probe("nothing in common", (_tensor([1.0, 0.0]), _tensor([0.0, 1.0]))),
-        Probe("q = p", (_tensor([0.2, 0.8]), _tensor([0.2, 0.8]))),
-        Probe("one place", (_tensor([1.0]), _tensor([1.0]))),
-        Probe("very small densities", tiny),
-    ]
