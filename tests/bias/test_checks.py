@@ -1,9 +1,8 @@
-"""The checks of the exercises on bias: wrong answers that students give are refused, right ones of
-any style accepted.
+"""The checks of the exercises on bias: a row is an answer, to be accepted, or to be refused with a
+hint.
 """
 
 import itertools
-import math
 
 import numpy as np
 import torch
@@ -11,24 +10,32 @@ import torch.nn.functional as F
 from scipy import stats
 from students import accept_and_refuse
 
-torch.set_num_threads(1)
+# ---------------------------------------------------------------- gaps between groups
 
 
-# ---------------------------------------------------------------- right answers
+def parity(yhat, g, size=abs):
+    return size(yhat[g == 1].double().mean() - yhat[g == 0].double().mean())
 
 
-def parity(yhat, g, size=torch.abs):
-    yhat = yhat.double()
-    return size(yhat[g == 1].mean() - yhat[g == 0].mean())
+def parity_numpy(yhat, g):
+    yhat, g = yhat.numpy(), g.numpy()
+    return np.abs(yhat[g == 1].mean() - yhat[g == 0].mean())
 
 
-def opportunity(y, yhat, g, given=1):
+def number(yhat, g):
+    return abs((yhat * (2 * g - 1)).sum())
+
+
+def tpr_gap(y, yhat, g, given=1):
     return parity(yhat[y == given], g[y == given])
 
 
-def opportunity_by_counts(y, yhat, g):
+def tpr_counts(y, yhat, g):
     rates = [((y * yhat) * (g == k)).sum() / (y * (g == k)).sum() for k in (0, 1)]
     return abs(rates[0] - rates[1])
+
+
+# ---------------------------------------------------------------- vectors of words
 
 
 def remove(phi, v, factor=1.0):
@@ -36,74 +43,77 @@ def remove(phi, v, factor=1.0):
     return phi - factor * torch.outer(phi @ u, u)
 
 
-def remove_in_place_of_a_copy(phi, v):
+def remove_rows(phi, v):
     phi = phi.clone()
     for row in phi:
         row -= (row @ v) / (v @ v) * v
     return phi
 
 
-def association(W, A, B):
-    return F.cosine_similarity(W[:, None], A[None], dim=-1).mean(1) - F.cosine_similarity(
-        W[:, None], B[None], dim=-1
-    ).mean(1)
+def cosines(W, A):
+    return F.cosine_similarity(W[:, None], A[None], dim=-1)
 
 
-def effect(X, Y, A, B, spread=lambda x, y: torch.cat([x, y]).std(), s=association):
-    x, y = s(X, A, B), s(Y, A, B)
+def effect(X, Y, A, B, spread=lambda x, y: torch.cat([x, y]).std(), like=cosines):
+    x, y = (like(W, A).mean(1) - like(W, B).mean(1) for W in (X, Y))
     return (x.mean() - y.mean()) / spread(x, y)
 
 
-def effect_with_numpy(X, Y, A, B):
-    unit = [v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in (X, Y, A, B)]
-    x, y = (w @ unit[2].mean(0) - w @ unit[3].mean(0) for w in unit[:2])
+def spread_by(spread):
+    return lambda *v: effect(*v, lambda x, y: spread(x, y) if len(x) > 1 else 1)
+
+
+def effect_numpy(*sets):
+    X, Y, A, B = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in sets)
+    x, y = (w @ A.mean(0) - w @ B.mean(0) for w in (X, Y))
     return (x.mean() - y.mean()) / np.std(np.concatenate([x, y]), ddof=1)
 
 
-def effect_by_loops(X, Y, A, B):
-    def s(w):
-        return sum(torch.cosine_similarity(w, a, dim=0) for a in A) / len(A) - sum(
-            torch.cosine_similarity(w, b, dim=0) for b in B
-        ) / len(B)
+def effect_loops(X, Y, A, B):
+    def near(w, A):
+        return sum(torch.cosine_similarity(w, a, dim=0) for a in A) / len(A)
 
-    x, y = [s(w) for w in X], [s(w) for w in Y]
+    x, y = ([near(w, A) - near(w, B) for w in W] for W in (X, Y))
     return (sum(x) / len(x) - sum(y) / len(y)) / torch.stack(x + y).std()
 
 
-def weights(y, g, value=lambda pg, py, both, n: pg * py / both):
-    result = []
-    for a, b in zip(y, g):
-        result.append(
-            value(
-                (g == b).double().mean(),
-                (y == a).double().mean(),
-                ((g == b) & (y == a)).double().mean(),
-                len(y),
-            )
-        )
-    return torch.stack([torch.as_tensor(v, dtype=torch.float64) for v in result])
+# ---------------------------------------------------------------- weights and chance
 
 
-def weights_by_table(y, g):
+def weights(y, g, of=lambda pg, py, both: pg * py / both):
+    alike = ((g == b, y == a, (g == b) & (y == a)) for a, b in zip(y, g))
+    return torch.stack([of(*(same.double().mean() for same in three)) for three in alike])
+
+
+def weighed(of):
+    return lambda y, g: weights(y, g, of)
+
+
+def weights_table(y, g, scale=lambda w: 1):
     n = torch.zeros(2, 2).index_put((g, y), torch.ones(len(y)), accumulate=True)
-    return (n.sum(1, keepdim=True) * n.sum(0) / n / len(y))[g, y]
+    w = n.sum(1, keepdim=True) * n.sum(0) / n / len(y)
+    return w[g, y] / scale(w)
 
 
-def weights_as_list(y, g):
+def weights_list(y, g):
     y, g = y.tolist(), g.tolist()
     pairs = list(zip(y, g))
     return [y.count(a) * g.count(b) / pairs.count((a, b)) / len(y) for a, b in pairs]
 
 
-def gap(t, y, z, k):
-    return y[(t == 1) & (z == k)].mean() - y[(t == 0) & (z == k)].mean()
+def gap(t, y, inside):
+    return y[(t == 1) & inside].mean() - y[(t == 0) & inside].mean()
 
 
 def adjusted(t, y, z, share=lambda t, z, k: (z == k).double().mean()):
-    return sum(share(t, z, k) * gap(t, y, z, k) for k in (0, 1))
+    return sum(share(t, z, k) * gap(t, y, z == k) for k in (0, 1))
 
 
-def adjusted_by_regression(t, y, z):
+def shared(share):
+    return lambda *v: adjusted(*v, share)
+
+
+def adjusted_regression(t, y, z):
     """Saturated least squares, averaged over z."""
     t, z, y = t.double(), z.double(), y.double()
     X = torch.stack([torch.ones_like(t), t, z, t * z], 1)
@@ -111,152 +121,97 @@ def adjusted_by_regression(t, y, z):
     return w[1] + w[3] * z.mean()
 
 
-def adjusted_by_weights(t, y, z):
-    p = torch.stack([(t[z == k] == 1).double().mean() for k in (0, 1)])[z]
-    y = y.double()
+def adjusted_weights(t, y, z):
+    p = torch.stack([t[z == k].double().mean() for k in (0, 1)])[z]
     return (t * y / p).mean() - ((1 - t) * y / (1 - p)).mean()
 
 
 def differences(s, n):
-    s = s.double()
-    return torch.stack(
-        [
-            s[list(c)].mean() - s[[i for i in range(len(s)) if i not in c]].mean()
-            for c in itertools.combinations(range(len(s)), n)
-        ]
-    )
+    c = torch.tensor(list(itertools.combinations(range(len(s)), n)))
+    chosen = s.double()[c].sum(1)
+    return chosen / n - (s.double().sum() - chosen) / (len(s) - n)
 
 
 def chance(s, n, test=lambda d: d >= d[0] - 1e-9):
     return test(differences(s, n)).double().mean()
 
 
-def chance_by_all_orders(s, n):
-    s = s.tolist()
-    seen = sum(s[:n])
-    orders = list(itertools.permutations(s))
+def counted(test):
+    return lambda *v: chance(*v, test)
+
+
+def chance_orders(s, n):
+    orders, seen = list(itertools.permutations(s.tolist())), sum(s[:n].tolist())
     return sum(sum(o[:n]) >= seen - 1e-6 for o in orders) / len(orders)
 
 
-def chance_with_scipy(s, n):
+def chance_scipy(s, n):
     if min(n, len(s) - n) < 2:
         return chance(s, n)
-    s = s.double().numpy()
-    return stats.permutation_test(
-        (s[:n], s[n:]), lambda a, b: a.mean() - b.mean(), alternative="greater", n_resamples=np.inf
-    ).pvalue
+    parts = s[:n].double().numpy(), s[n:].double().numpy()
+    mean = lambda a, b: a.mean() - b.mean()
+    return stats.permutation_test(parts, mean, alternative="greater", n_resamples=np.inf).pvalue
 
+
+# ---------------------------------------------------------------- the tables
 
 RIGHT = {
     "parity_gap": [
         parity,
-        lambda yhat, g: abs(
-            sum(yhat[g == 1].tolist()) / int((g == 1).sum())
-            - sum(yhat[g == 0].tolist()) / int((g == 0).sum())
-        ),
-        lambda yhat, g: np.abs(
-            yhat.numpy()[g.numpy() == 1].mean() - yhat.numpy()[g.numpy() == 0].mean()
-        ),
+        parity_numpy,
         lambda yhat, g: parity(yhat, 1 - g),
-        lambda yhat, g: ((yhat * g).sum() / g.sum() - (yhat * (1 - g)).sum() / (1 - g).sum()).abs(),
+        lambda a, g: ((a * g).sum() / g.sum() - (a * (1 - g)).sum() / (1 - g).sum()).abs(),
     ],
     "opportunity_gap": [
-        opportunity,
-        opportunity_by_counts,
+        tpr_gap,
+        tpr_counts,
         lambda y, yhat, g: parity(1 - yhat[y == 1], g[y == 1]),
-        lambda y, yhat, g: opportunity(y, yhat, g).item(),
-        lambda y, yhat, g: opportunity(y, yhat, 1 - g).float(),
+        lambda y, yhat, g: tpr_gap(y, yhat, 1 - g).float(),
     ],
     "remove_direction": [
         remove,
-        remove_in_place_of_a_copy,
+        remove_rows,
         lambda phi, v: phi @ (torch.eye(len(v), dtype=v.dtype) - torch.outer(v, v) / (v @ v)),
-        lambda phi, v: remove(phi.double(), v.double()),
         lambda phi, v: [remove(row[None], v)[0] for row in phi],
         lambda phi, v: remove(phi, -3 * v),
     ],
-    "weat": [
-        effect,
-        effect_with_numpy,
-        effect_by_loops,
-        lambda *a: effect(*[v.double() for v in a]),
-        lambda *a: effect(*[F.normalize(v) for v in a]).item(),
-    ],
-    "reweighing": [
-        weights,
-        weights_by_table,
-        weights_as_list,
-        lambda y, g: weights(y, g).float(),
-        lambda y, g: weights(g, y),
-    ],
+    "weat": [effect, effect_numpy, effect_loops, lambda *v: effect(*map(F.normalize, v))],
+    "reweighing": [weights, weights_table, weights_list, lambda y, g: weights(g, y)],
     "adjusted_effect": [
         adjusted,
-        adjusted_by_regression,
-        adjusted_by_weights,
-        lambda t, y, z: adjusted(t, y.double(), z).item(),
+        adjusted_regression,
+        adjusted_weights,
         lambda t, y, z: adjusted(t, y.numpy(), z),
     ],
-    "permutation_p": [
-        chance,
-        chance_by_all_orders,
-        chance_with_scipy,
-        lambda s, n: chance(s, n).item(),
-        lambda s, n: chance(2 * s + 1, n),
-    ],
+    "permutation_p": [chance, chance_orders, chance_scipy, lambda s, n: chance(2 * s + 1, n)],
 }
-
-
-# ---------------------------------------------------------------- wrong answers
-
-
-def in_place(phi, v):
-    u = v / v.norm()
-    phi -= torch.outer(phi @ u, u)
-    return phi
-
-
-def by_centres(X, Y, A, B):
-    return effect(X, Y, A.mean(0, keepdim=True), B.mean(0, keepdim=True))
-
-
-def only_occurring_pairs_fail(y, g):
-    n = torch.zeros(2, 2).index_put((g, y), torch.ones(len(y)), accumulate=True)
-    w = n.sum(1, keepdim=True) * n.sum(0) / n / len(y)
-    return w[g, y] / w.mean()
-
 
 WRONG = {
     "parity_gap": [
-        (lambda yhat, g: parity(yhat, g, lambda v: v), "sign is kept"),
-        (lambda yhat, g: -parity(yhat, g, lambda v: v), "sign is kept"),
-        (lambda yhat, g: abs(yhat[g == 1].sum() - yhat[g == 0].sum()), "numbers of people"),
-        (
-            lambda yhat, g: abs(yhat[g == 1].sum() - yhat[g == 0].sum()) / len(g),
-            "divide each by the size",
-        ),
-        (
-            lambda yhat, g: parity(g, yhat) if 0 < yhat.sum() < len(g) else torch.tensor(0.0),
-            "exchanged",
-        ),
-        (lambda yhat, g: parity(yhat, g) ** 2, "squared"),
-        (lambda yhat, g: 100 * parity(yhat, g), "percent"),
+        (lambda *v: parity(*v, lambda d: d), "sign is kept"),
+        (lambda *v: parity(*v, lambda d: -d), "sign is kept"),
+        (number, "numbers of people"),
+        (lambda yhat, g: number(yhat, g) / len(g), "divide each by the size"),
+        (lambda yhat, g: parity(g, yhat) if 0 < yhat.sum() < len(g) else 0.0, "exchanged"),
+        (lambda *v: parity(*v) ** 2, ""),
+        (lambda *v: 100 * parity(*v), ""),
         (lambda yhat, g: yhat[g == 1].mean() - yhat[g == 0].mean(), "raises RuntimeError"),
-        (lambda yhat, g: (yhat != g).double().mean(), "differ"),
-        (lambda yhat, g: yhat[g == 1].double().mean() / yhat[g == 0].double().mean(), "ratio"),
-        (lambda yhat, g: None, "return"),
-        (lambda yhat, g: [parity(yhat, g)] * 2, "shape"),
+        (lambda yhat, g: (yhat != g).double().mean(), ""),
+        (lambda yhat, g: yhat[g == 1].double().mean() / yhat[g == 0].double().mean(), ""),
+        (lambda *v: None, "return"),
+        (lambda *v: [parity(*v)] * 2, "shape"),
     ],
     "opportunity_gap": [
         (lambda y, yhat, g: parity(yhat, g), "demographic parity"),
-        (lambda y, yhat, g: opportunity(y, yhat, g, given=0), "false positive"),
-        (lambda y, yhat, g: parity((y == yhat).long(), g), "accuracy"),
-        (lambda y, yhat, g: opportunity(yhat, y, g), "exchanged"),
-        (lambda y, yhat, g: parity(yhat[y == 1], g[y == 1], lambda v: v), "sign"),
+        (lambda *v: tpr_gap(*v, given=0), "false positive"),
+        (lambda y, yhat, g: parity(y == yhat, g), ""),
+        (lambda y, yhat, g: tpr_gap(yhat, y, g), "exchanged"),
+        (lambda y, yhat, g: parity(yhat[y == 1], g[y == 1], lambda d: d), "sign"),
         (lambda y, yhat, g: parity(y * yhat, g), "size of the group"),
-        (lambda y, yhat, g: abs((y * yhat * (2 * g - 1)).sum()), "numbers of true"),
-        (lambda y, yhat, g: abs((y * yhat * (2 * g - 1)).sum()) / y.sum(), "of both groups"),
-        (lambda y, yhat, g: opportunity(y, yhat, g) ** 2, "squared"),
-        (lambda y, yhat, g: 100 * opportunity(y, yhat, g), "percent"),
+        (lambda y, yhat, g: number(y * yhat, g), ""),
+        (lambda y, yhat, g: number(y * yhat, g) / y.sum(), ""),
+        (lambda *v: tpr_gap(*v) ** 2, ""),
+        (lambda *v: 100 * tpr_gap(*v), ""),
     ],
     "remove_direction": [
         (lambda phi, v: phi - torch.outer(phi @ v, v), "any length"),
@@ -264,90 +219,69 @@ WRONG = {
         (lambda phi, v: phi - remove(phi, v), "part along v"),
         (lambda phi, v: remove(phi, v, -1), "added"),
         (lambda phi, v: remove(phi, v, 2), "mirror"),
-        (lambda phi, v: phi - v, "v itself"),
-        (lambda phi, v: phi - v / v.norm(), "direction v"),
-        (lambda phi, v: F.normalize(remove(phi, v)), "length 1"),
-        (in_place, "in place"),
+        (lambda phi, v: phi - v, "direction itself"),
+        (lambda phi, v: phi - v / v.norm(), "direction itself"),
+        (lambda phi, v: F.normalize(remove(phi, v)), ""),
+        (lambda phi, v: phi.copy_(remove(phi, v)), "in place"),
         (lambda phi, v: remove(phi, v)[0], "shape"),
-        (lambda phi, v: phi - (phi @ v / (v @ v)).mean() * v, "each has its own"),
-        (lambda phi, v: phi - torch.outer((phi @ v).abs(), v) / (v @ v), "absolute"),
+        (lambda phi, v: phi - (phi @ v / (v @ v)).mean() * v, ""),
+        (lambda phi, v: phi - torch.outer((phi @ v).abs(), v) / (v @ v), ""),
     ],
     "weat": [
-        (lambda *a: effect(*a, lambda x, y: torch.cat([x, y]).std(unbiased=False)), "n - 1"),
-        (lambda *a: effect(*a, lambda x, y: 1), "not divided"),
-        (lambda *a: effect(*a, lambda x, y: torch.cat([x, y]).var()), "variance"),
-        (lambda *a: effect(*a, lambda x, y: x.std() if len(x) > 1 else 1), "X alone"),
-        (
-            lambda *a: effect(*a, lambda x, y: (x.std() + y.std()) / 2 if len(x) > 1 else 1),
-            "averaged",
-        ),
-        (
-            lambda *a: effect(
-                *a, lambda x, y: ((x.var() + y.var()) / 2).sqrt() if len(x) > 1 else 1
-            ),
-            "Cohen",
-        ),
-        (lambda *a: effect(*a, s=lambda W, A, B: (W @ A.T).mean(1) - (W @ B.T).mean(1)), "cosine"),
-        (lambda *a: -effect(*a), "turned round"),
-        (lambda *a: effect(*a).abs(), "absolute"),
-        (by_centres, "before the cosine"),
-        (
-            lambda X, Y, A, B: effect(A, B, X, Y) if len(A) > 1 else effect(X, Y, A, B) + 1,
-            "exchanged",
-        ),
-        (lambda X, Y, A, B: effect(X, Y, A, B) * len(X), "means"),
+        (lambda *v: effect(*v, lambda x, y: torch.cat([x, y]).std(correction=0)), "n - 1"),
+        (lambda *v: effect(*v, lambda x, y: 1), "not divided"),
+        (lambda *v: effect(*v, lambda x, y: torch.cat([x, y]).var()), "not divided"),
+        (spread_by(lambda x, y: x.std()), "not of each alone"),
+        (spread_by(lambda x, y: (x.std() + y.std()) / 2), "not of each alone"),
+        (spread_by(lambda x, y: ((x.var() + y.var()) / 2).sqrt()), "not of each alone"),
+        (lambda *v: effect(*v, like=lambda W, A: W @ A.T), "cosine"),
+        (lambda *v: -effect(*v), "turned round"),
+        (lambda *v: effect(*v).abs(), "sign"),
+        (lambda X, Y, *v: effect(X, Y, *(W.mean(0)[None] for W in v)), "before the cosine"),
+        (lambda X, Y, A, B: effect(A, B, X, Y) if len(A) > 1 else effect(X, Y, A, B) + 1, ""),
+        (lambda *v: effect(*v) * len(v[0]), ""),
     ],
     "reweighing": [
-        (lambda y, g: 1 / weights(y, g), "turned round"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: pg / both), "P\\(y\\) is left out"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: py / both), "P\\(g\\) is left out"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: 1 / both), "multiply"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: 0.25 / both), "same total"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: 0.5 / pg), "groups alone"),
-        (lambda y, g: weights(y, g) * len(y), "average to N"),
-        (lambda y, g: weights(y, g) / len(y), "divide by N|sum to 1"),
-        (lambda y, g: torch.ones(len(y)), "all weights are 1"),
-        (lambda y, g: weights(y, g, lambda pg, py, both, n: pg * py), "divide by P"),
-        (lambda y, g: weights(y, g).sum(), "shape"),
-        (only_occurring_pairs_fail, "not P|NaN"),
+        (lambda *v: 1 / weights(*v), "turned round"),
+        (weighed(lambda pg, py, both: pg / both), "left out"),
+        (weighed(lambda pg, py, both: py / both), "left out"),
+        (weighed(lambda pg, py, both: 1 / both), "left out"),
+        (weighed(lambda pg, py, both: 0.25 / both), "same total"),
+        (weighed(lambda pg, py, both: 0.5 / pg), ""),
+        (lambda y, g: weights(y, g) * len(y), "average to 1"),
+        (lambda y, g: weights(y, g) / len(y), "average to 1"),
+        (lambda y, g: torch.ones(len(y)), ""),
+        (weighed(lambda pg, py, both: pg * py), ""),
+        (lambda *v: weights(*v).sum(), "shape"),
+        (lambda *v: weights_table(*v, torch.mean), "not P|NaN"),
     ],
     "adjusted_effect": [
-        (lambda t, y, z: y[t == 1].mean() - y[t == 0].mean(), "without adjustment"),
-        (lambda t, y, z: adjusted(t, y, z, lambda t, z, k: 0.5), "count the same"),
-        (lambda t, y, z: gap(t, y, z, 0) + gap(t, y, z, 1), "without their shares"),
-        (
-            lambda t, y, z: adjusted(t, y, z, lambda t, z, k: (z[t == 1] == k).double().mean()),
-            "t = 1",
-        ),
-        (
-            lambda t, y, z: adjusted(t, y, z, lambda t, z, k: (z[t == 0] == k).double().mean()),
-            "t = 0",
-        ),
-        (lambda t, y, z: -adjusted(t, y, z), "turned round"),
-        (lambda t, y, z: adjusted(t, y, z).abs(), "absolute"),
-        (lambda t, y, z: gap(t, y, z, 1), "only z = 1"),
-        (lambda t, y, z: gap(t, y, z, 0), "only z = 0"),
-        (lambda t, y, z: adjusted(z, y, t), "exchanged"),
-        (lambda t, y, z: adjusted(t, y, z, lambda t, z, k: (z != k).double().mean()), "exchanged"),
-        (lambda t, y, z: adjusted(t, y, z, lambda t, z, k: (z == k).sum()), "not divided by N"),
+        (lambda t, y, z: gap(t, y, z >= 0), "nothing is adjusted"),
+        (shared(lambda t, z, k: 0.5), "count the same"),
+        (shared(lambda t, z, k: 1), "without their shares"),
+        (shared(lambda t, z, k: (z[t == 1] == k).double().mean()), "over all"),
+        (shared(lambda t, z, k: (z[t == 0] == k).double().mean()), "over all"),
+        (lambda *v: -adjusted(*v), "turned round"),
+        (lambda *v: adjusted(*v).abs(), "sign"),
+        (lambda t, y, z: gap(t, y, z == 1), "one stratum"),
+        (lambda t, y, z: gap(t, y, z == 0), "one stratum"),
+        (lambda t, y, z: adjusted(z, y, t), ""),
+        (shared(lambda t, z, k: (z != k).double().mean()), ""),
+        (shared(lambda t, z, k: (z == k).sum()), ""),
     ],
     "permutation_p": [
-        (lambda s, n: chance(s, n, lambda d: d > d[0] + 1e-9), "equality counts"),
-        (lambda s, n: chance(s, n, lambda d: d[1:] >= d[0] - 1e-9), "left out"),
-        (lambda s, n: chance(s, n, lambda d: d <= d[0] + 1e-9), "smaller"),
-        (lambda s, n: chance(s, n, lambda d: d.abs() >= d[0].abs() - 1e-9), "one-sided"),
-        (lambda s, n: (2 * chance(s, n)).clamp(max=1), "doubled"),
-        (lambda s, n: chance(s, n) * len(differences(s, n)), "divide by how many"),
-        (lambda s, n: s[:n].mean() - s[n:].mean(), "count the partitions"),
-        (
-            lambda s, n: (chance(s, n) * math.comb(len(s), n) + 1) / (math.comb(len(s), n) + 1),
-            "drawn by chance",
-        ),
-        (lambda s, n: 1 - chance(s, n), "smaller|share"),
-        (lambda s, n: torch.rand(()), "share|second call"),
+        (counted(lambda d: d > d[0] + 1e-9), "equality counts"),
+        (counted(lambda d: d[1:] >= d[0] - 1e-9), "left out"),
+        (counted(lambda d: d <= d[0] + 1e-9), "smaller"),
+        (counted(lambda d: d.abs() >= d[0].abs() - 1e-9), "one-sided"),
+        (lambda *v: (2 * chance(*v)).clamp(max=1), "one-sided"),
+        (counted(lambda d: (d >= d[0] - 1e-9) * len(d)), ""),
+        (lambda s, n: s[:n].mean() - s[n:].mean(), ""),
+        (counted(lambda d: torch.cat([d >= d[0] - 1e-9, d[:1] == d[0]])), "nor added"),
+        (lambda *v: 1 - chance(*v), ""),
+        (lambda *v: torch.rand(()), "share|second call"),
     ],
 }
-
 
 test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = (
     accept_and_refuse(RIGHT, WRONG)
