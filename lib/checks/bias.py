@@ -314,7 +314,7 @@ def check_permutation_p(answer: Callable) -> None:
         answer,
         {
             "7 words, the first 3 of them in X": drawn(make, 7, 3, clear=clear, dtype=float64),
-            "the largest value among the others": (tensor([0.9, 0.8, 0.1, 1, -0.5, 0.3]), 3),
+            "large and small values on both sides": (tensor([0.25, 1, -0.5, 0.8, 0.6, 0.1]), 3),
             "5 words, the first 4 of them in X": drawn(make, 5, 4, clear=clear),
             "5 words, the first of them in X": drawn(make, 5, 1, clear=clear),
             "a difference that is negative": (tensor([-1.0, -2, 1.5, 0.25]), 2),
