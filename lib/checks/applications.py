@@ -47,23 +47,16 @@ def check_topic_relevance(answer: Callable) -> None:
         },
         sums,
         {
-            "padding (topic -1) is added to the last topic; it belongs to none": lambda R, t, K: (
-                sums(R, t % K, K)
+            "padding (topic -1) is added to the last topic": lambda R, t, K: sums(R, t % K, K),
+            "padding (topic -1) is added to the first topic": lambda R, t, K: sums(
+                R, t.clamp(min=0), K
             ),
-            "padding (topic -1) is added to the first topic; it belongs to none": lambda R, t, K: (
-                sums(R, t.clamp(min=0), K)
-            ),
-            "absolute values are added; relevance has a sign": lambda R, t, K: sums(R.abs(), t, K),
-            "negative relevance is left out; relevance has a sign": lambda R, t, K: sums(
-                R.relu(), t, K
-            ),
+            "absolute values are added": lambda R, t, K: sums(R.abs(), t, K),
+            "negative relevance is left out": lambda R, t, K: sums(R.relu(), t, K),
             "the words of a topic are averaged; add them": lambda R, t, K: over(
                 sums(R, t, K), sums(ones_like(R), t, K)
             ),
             "words are counted; add their relevance": lambda R, t, K: sums(ones_like(R), t, K),
-            "the result is normalised over the topics": lambda *v: (
-                sums(*v) / sums(*v).sum(1, keepdim=True)
-            ),
         },
         "the values are not the sums over the words of each topic; do the topics of a review "
         "together hold all that is not padding?",
@@ -79,11 +72,14 @@ def check_word_scores(answer: Callable) -> None:
     def total(values: Tensor, words: Tensor, V: int) -> Tensor:
         return (values[..., None] * one_hot(words, V)).sum((0, 1))
 
-    def score(R: Tensor, words: Tensor, V: int, *, of: Callable = lambda R: R.sum(2)) -> Tensor:
-        return over(total(of(R), words, V), total(ones(words.shape), words, V))
+    def mean(R: Tensor, words: Tensor, V: int) -> Tensor:
+        return over(total(R.sum(2), words, V), total(ones(words.shape), words, V))
 
-    def without_padding(result: Callable) -> Callable:
-        return lambda R, words, V: result(R, words, V) * (arange(V) > 0)
+    def without_padding(scores: Tensor) -> Tensor:
+        return scores * (arange(len(scores)) > 0)
+
+    def equation(R: Tensor, words: Tensor, V: int) -> Tensor:
+        return without_padding(mean(R, words, V))
 
     def make(d: Draw, n: int, t: int, i: int, v: int) -> tuple:
         words = d.index(v - 1, n, t)  # the last word never occurs
@@ -91,7 +87,6 @@ def check_word_scores(answer: Callable) -> None:
         return d.uniform(-1, 2, n, t, i), words, v
 
     twice = tensor([[[1.0], [3]], [[5], [7]]]), tensor([[1, 1], [1, 2]]), 4
-    equation = without_padding(score)
     judge(
         answer,
         {
@@ -103,23 +98,19 @@ def check_word_scores(answer: Callable) -> None:
         },
         equation,
         {
-            "the relevances of a word are added up; take the mean over its "
-            "occurrences": without_padding(lambda R, *v: total(R.sum(2), *v)),
-            "word 0 is padding, its score must be 0": score,
-            "it averages over all sentences or places, also those without the word": (
-                without_padding(lambda R, *v: total(R.sum(2), *v) / len(R)),
-                without_padding(lambda R, *v: total(R.sum(2), *v) / R[..., 0].numel()),
+            "the relevances of a word are added up; take their mean": lambda R, *v: without_padding(
+                total(R.sum(2), *v)
             ),
-            "the relevance of a vector is averaged; that of a word is their sum": without_padding(
-                lambda *v: score(*v, of=lambda R: R.mean(2))
+            "word 0 is padding, its score must be 0": mean,
+            "it averages over sentences or places without the word, too": (
+                lambda R, *v: without_padding(total(R.sum(2), *v) / len(R)),
+                lambda R, *v: without_padding(total(R.sum(2), *v) / R[..., 0].numel()),
             ),
-            "absolute values are taken; relevance has a sign": (
-                without_padding(lambda *v: score(*v, of=lambda R: R.abs().sum(2))),
-                without_padding(lambda *v: score(*v, of=lambda R: R.sum(2).abs())),
+            "the relevance of a vector is averaged; sum it": lambda R, *v: equation(
+                R / R.shape[2], *v
             ),
-            "only the first number of the vector counts; add all D": without_padding(
-                lambda *v: score(*v, of=lambda R: R[..., 0])
-            ),
+            "absolute values are taken": lambda R, *v: equation(R.abs(), *v),
+            "only the first number of the vector counts": lambda R, *v: equation(R[..., :1], *v),
         },
         "the scores are not the means over all occurrences of each word; a word that never occurs "
         "has score 0",
@@ -163,30 +154,22 @@ def check_set_context_use(answer: Callable) -> None:
         },
         ratio,
         {
-            "the ratio is taken in each picture and then averaged; add over the set first, then "
-            "divide": each_first,
+            "the ratio is taken in each picture; add over the set first": each_first,
             "the ratio is turned round: outside / inside": lambda *v: 1 / ratio(*v),
-            "it divides by all relevance; divide by what is inside the boxes": lambda *v: (
-                ratio(*v) / (1 + ratio(*v))
-            ),
-            "this is the share inside; outside / inside is asked for": lambda *v: (
-                1 / (1 + ratio(*v))
-            ),
-            "negative relevance takes part; only positive relevance counts here": lambda *v: ratio(
-                *v, change=lambda R: R
-            ),
-            "absolute values are taken; only positive relevance counts here": lambda *v: ratio(
-                *v, change=Tensor.abs
-            ),
-            "right and bottom belong to the box here; they are exclusive": lambda R, boxes: ratio(
+            "it divides by all relevance": lambda *v: ratio(*v) / (1 + ratio(*v)),
+            "this is the share inside": lambda *v: 1 / (1 + ratio(*v)),
+            "negative relevance takes part": lambda *v: ratio(*v, change=lambda R: R),
+            "absolute values are taken": lambda *v: ratio(*v, change=Tensor.abs),
+            "right and bottom belong to the box; they are exclusive": lambda R, boxes: ratio(
                 R, boxes + tensor([0, 0, 1, 1])
             ),
-            "rows and columns have changed places: a box is left, top, right, bottom, and a "
-            "picture has rows first": lambda R, boxes: ratio(R, boxes[:, [1, 0, 3, 2]]),
-            "a box is read as left, top, width, height; it is left, top, right, "
-            "bottom": lambda R, boxes: ratio(R, boxes + cat([0 * boxes[:, :2], boxes[:, :2]], 1)),
-            "the maps are added before negative values are left out; leave them out pixel by "
-            "pixel, and use the box of each picture": lambda R, boxes: ratio(
+            "rows and columns have changed places": lambda R, boxes: ratio(
+                R, boxes[:, [1, 0, 3, 2]]
+            ),
+            "a box is read as left, top, width, height": lambda R, boxes: ratio(
+                R, boxes + cat([0 * boxes[:, :2], boxes[:, :2]], 1)
+            ),
+            "the maps are added before negative values are left out": lambda R, boxes: ratio(
                 R.sum(0, keepdim=True), boxes[:1]
             ),
         },
@@ -216,20 +199,14 @@ def check_evidence_balance(answer: Callable) -> None:
         balance,
         {
             "this is for minus against; divide by both together": lambda R: R.sum(1),
-            "this is the share that speaks for; the balance runs from -1 to 1": lambda R: over(
-                R.relu().sum(1), R.abs().sum(1)
-            ),
-            "the sign is turned round: for minus against": lambda R: -balance(R),
+            "this is the share that speaks for": lambda R: over(R.relu().sum(1), R.abs().sum(1)),
             "inputs are counted; add their relevance": lambda R: balance(R.sign()),
             "it divides by the evidence against alone": lambda R: over(
                 R.sum(1), (-R).relu().sum(1)
             ),
             "it divides by the evidence for alone": lambda R: over(R.sum(1), R.relu().sum(1)),
-            "the mean is taken in one place: the number of inputs must not matter": lambda R: (
-                balance(R) / R.shape[1]
-            ),
-            "something is added to the denominator, so that small maps are all balanced; only a "
-            "map of zeros gives 0": tuple(
+            "the number of inputs must not matter": lambda R: balance(R) / R.shape[1],
+            "something is added to the denominator; small maps count, too": tuple(
                 lambda R, eps=eps: R.sum(1) / (R.abs().sum(1) + eps) for eps in (1e-6, 1e-8)
             ),
         },
@@ -246,11 +223,8 @@ def check_mass_by_stage(answer: Callable) -> None:
     def total(R: Tensor) -> Tensor:
         return R.sum((2, 3))
 
-    def share(R: Tensor, mask: Tensor, *, change: Callable = Tensor.abs) -> Tensor:
-        return over(total(change(R) * mask), total(change(R)))
-
-    def mass(R: Tensor, mask: Tensor) -> Tensor:
-        return share(R, mask).mean(1)
+    def share(R: Tensor, mask: Tensor) -> Tensor:
+        return over(total(R.abs() * mask), total(R.abs()))
 
     def make(d: Draw, s: int, n: int, h: int) -> tuple:
         mask = d.uniform(0, 1, n, h, 4) < 0.3
@@ -265,30 +239,22 @@ def check_mass_by_stage(answer: Callable) -> None:
         standard(make)
         | {"a map of zeros": (R, mask), "a map of zeros and an empty mask": (R, mask & False)}
         | {"maps of very different size": (apart, tensor([[[True, False]], [[True, False]]]))},
-        mass,
+        lambda R, mask: share(R, mask).mean(1),
         {
-            "samples are added before dividing, so that large maps rule; each sample's share "
-            "counts the same": lambda R, mask: total(R.abs() * mask).sum(1) / total(R.abs()).sum(1),
-            "only positive relevance counts here; take absolute values": lambda *v: share(
-                *v, change=Tensor.relu
+            "samples are added before dividing; take each share": lambda R, mask: (
+                total(R.abs() * mask).sum(1) / total(R.abs()).sum(1)
+            ),
+            "only positive relevance counts here": lambda R, mask: share(R.relu(), mask).mean(1),
+            "relevance is added with its sign": lambda R, mask: over(
+                total(R * mask), total(R)
             ).mean(1),
-            "relevance is added with its sign; take absolute values": lambda *v: share(
-                *v, change=lambda R: R
-            ).mean(1),
-            "squares are taken; take absolute values": lambda *v: share(
-                *v, change=Tensor.square
-            ).mean(1),
+            "squares are taken; take absolute values": lambda R, mask: share(R**2, mask).mean(1),
             "a map of zeros is left out; it counts with share 0": lambda R, mask: (
                 share(R, mask).sum(1) / (total(R.abs()) > 0).sum(1)
             ),
-            "this is the share outside the mask": lambda R, mask: mass(R, ~mask),
-            "it is the sum over the samples; take the mean": lambda *v: share(*v).sum(1),
-            "stages are averaged; each stage has its own number": lambda *v: (
-                mass(*v).mean().expand(len(v[0]))
-            ),
-            "it is not divided by all relevance of the map": lambda R, mask: total(
-                R.abs() * mask
-            ).mean(1),
+            "this is the share outside the mask": lambda R, mask: share(R, ~mask).mean(1),
+            "it is the sum over the samples; take the mean": lambda R, mask: share(R, mask).sum(1),
+            "it is not divided by all relevance": lambda R, mask: total(R.abs() * mask).mean(1),
         },
         "the values are not the mean shares of |R| in the mask, stage by stage",
     )
@@ -324,21 +290,13 @@ def check_truth_auc(answer: Callable) -> None:
         {
             "ties count nothing; they count half": lambda *v: auc(*v, tie=0),
             "ties count in full; they count half": lambda *v: auc(*v, tie=1),
-            "the comparison is turned round: the truth should have the higher "
-            "relevance": lambda *v: 1 - auc(*v),
-            "absolute values are compared; relevance has a sign": lambda R, truth: auc(
-                R.abs(), truth
-            ),
-            "negative relevance is set to 0; relevance has a sign": lambda R, truth: auc(
-                R.relu(), truth
-            ),
-            "places of the truth are compared with all places; compare them with those "
-            "outside": lambda *v: auc(*v, others=ones_like),
-            "only the most relevant place is looked at; that is the pointing "
-            "game": lambda R, truth: truth.gather(1, R.argmax(1, keepdim=True))[:, 0],
-            "samples are put together; each has its own AUC": lambda R, truth: auc(
-                R.reshape(1, -1), truth.reshape(1, -1)
-            ).expand(len(R)),
+            "the comparison is turned round": lambda *v: 1 - auc(*v),
+            "absolute values are compared": lambda R, truth: auc(R.abs(), truth),
+            "negative relevance is set to 0": lambda R, truth: auc(R.relu(), truth),
+            "the truth is compared with all places": lambda *v: auc(*v, others=ones_like),
+            "only the best place is looked at: the pointing game": lambda R, truth: truth.gather(
+                1, R.argmax(1, keepdim=True)
+            )[:, 0],
         },
         "the value is not the share of pairs (one place in the truth, one outside) in which the "
         "truth wins",

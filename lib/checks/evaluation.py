@@ -61,25 +61,17 @@ def check_flip_curve(answer: Callable) -> None:
         },
         equation,
         {
-            "the least relevant features go first; the most relevant go first": by(lambda x, R: -R),
-            "the features go in the order of the size |R|; negative relevance comes last": by(
-                lambda x, R: R.abs()
-            ),
-            "the features go in the order in which they stand; sort them by R": by(
-                lambda x, R: -arange(len(x))
-            ),
+            "the least relevant features go first": by(lambda x, R: -R),
+            "the features go in the order of |R|; sort them by R": by(lambda x, R: R.abs()),
+            "the features go in the order in which they stand": by(lambda x, R: -arange(len(x))),
             "the features go in the order of x; sort them by R": by(lambda x, R: x),
-            "each feature is replaced alone; those replaced before stay replaced": alone,
-            "the features are set to 0; replace them by fill": lambda f, x, R, fill: equation(
+            "each feature is replaced alone; it stays replaced": alone,
+            "the features are set to 0, not to fill": lambda f, x, R, fill: equation(
                 f, x, R, 0 * fill
             ),
             "it returns the fall of f; return f itself": lambda *v: equation(*v)[0] - equation(*v),
-            "it starts from fill and puts x in; start from x": lambda f, x, R, fill: equation(
-                f, fill, R, x
-            ),
-            "the argsort of R is used as ranks: position k of it says which feature comes k-th": by(
-                lambda x, R: -(-R).argsort()
-            ),
+            "it starts from fill; start from x": lambda f, x, R, fill: equation(f, fill, R, x),
+            "the argsort of R is used as ranks": by(lambda x, R: -(-R).argsort()),
         },
         "the values are not f after the k most relevant features are replaced, k = 0 to D",
     )
@@ -101,29 +93,14 @@ def check_aopc(answer: Callable) -> None:
         },
         lambda c: c[0] - c.mean(),
         {
-            "it divides by K; the sum has K + 1 terms, k = 0 included": lambda c: (
-                c[0] - c[1:].mean()
-            ),
+            "it divides by K; the sum has K + 1 terms": lambda c: c[0] - c[1:].mean(),
             "the terms are summed, not averaged": lambda c: (c[0] - c).sum(),
-            "this is the area under the curve; take that over it, from curve[0]": lambda c: (
-                c.mean()
-            ),
-            "the sign is turned round: a falling curve has a positive area": lambda c: (
-                c.mean() - c[0]
-            ),
-            "this is the trapezoidal rule; a plain mean of K + 1 terms is asked for": lambda c: (
-                c[0] - trapezoid(c) / (len(c) - 1)
-            ),
+            "this is the area under the curve": lambda c: c.mean(),
+            "this is the trapezoidal rule": lambda c: c[0] - trapezoid(c) / (len(c) - 1),
             "the area is divided by curve[0]": lambda c: 1 - c.mean() / c[0],
-            "the terms lose their sign; a curve that rises has a negative area": lambda c: (
-                (c[0] - c).abs().mean()
-            ),
-            "the area is measured from the highest value; take curve[0]": lambda c: (
-                c.max() - c.mean()
-            ),
-            "negative terms are cut off; a curve that rises has a negative area": lambda c: (
-                (c[0] - c).relu().mean()
-            ),
+            "the terms lose their sign": lambda c: (c[0] - c).abs().mean(),
+            "the area is measured from the highest value": lambda c: c.max() - c.mean(),
+            "negative terms are cut off": lambda c: (c[0] - c).relu().mean(),
             "this is the whole fall; take the mean over all steps": lambda c: c[0] - c[-1],
         },
         "the value is not the mean over k = 0 to K of curve[0] - curve[k]",
@@ -194,27 +171,15 @@ def check_context_ratio(answer: Callable) -> None:
         standard(make) | {"no relevance outside": (R * box, box)},
         lambda R, box: total(R * ~box) / total(R * box),
         {
-            "the ratio is turned round; outside stands above, inside below": lambda R, box: (
-                total(R * box) / total(R * ~box)
-            ),
-            "it divides by all of the relevance; divide by what is inside": lambda R, box: (
-                total(R * ~box) / total(R)
-            ),
-            "this is the share inside; outside / inside is asked for": lambda R, box: (
-                total(R * box) / total(R)
-            ),
+            "the ratio is turned round": lambda R, box: total(R * box) / total(R * ~box),
+            "it divides by all of the relevance": lambda R, box: total(R * ~box) / total(R),
+            "this is the share inside": lambda R, box: total(R * box) / total(R),
             "means are compared; sums are asked for": lambda R, box: (
                 total(R * ~box) / total(~box) / total(R * box) * total(box)
             ),
-            "the images of the batch are pooled; each has its own ratio": lambda R, box: (
-                R[~box].sum() / R[box].sum()
-            ).expand(len(R)),
-            "the number of pixels is counted; sum their relevance": lambda R, box: (
-                total(~box) / total(box)
-            ),
-            "it divides the whole relevance by what is inside": lambda R, box: (
-                total(R) / total(R * box)
-            ),
+            "the images are pooled": lambda R, box: (R[~box].sum() / R[box].sum()).expand(len(R)),
+            "the number of pixels is counted": lambda R, box: total(~box) / total(box),
+            "it divides the whole relevance": lambda R, box: total(R) / total(R * box),
         },
         "the values are not the sum outside the box / the sum inside, image by image",
     )
@@ -253,27 +218,19 @@ def check_rank_correlation(answer: Callable) -> None:
         },
         equation,
         {
-            "this is the correlation of the values; correlate their ranks": pearson,
-            "one argsort gives the order, not the ranks: a rank is the place in the order, the "
-            "argsort of the argsort": lambda a, b: pearson(
+            "this is the correlation of the values, not of the ranks": pearson,
+            "one argsort gives the order; its argsort gives the ranks": lambda a, b: pearson(
                 a.argsort().double(), b.argsort().double()
             ),
             "the values lose their sign before they are ranked": lambda a, b: equation(
                 a.abs(), b.abs()
             ),
-            "this is Kendall's tau, which counts pairs; correlate the ranks": kendall,
-            "the result is squared or without its sign; opposite orders have correlation -1": (
+            "the result is squared or without its sign": (
                 lambda a, b: equation(a, b).abs(),
                 lambda a, b: equation(a, b) ** 2,
             ),
-            "the means are not taken off before multiplying": (
-                lambda a, b: cosine_similarity(ranks(a), ranks(b), 0),
-                lambda a, b: cosine_similarity(ranks(a) + 1, ranks(b) + 1, 0),
-            ),
-            "only one of the two is ranked; rank both": (
-                lambda a, b: pearson(ranks(a), b),
-                lambda a, b: pearson(a, ranks(b)),
-            ),
+            "the means are not taken off": lambda a, b: cosine_similarity(ranks(a), ranks(b), 0),
+            "only one of the two is ranked; rank both": lambda a, b: pearson(ranks(a), b),
         },
         "the value is not the correlation of the ranks of a and b",
     )
@@ -301,27 +258,18 @@ def check_mass_inside(answer: Callable) -> None:
         standard(make) | {"an empty mask": (R, mask & False)},
         equation,
         {
-            "negative relevance is counted too; take R^+ of each pixel": share(lambda R: R),
-            "absolute values are taken; only positive relevance speaks for the class": share(
-                Tensor.abs
-            ),
-            "squares are taken; take R^+ of each pixel": share(Tensor.square),
+            "negative relevance is counted too": share(lambda R: R),
+            "absolute values are taken": share(Tensor.abs),
+            "squares are taken": share(Tensor.square),
             "the negative part is cut off in each channel; add the channels up first": share(
                 Tensor.relu, lambda R: R.relu().sum(1)
             ),
-            "it divides by |R|; divide by all positive relevance": lambda R, mask: (
+            "it divides by |R|, not by all positive relevance": lambda R, mask: (
                 (R.sum(1).relu() * mask).sum((1, 2)) / R.sum(1).abs().sum((1, 2))
             ),
-            "this is the share outside; the share inside is asked for": lambda R, mask: (
-                1 - equation(R, mask)
-            ),
-            "it divides by what is outside; divide by all positive relevance": lambda R, mask: (
-                equation(R, mask) / (1 - equation(R, mask))
-            ),
+            "this is the share outside": lambda R, mask: 1 - equation(R, mask),
             "pixels are counted; sum their relevance": share(lambda R: R > 0),
-            "only the first channel is used; add the channels up": share(
-                Tensor.relu, lambda R: R[:, 0]
-            ),
+            "only the first channel is used": share(Tensor.relu, lambda R: R[:, 0]),
         },
         "the values are not the share of the positive relevance that lies in the mask, image by "
         "image",

@@ -50,24 +50,13 @@ def check_d_loss(answer: Callable) -> None:
         d_loss,
         {
             "real and generated are exchanged": lambda r, f: d_loss(f, r),
-            "the generated samples are judged as if they should pass for real": lambda r, f: d_loss(
-                r, -f
-            ),
-            "the two means are averaged once more; they are added": lambda r, f: d_loss(r, f) / 2,
-            "all N + M samples share one mean; each group has its own": lambda r, f: softplus(
-                cat([-r, f])
-            ).mean(),
-            "the samples are summed; take the mean of each group": lambda r, f: softplus(
-                cat([-r, f])
-            ).sum(),
+            "the generated samples should pass for real here": lambda r, f: d_loss(r, -f),
+            "the two means are averaged once more": lambda r, f: d_loss(r, f) / 2,
+            "all N + M samples share one mean": lambda r, f: softplus(cat([-r, f])).mean(),
+            "the samples are summed; take means": lambda r, f: softplus(cat([-r, f])).sum(),
             "the term of the generated samples is missing": lambda r, f: g_loss(r),
             "the term of the real data is missing": lambda r, f: g_loss(-f),
-            "the sigmoid is applied twice, or the logits are taken for "
-            "probabilities": lambda r, f: d_loss(r.sigmoid(), f.sigmoid()),
-            "this is the loss of least squares, or the Wasserstein loss": (
-                lambda r, f: ((r - 1) ** 2).mean() + (f**2).mean(),
-                lambda r, f: f.mean() - r.mean(),
-            ),
+            "the sigmoid is applied twice": lambda r, f: d_loss(r.sigmoid(), f.sigmoid()),
         },
         "the value is not -mean log sigma(real) - mean log(1 - sigma(fake)), exact also where a "
         "logit is +-200 (nothing is cut off)",
@@ -87,21 +76,12 @@ def check_g_loss_nonsaturating(answer: Callable) -> None:
         },
         g_loss,
         {
-            "this is the saturating loss, mean log(1 - sigma(fake)): its slope dies where D is "
-            "sure": lambda f: -g_loss(-f),
-            "the generator would learn to be found out: it wants sigma(fake) = 1": lambda f: g_loss(
-                -f
-            ),
+            "this is the saturating loss: its slope dies where D is sure": lambda f: -g_loss(-f),
+            "the generator would learn to be found out": lambda f: g_loss(-f),
             "the samples are summed; take their mean": lambda f: softplus(-f).sum(),
-            "the sigmoid is applied twice, or the logits are taken for probabilities": lambda f: (
-                g_loss(f.sigmoid())
-            ),
-            "the logarithm is to base 2; nats are asked for": lambda f: g_loss(f) / math.log(2),
+            "the sigmoid is applied twice": lambda f: g_loss(f.sigmoid()),
+            "the logarithm is to base 2; take nats": lambda f: g_loss(f) / math.log(2),
             "there is no logarithm": lambda f: (1 - f.sigmoid()).mean(),
-            "this is the loss of least squares, or the Wasserstein loss": (
-                lambda f: ((f - 1) ** 2).mean(),
-                lambda f: -f.mean(),
-            ),
         },
         "the value is not -mean log sigma(fake), exact also where a logit is +-200 (nothing is "
         "cut off)",
@@ -139,7 +119,7 @@ def logit(d: Tensor, v: Tensor) -> Tensor:
 class Game:
     """Two steps of the game. What slips change: the losses, G judged by the D before its step, G
     first, gradients that leak from D's loss into G or from G's loss into a step of D, gradients
-    that are kept, how many steps D takes.
+    that are kept.
     """
 
     d_of: Callable = d_loss
@@ -150,7 +130,6 @@ class Game:
     both: bool = False
     keep_d: bool = False
     keep_g: bool = False
-    steps: int = 1
 
     def __call__(
         self, g: Tensor, d: Tensor, x: Tensor, z: Tensor, rate_g: float, rate_d: float
@@ -165,9 +144,8 @@ class Game:
                 return self.g_of(logit(d, make(g, code)))
 
             before, made = d, g - rate_g * grad(of_g, 1)(d, g) if self.first else g
-            for _ in range(self.steps):
-                slope_d = grad(of_d)(d, made) + left_d
-                d = d - rate_d * slope_d
+            slope_d = grad(of_d)(d, made) + left_d
+            d = d - rate_d * slope_d
             judged = before if self.old or self.first else d
             slope_g = grad(of_g, 1)(judged, g) + left_g + self.leak * grad(of_d, 1)(before, g)
             through = grad(of_g)(judged, g)
@@ -218,33 +196,28 @@ def check_train_step(answer: Callable) -> None:
         },
         Game(),
         {
-            "D has not moved: is the step of its optimiser missing?": Game(
-                lambda r, f: 0 * d_loss(r, f)
-            ),
-            "G has not moved: are its samples detached in its own step, or is its optimiser's step "
-            "missing?": Game(g_of=lambda f: 0 * g_loss(f)),
+            "D has not moved: does its optimiser step?": Game(lambda r, f: 0 * d_loss(r, f)),
+            "G has not moved: does its optimiser step?": Game(g_of=lambda f: 0 * g_loss(f)),
             "G moves first; D has the first step": Game(first=True),
             "G is judged by the old D; it meets the D that has just moved": Game(old=True),
             "D climbs its loss; it should descend": Game(lambda r, f: -d_loss(r, f)),
             "G climbs its loss; it should descend": Game(g_of=lambda f: -g_loss(f)),
             "the loss of G is the saturating one": Game(g_of=lambda f: -g_loss(-f)),
             "G helps D: its samples should pass for real": Game(g_of=lambda f: g_loss(-f)),
-            "D hears only of the real data": Game(lambda r, f: g_loss(r)),
-            "D hears only of the generated samples": Game(lambda r, f: g_loss(-f)),
-            "D learns that generated samples are real": Game(lambda r, f: d_loss(r, -f)),
-            "the two means of d_loss are halved; they are added": Game(
-                lambda r, f: d_loss(r, f) / 2
-            ),
+            "the two means of d_loss are halved": Game(lambda r, f: d_loss(r, f) / 2),
             "a loss is summed over the samples; take means": (
                 Game(lambda r, f: len(r) * d_loss(r, f)),
                 Game(g_of=lambda f: len(f) * g_loss(f)),
             ),
-            "D takes two steps; one is asked for": Game(steps=2),
-            "gradients that were left over move a network: set them to zero before each backward "
-            "pass": (Game(keep_d=True), Game(keep_g=True)),
-            "the gradient of D's loss leaks into G: detach the samples in D's step, or set G's "
-            "gradients to zero before its own": (Game(leak=True), Game(leak=True, keep_g=True)),
-            "G's loss moves D as well: each optimiser moves only its own network": Game(both=True),
+            "gradients that were left over move a network; set them to zero": (
+                Game(keep_d=True),
+                Game(keep_g=True),
+            ),
+            "the gradient of D's loss leaks into G": (
+                Game(leak=True),
+                Game(leak=True, keep_g=True),
+            ),
+            "G's loss moves D, too: each optimiser moves its own network": Game(both=True),
         },
         "the networks do not end where one step of D on d_loss, then one step of G on -mean log "
         "sigma(D(G(z))) with the same z and the D that has just moved, lead",
@@ -286,13 +259,8 @@ def check_optimal_discriminator(answer: Callable) -> None:
         densities(sums=False),
         best,
         {
-            "where both densities are 0 it should be 1/2": (
-                lambda p, q: best(p, q, empty=0),
-                lambda p, q: best(p, q, empty=1),
-            ),
-            "data and generator are exchanged: D is the probability of real data": lambda p, q: (
-                best(q, p)
-            ),
+            "where both densities are 0 it should be 1/2": lambda p, q: best(p, q, empty=0),
+            "data and generator are exchanged": lambda p, q: best(q, p),
             "this is the ratio p / q; the denominator has both": lambda p, q: where(
                 q == 0, 0.5, p / q
             ),
@@ -316,32 +284,19 @@ def check_jsd(answer: Callable) -> None:
     def jsd(p: Tensor, q: Tensor) -> Tensor:
         return (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2
 
-    def common(p: Tensor, q: Tensor) -> Tensor:
-        both, m = (p > 0) & (q > 0), (p + q) / 2
-        return (kl(p[both], m[both]) + kl(q[both], m[both])) / 2
-
     judge(
         answer,
         densities(sums=True),
         jsd,
         {
             "the two divergences are added; each counts one half": lambda p, q: 2 * jsd(p, q),
-            "the logarithm is to base 2; nats are asked for": lambda p, q: jsd(p, q) / math.log(2),
-            "this is the root of it, the Jensen-Shannon distance": lambda p, q: jsd(p, q).sqrt(),
-            "this is the value of the game, 2 JSD - log 4": lambda p, q: (
-                2 * jsd(p, q) - math.log(4)
-            ),
+            "the logarithm is to base 2; take nats": lambda p, q: jsd(p, q) / math.log(2),
+            "this is the root of it, a distance": lambda p, q: jsd(p, q).sqrt(),
+            "this is the value of the game": lambda p, q: 2 * jsd(p, q) - math.log(4),
             "only the side of p is there": lambda p, q: kl(p, (p + q) / 2),
             "only the side of q is there": lambda p, q: kl(q, (p + q) / 2),
-            "p and q are compared with each other, not with their mean": lambda p, q: (
-                (kl(p, q) + kl(q, p)) / 2
-            ),
-            "it is averaged over the K places; it is summed": lambda p, q: jsd(p, q) / len(p),
-            "p and q are compared with their sum; m is its half": lambda p, q: (
-                jsd(p, q) - math.log(2)
-            ),
-            "places where p or q is 0 are left out; only the term of the one that is 0 "
-            "vanishes": common,
+            "it is averaged over the places; it is summed": lambda p, q: jsd(p, q) / len(p),
+            "p and q are compared with their sum": lambda p, q: jsd(p, q) - math.log(2),
         },
         "the value is not 1/2 KL(p || m) + 1/2 KL(q || m) with m = (p + q) / 2",
     )
@@ -360,24 +315,16 @@ def check_modes_covered(answer: Callable) -> None:
         return int((bincount(cdist(s, c).argmin(1), minlength=len(c)) >= m).sum())
 
     modes = count()
-    slips = {
-        "more than min_count samples are asked for; at least min_count suffice": count(
-            enough=Tensor.gt
-        ),
-        "min_count is ignored: one sample does not cover a mode": lambda s, c, r, m: modes(
-            s, c, r, 1
-        ),
+    slips: dict[str, Callable] = {
+        "at least min_count samples suffice": count(enough=Tensor.gt),
+        "min_count is ignored": lambda s, c, r, m: modes(s, c, r, 1),
         "the squared distance is compared with the radius": count(lambda s, c: cdist(s, c) ** 2),
-        "each axis is compared with the radius: that is a square, not a disc": count(
-            lambda s, c: cdist(s, c, p=math.inf)
-        ),
-        "the distance is |dx| + |dy|; the straight line is meant": count(
-            lambda s, c: cdist(s, c, p=1)
-        ),
-        "the radius is ignored: the nearest centre is not enough": nearest,
+        "that is a square, not a disc": count(lambda s, c: cdist(s, c, p=math.inf)),
+        "the distance is not |dx| + |dy|": count(lambda s, c: cdist(s, c, p=1)),
+        "the radius is ignored": nearest,
         "this counts the modes that are lost": lambda *v: len(v[1]) - modes(*v),
         "this counts samples, not modes": lambda s, c, r, m: (cdist(s, c) <= r).any(1).sum(),
-        "this is the share of the modes, not their number": lambda *v: modes(*v) / len(v[1]),
+        "this is the share of the modes": lambda *v: modes(*v) / len(v[1]),
         "all modes are counted": lambda *v: len(v[1]),
     }
 
@@ -466,32 +413,20 @@ def check_slope_penalty(answer: Callable) -> None:
         },
         of_length(lambda v: (v - 1) ** 2),
         {
-            "the length of the gradient is not squared after taking 1 away": of_length(
-                lambda v: v - 1
-            ),
+            "the length less 1 is not squared": of_length(lambda v: v - 1),
             "slopes below 1 are let off; they are penalised too": of_length(
                 lambda v: (v - 1).relu() ** 2
             ),
-            "the penalty pulls the slope to 0; it should pull it to 1": of_length(lambda v: v**2),
+            "the penalty pulls the slope to 0, not to 1": of_length(lambda v: v**2),
             "the squared length is compared with 1; take the root": of_length(
                 lambda v: (v**2 - 1) ** 2
             ),
-            "the samples are summed; take their mean": of_slopes(
-                lambda s: ((s.norm(dim=1) - 1) ** 2).sum()
-            ),
-            "the mean is taken before the square": of_slopes(
+            "the samples are summed": of_slopes(lambda s: ((s.norm(dim=1) - 1) ** 2).sum()),
+            "the mean comes before the square": of_slopes(
                 lambda s: (s.norm(dim=1).mean() - 1) ** 2
             ),
-            "one length is taken for the whole batch; each sample has its own": of_slopes(
-                lambda s: (s.norm() - 1) ** 2
-            ),
-            "each coordinate is compared with 1; take the length of the gradient": (
-                of_slopes(lambda s: ((s - 1) ** 2).mean()),
-                of_slopes(lambda s: ((s.abs() - 1) ** 2).mean()),
-            ),
-            "the gradient was taken of the mean of the critic: it is N times too short": of_slopes(
-                lambda s: ((s.norm(dim=1) / len(s) - 1) ** 2).mean()
-            ),
+            "one length is taken for the whole batch": of_slopes(lambda s: (s.norm() - 1) ** 2),
+            "each coordinate is compared with 1": of_slopes(lambda s: ((s - 1) ** 2).mean()),
         },
         "the value is not the mean of (length of the gradient - 1)^2",
     )

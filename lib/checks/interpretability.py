@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, cat, eye, float64, linalg, nn, ones, ones_like, tensor, zeros
+from torch import Tensor, cat, float64, linalg, nn, ones, tensor, zeros
 
 from ._helpers import Draw, drawn, exercise, gradient, judge, network, plain, standard
 
@@ -37,17 +37,13 @@ def check_linear_contributions(answer: Callable) -> None:
         | {"a sample that is the reference": (w, x0[None].clone(), x0)},
         lambda w, x, x0: w * (x - x0),
         {
-            "the reference x0 does not take part: explained is the difference f(x) - "
-            "f(x0)": lambda w, x, x0: w * x,
-            "the sign is wrong: the difference goes from x0 to x": lambda w, x, x0: w * (x0 - x),
-            "a contribution has a sign; nothing is made positive": lambda w, x, x0: (
-                w * (x - x0)
-            ).abs(),
+            "the reference x0 does not take part": lambda w, x, x0: w * x,
+            "a contribution has a sign": lambda w, x, x0: (w * (x - x0)).abs(),
             "the weights do not take part": lambda w, x, x0: x - x0,
-            "a weight alone is the same for all inputs; it must be multiplied by how far its "
-            "feature moved": lambda w, x, x0: w.expand_as(x),
-            "the shares are divided by their sum; they must add up to f(x) - f(x0), not to "
-            "1": lambda w, x, x0: w * (x - x0) / (w * (x - x0)).sum(1, keepdim=True),
+            "a weight alone is no contribution": lambda w, x, x0: w.expand_as(x),
+            "the shares are divided by their sum": lambda w, x, x0: (
+                w * (x - x0) / (w * (x - x0)).sum(1, keepdim=True)
+            ),
             "the reference is x0, not the mean of the batch": lambda w, x, x0: w * (x - x.mean(0)),
         },
         "the contributions of a sample must sum to f(x) - f(x0), each from its own feature alone",
@@ -76,25 +72,19 @@ def check_grad_times_input(answer: Callable) -> None:
         lambda f, x, c: x * gradient(f, x, c),
         {
             "this is the gradient; the factor x is missing": gradient,
-            "the scores of all classes are added up; only that of class c is "
-            "explained": lambda f, x, c: x * gradient(f, x, c, of=total),
+            "the scores of all classes are added up": lambda f, x, c: (
+                x * gradient(f, x, c, of=total)
+            ),
             "a probability is explained, or its logarithm; the logit is asked for": (
                 lambda f, x, c: x * gradient(f, x, c, of=lambda s: s.softmax(1)),
                 lambda f, x, c: x * gradient(f, x, c, of=lambda s: s.log_softmax(1)),
             ),
-            "every sample has a class of its own in c": lambda f, x, c: (
+            "every sample has a class of its own": lambda f, x, c: (
                 x * gradient(f, x, c[:1].expand_as(c))
             ),
-            "the class is that of c, not the one with the highest score": lambda f, x, c: (
-                x * gradient(f, x, f(x).argmax(1))
-            ),
-            "relevance has a sign; nothing is made positive": lambda f, x, c: (
-                x * gradient(f, x, c)
-            ).abs(),
-            "the gradient is squared: that is sensitivity analysis": lambda *v: gradient(*v) ** 2,
-            "the score itself is multiplied by x; its derivative is asked for": lambda f, x, c: (
-                x * f(x).gather(1, c[:, None])
-            ),
+            "the class is c, not the best one": lambda f, x, c: x * gradient(f, x, f(x).argmax(1)),
+            "relevance has a sign": lambda f, x, c: (x * gradient(f, x, c)).abs(),
+            "the gradient is squared: that is sensitivity": lambda *v: gradient(*v) ** 2,
         },
         "for each sample: derivative of the logit of its own class c by x_i, times x_i",
     )
@@ -115,12 +105,11 @@ def check_class_prototype(answer: Callable) -> None:
         lam: float,
         *,
         of: Callable = lambda s: s,
-        change: Callable = lambda g: g,
         pull: float = 2.0,
     ) -> Tensor:
         x = x0
         for _ in range(steps):
-            x = x + lr * (change(gradient(f, x, tensor([c]), of=of)) - pull * lam * x)
+            x = x + lr * (gradient(f, x, tensor([c]), of=of) - pull * lam * x)
         return x
 
     def make(
@@ -140,32 +129,23 @@ def check_class_prototype(answer: Callable) -> None:
         },
         climb,
         {
-            "it goes downhill: a prototype has a high score": lambda f, c, x0, steps, lr, lam: (
-                climb(f, c, x0, steps, -lr, lam)
+            "it goes downhill; a prototype has a high score": lambda f, c, x0, n, lr, lam: climb(
+                f, c, x0, n, -lr, lam
             ),
             "the penalty is missing": lambda *v: climb(*v, pull=0),
             "the penalty's sign is wrong: it must keep x small": lambda *v: climb(*v, pull=-2),
             "the derivative of |x|^2 is 2x": lambda *v: climb(*v, pull=1),
-            "it takes one step too many": lambda f, c, x0, steps, lr, lam: climb(
-                f, c, x0, steps + 1, lr, lam
+            "it takes one step too many": lambda f, c, x0, n, lr, lam: climb(
+                f, c, x0, n + 1, lr, lam
             ),
-            "it takes one step too few": lambda f, c, x0, steps, lr, lam: climb(
-                f, c, x0, steps - 1, lr, lam
+            "it takes one step too few": lambda f, c, x0, n, lr, lam: climb(
+                f, c, x0, n - 1, lr, lam
             ),
-            "it climbs a probability, or its logarithm; the logit is asked for": (
-                lambda *v: climb(*v, of=lambda s: s.softmax(1)),
-                lambda *v: climb(*v, of=lambda s: s.log_softmax(1)),
+            "it climbs a probability; the logit is asked for": lambda *v: climb(
+                *v, of=lambda s: s.softmax(1)
             ),
-            "the gradient is divided by its length, or only its sign is used; the step is plain": (
-                lambda *v: climb(*v, change=nn.functional.normalize),
-                lambda *v: climb(*v, change=lambda g: g.sign()),
-            ),
-            "the climb starts at x0, not at zero": lambda f, c, x0, steps, lr, lam: climb(
-                f, c, 0 * x0, steps, lr, lam
-            ),
-            "class c is asked for": lambda f, c, x0, steps, lr, lam: climb(
-                f, 0, x0, steps, lr, lam
-            ),
+            "the climb starts at x0, not at zero": lambda f, c, x0, *v: climb(f, c, 0 * x0, *v),
+            "class c is asked for": lambda f, c, *v: climb(f, 0, *v),
         },
         "each step adds lr times the gradient of f_c(x) - lam |x|^2 at the present x",
     )
@@ -214,25 +194,16 @@ def check_occlusion(answer: Callable) -> None:
         },
         equation,
         {
-            "the sign is wrong: a drop is the score before minus the score after": lambda *v: (
-                -equation(*v)
-            ),
-            "a drop has a sign; where the score rises it is negative": (
-                lambda *v: equation(*v).abs(),
-                lambda *v: equation(*v).clamp(min=0),
-            ),
+            "the sign is wrong: before minus after": lambda *v: -equation(*v),
+            "a drop has a sign": (lambda *v: equation(*v).abs(), lambda *v: equation(*v).relu()),
             "the block is set to fill, not to 0": lambda f, x, c, k, fill: equation(f, x, c, k, 0),
-            "the blocks stay covered: each is covered alone": lambda *v: equation(*v, keep=True),
-            "all channels of a block are covered together": lambda *v: equation(*v, channels=0),
-            "the drop of the score of class c is asked for, not that of a probability": lambda *v: (
-                equation(*v, of=lambda s: s.softmax(1))
+            "the blocks stay covered; each is covered alone": lambda *v: equation(*v, keep=True),
+            "all channels of a block are covered": lambda *v: equation(*v, channels=0),
+            "this is the drop of a probability": lambda *v: equation(*v, of=lambda s: s.softmax(1)),
+            "the score after covering alone is no drop": lambda *v: (
+                v[0](v[1])[0, v[2]] - equation(*v)
             ),
-            "the score after covering alone is no drop": lambda f, x, c, k, fill: (
-                f(x)[0, c] - equation(f, x, c, k, fill)
-            ),
-            "rows and columns are exchanged": lambda *v: equation(*v).T,
-            "the drop belongs to its block as a whole, it is not divided by the number of "
-            "pixels": lambda f, x, c, k, fill: equation(f, x, c, k, fill) / k**2,
+            "the drop is divided by the number of pixels": lambda *v: equation(*v) / v[3] ** 2,
         },
         "the number at (a, b) is f_c(x) less f_c of a copy of x whose block (a, b) is fill",
     )
@@ -261,17 +232,13 @@ def check_conservation_error(answer: Callable) -> None:
                 lambda R, fx: total(R) - fx,
                 lambda R, fx: fx - total(R),
             ),
-            "relevances are summed, not averaged": lambda R, fx: (R.flatten(1).mean(1) - fx).abs(),
+            "relevances are averaged; sum them": lambda R, fx: (R.flatten(1).mean(1) - fx).abs(),
             "relevances are summed with their sign": lambda R, fx: (total(R.abs()) - fx).abs(),
-            "the absolute value is taken of the difference, not of the parts": lambda R, fx: (
+            "take the absolute value at the end, not of the parts": lambda R, fx: (
                 total(R).abs() - fx.abs()
             ).abs(),
-            "the error is not relative: it has the unit of the score": lambda R, fx: (
-                (total(R) - fx).abs() / fx.abs()
-            ),
+            "the error is not relative": lambda R, fx: (total(R) - fx).abs() / fx.abs(),
             "the error is not squared": lambda R, fx: (total(R) - fx) ** 2,
-            "each sample has an error of its own; nothing is averaged over the "
-            "batch": lambda R, fx: (total(R) - fx).abs().mean().expand_as(fx),
         },
         "sum all relevances of one sample, whatever its shape, and compare with its own score",
     )
@@ -292,16 +259,13 @@ def check_lime_weights(answer: Callable) -> None:
         Z: Tensor,
         sigma: float,
         *,
-        weight: Callable = lambda Z, s: (-((1 - Z) ** 2).sum(1) / s**2).exp(),
-        rows: Callable = lambda Z, x: Z * x,
+        weight: Tensor | None = None,
         intercept: bool = True,
-        ridge: float = 0.0,
     ) -> Tensor:
         A = cat([ones(len(Z), int(intercept)), Z], 1)
-        B = A.T * weight(Z, sigma)
-        penalty = ridge * eye(A.shape[1])
-        penalty[: int(intercept)] = 0
-        return linalg.solve(B @ A + penalty, B @ f(rows(Z, x)))[int(intercept) :]
+        near = (-((1 - Z) ** 2).sum(1) / sigma**2).exp() if weight is None else weight
+        B = A.T * near
+        return linalg.solve(B @ A, B @ f(Z * x))[int(intercept) :]
 
     def make(d: Draw, i: int, m: int, sigma: float, size: float = 1) -> tuple:
         f = scores(d, i, 2, size)
@@ -327,28 +291,19 @@ def check_lime_weights(answer: Callable) -> None:
         fitted,
         {
             "the intercept is missing in the fit": lambda *v: fitted(*v, intercept=False),
-            "the fit is not weighted": lambda *v: fitted(
-                *v, weight=lambda Z, s: ones_like(Z[:, 0])
+            "the fit is not weighted": lambda f, x, Z, s: fitted(f, x, Z, 1e6),
+            "the weights act twice: multiply by the root": lambda f, x, Z, s: fitted(
+                f, x, Z, s / 2**0.5
             ),
-            "the weights act twice: rows are multiplied by the root of the "
-            "weight": lambda f, x, Z, s: fitted(f, x, Z, s / 2**0.5),
             "the weights act by half": lambda f, x, Z, s: fitted(f, x, Z, s * 2**0.5),
             "sigma is squared in the weight": lambda f, x, Z, s: fitted(f, x, Z, s**0.5),
-            "the distance |1 - z|^2 is squared": lambda *v: fitted(
-                *v, weight=lambda Z, s: (-(1 - Z).norm(dim=1) / s**2).exp()
+            "the distance is from z to 1, not to 0": lambda f, x, Z, s: fitted(
+                f, x, Z, s, weight=(-Z.sum(1) / s**2).exp()
             ),
-            "near is what keeps most: the distance is from z to 1, not to 0": lambda *v: fitted(
-                *v, weight=lambda Z, s: (-Z.sum(1) / s**2).exp()
+            "the network is asked about z; it must see z * x": lambda f, x, Z, s: fitted(
+                lambda z: f(z / x), x, Z, s
             ),
-            "the network is asked about z; it must see z * x": lambda *v: fitted(
-                *v, rows=lambda Z, x: Z
-            ),
-            "the network must see z * x: what is absent is 0, what is present keeps its "
-            "value": lambda *v: fitted(*v, rows=lambda Z, x: (1 - Z) * x),
-            "no ridge penalty is asked for": lambda *v: fitted(*v, ridge=1.0),
-            "the weights of z are asked for, not their products with x": lambda *v: (
-                fitted(*v) * v[1]
-            ),
+            "the weights are multiplied by x": lambda *v: fitted(*v) * v[1],
         },
         "minimise the weighted sum of (f(z * x) - w0 - w z)^2 over w0 and w, and return w",
     )
@@ -391,17 +346,12 @@ def check_shapley_values(answer: Callable) -> None:
         | {"large numbers in double precision": drawn(make, 4, dtype=float64, size=100)},
         equation,
         {
-            "all coalitions count the same; the weight depends on how many players are there "
-            "already": weighed(lambda s, P: 0.5 ** (P - 1)),
-            "only the full coalition is looked at: a player's leaving is one of many "
-            "orders": weighed(lambda s, P: float(s == P - 1)),
-            "only the empty coalition is looked at: a player's coming first is one of many "
-            "orders": weighed(lambda s, P: float(s == 0)),
-            "one order is not enough: the mean is over all orders": lambda v: [
-                v[2 * k - 1] - v[k - 1] for k in (2**i for i in range(len(v).bit_length() - 1))
-            ],
-            "the bits are read in the wrong order: player i is bit i of k, the lowest bit player "
-            "0": lambda v: equation(v).flip(0),
+            "all coalitions count the same": weighed(lambda s, P: 0.5 ** (P - 1)),
+            "only the full coalition is looked at": weighed(lambda s, P: float(s == P - 1)),
+            "only the empty coalition is looked at": weighed(lambda s, P: float(s == 0)),
+            "the bits are read in the wrong order: player 0 is the lowest": lambda v: equation(
+                v
+            ).flip(0),
             "the weight is |S|! (P - |S| - 1)! / P!": weighed(lambda s, P: 1 / math.comb(P, s)),
             "the mean over orders divides by P!": lambda v: (
                 equation(v) * math.factorial(len(v).bit_length() - 1)
@@ -409,8 +359,6 @@ def check_shapley_values(answer: Callable) -> None:
             "the values sum to v(all) - v(none), not to v(all)": lambda v: (
                 equation(v) + v[0] / (len(v).bit_length() - 1)
             ),
-            "the sign is wrong: what a player adds is the worth with it less the worth without "
-            "it": lambda v: -equation(v),
         },
         "what player i adds to each coalition without it, averaged over all orders of coming in",
     )

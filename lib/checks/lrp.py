@@ -80,21 +80,18 @@ def check_lrp_zplus(answer: Callable) -> None:
         standard(make, clear, 1e3) | {"zeros among the activations": (with_zeros(a), w, R)},
         lambda a, w, R: shared(parts(a, plus(w)), R),
         {
-            "negative weights take part; this rule knows only w+, in the numerator and in the "
-            "denominator": lambda a, w, R: shared(parts(a, w), R),
+            "negative weights take part; this rule knows only w+": lambda a, w, R: shared(
+                parts(a, w), R
+            ),
             "the numerator has w where w+ belongs": lambda a, w, R: shared(
                 parts(a, w), R, a @ plus(w)
             ),
             "the denominator has w where w+ belongs": lambda a, w, R: shared(
                 parts(a, plus(w)), R, a @ w
             ),
-            "the last factor a_i is missing: an input that is 0 contributes nothing and gets "
-            "nothing": lambda a, w, R: R / (a @ plus(w)) @ plus(w).T,
-            "negative R_j are set to 0; relevance has a sign, and only the weights are "
-            "clipped": lambda a, w, R: shared(parts(a, plus(w)), plus(R)),
-            "what is normalised runs over j; it must run over the inputs i, so that each neuron j "
-            "gives away all of R_j": lambda a, w, R: over_outputs(parts(a, plus(w)), R),
-            "something is added to the denominator; it is the plain sum, never 0 here": tuple(
+            "the last factor a_i is missing": lambda a, w, R: R / (a @ plus(w)) @ plus(w).T,
+            "negative R_j are set to 0": lambda a, w, R: shared(parts(a, plus(w)), plus(R)),
+            "something is added to the denominator, the plain sum": tuple(
                 lambda a, w, R, eps=eps: shared(parts(a, plus(w)), R, a @ plus(w) + eps)
                 for eps in (1e-3, 1e-2, 0.1, 1)
             ),
@@ -110,14 +107,9 @@ def check_lrp_epsilon(answer: Callable) -> None:
     s(z_j)) R_j, z_j = sum_i a_i w_ij + b_j.
     """
 
-    def make(d: Draw, n: int, i: int, j: int, *, eps: float = 0.25) -> tuple:
-        return (
-            d.large(-1, 2, n, i),
-            d.uniform(-1, 1, i, j),
-            d.uniform(-2, 2, j),
-            d.uniform(-2, 3, n, j),
-            eps,
-        )
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        a, w, b = d.large(-1, 2, n, i), d.uniform(-1, 1, i, j), d.uniform(-2, 2, j)
+        return a, w, b, d.uniform(-2, 3, n, j), 0.25
 
     def clear(a: Tensor, w: Tensor, b: Tensor, R: Tensor, eps: float) -> bool:
         z = a @ w + b
@@ -125,9 +117,6 @@ def check_lrp_epsilon(answer: Callable) -> None:
 
     def divided(stabilised: Callable) -> Callable:
         return lambda a, w, b, R, eps: shared(parts(a, w), R, stabilised(a @ w + b, eps))
-
-    def small(d: Draw, *sizes: int) -> tuple:
-        return make(d, *sizes, eps=1e-6)
 
     whole = tensor([[1.0, 2, -1], [2, 1, 3]]), tensor([[1.0, 2], [-2, 1], [1, -1]])
     at_zero = (*whole, tensor([4.0, -2]), tensor([[2.0, 3], [-1, 2]]), 0.5)
@@ -137,29 +126,22 @@ def check_lrp_epsilon(answer: Callable) -> None:
         answer,
         standard(make, clear, 50)
         | {"a weighted input z_j of exactly 0": at_zero}
-        | {"a tiny eps": drawn(small, 3, 5, 2, clear=clear)}
+        | {"a tiny eps": (*drawn(make, 3, 5, 2, clear=clear)[:4], 1e-6)}
         | {"one output and no bias": (a, w, 0 * b, R, eps)},
         equation,
         {
-            "the bias is missing in the denominator; it must stay there and keep its "
-            "share": lambda a, w, b, R, eps: equation(a, w, 0 * b, R, eps),
-            "the share of the bias is handed to the inputs; it must be "
-            "kept": lambda a, w, b, R, eps: shared(
+            "the bias is missing in the denominator": lambda a, w, b, *v: equation(a, w, 0 * b, *v),
+            "the share of the bias is handed to the inputs": lambda a, w, b, R, eps: shared(
                 parts(a, w) + b / len(w), R, (a @ w + b) + eps * sign(a @ w + b)
             ),
-            "eps is added without the sign of z_j: it must carry s(z_j), so that the denominator "
-            "moves away from zero": divided(lambda z, eps: z + eps),
+            "eps is added without the sign of z_j": divided(lambda z, eps: z + eps),
             "eps is missing in the denominator": divided(lambda z, eps: z),
-            "the sign of eps is wrong: it moves the denominator towards zero": divided(
-                lambda z, eps: z - eps * sign(z)
-            ),
+            "the sign of eps is wrong: towards zero": divided(lambda z, eps: z - eps * sign(z)),
             "where z_j is exactly 0 the sign s(z_j) must be +1; nothing is skipped there": (
                 divided(lambda z, eps: z - eps * sign(-z)),
                 divided(lambda z, eps: where(z == 0, float("inf"), z + eps * sign(z))),
             ),
-            "the denominator is made positive; it keeps the sign of z_j": divided(
-                lambda z, eps: z.abs() + eps
-            ),
+            "the denominator is made positive": divided(lambda z, eps: z.abs() + eps),
         },
         "the shares are not those of the equation; look at z_j, at the sign of eps, and over "
         "which index you sum",
@@ -177,48 +159,39 @@ def check_lrp_alphabeta(answer: Callable) -> None:
     ) -> Any:
         return alpha * by(parts(a, plus(w)), R) - beta * by(parts(a, minus(w)), R)
 
-    def make(d: Draw, n: int, i: int, j: int, alpha: float = 2, beta: float = 1) -> tuple:
-        a, w, R = d.large(0, 2, n, i), d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j)
-        return a, w, R, alpha, beta
+    def make(d: Draw, n: int, i: int, j: int) -> tuple:
+        return d.large(0, 2, n, i), d.uniform(-1, 1, i, j), d.uniform(-2, 3, n, j), 2, 1
 
     def clear(a: Tensor, w: Tensor, *_: object) -> bool:
         a = with_zeros(a) if a.shape[1] > 4 else a
         return away(a @ plus(w), a @ minus(w))
 
-    def other(n: int, i: int, j: int, alpha: float, beta: float) -> tuple:
-        return (*drawn(lambda d: make(d, n, i, j), clear=clear)[:3], alpha, beta)
-
-    a, *rest = other(3, 7, 2, 3, 2)
+    a, w, R, *_ = drawn(make, 3, 7, 2, clear=clear)
     judge(
         answer,
         standard(make, clear, leave=("one feature",))
-        | {"alpha 1.5 and beta 0.5": other(4, 3, 5, 1.5, 0.5)}
-        | {"alpha 1 and beta 0": other(3, 6, 2, 1.0, 0.0)}
-        | {"zeros among the activations, alpha 3 and beta 2": (with_zeros(a), *rest)},
+        | {"alpha 1.5 and beta 0.5": (a, w, R, 1.5, 0.5), "alpha 1 and beta 0": (a, w, R, 1.0, 0.0)}
+        | {"zeros among the activations, alpha 3 and beta 2": (with_zeros(a), w, R, 3, 2)},
         mixed,
         {
-            "the negative shares are added; beta times the negative shares is subtracted, so that "
-            "relevance is conserved": lambda a, w, R, p, q: mixed(a, w, R, p, -q),
+            "the negative shares are added, not subtracted": lambda a, w, R, p, q: mixed(
+                a, w, R, p, -q
+            ),
             "alpha and beta have changed places": lambda a, w, R, p, q: mixed(a, w, R, q, p),
-            "alpha and beta are rounded to whole numbers; they can be 1.5 and 0.5": (
+            "alpha and beta are rounded to whole numbers": (
                 lambda a, w, R, p, q: mixed(a, w, R, int(p), int(q)),
                 lambda a, w, R, p, q: mixed(a, w, R, round(p), round(q)),
             ),
             "alpha multiplies both sides": lambda a, w, R, p, q: mixed(a, w, R, p, p),
-            "alpha and beta are not used; any values with alpha - beta = 1 may come": (
+            "alpha and beta are not used; they are not always 2 and 1": (
                 lambda a, w, R, p, q: mixed(a, w, R, 1, 1),
                 lambda a, w, R, p, q: mixed(a, w, R, 2, 1),
             ),
-            "the negative side is left out": lambda a, w, R, p, q: mixed(a, w, R, p, 0),
-            "both sides are divided by z_j; each is divided by its own sum": lambda a, w, R, p, q: (
-                mixed(a, w, R, p, q, by=lambda z, R: shared(z, R, a @ w))
+            "both sides are divided by z_j; each has its own sum": lambda a, w, R, p, q: mixed(
+                a, w, R, p, q, by=lambda z, R: shared(z, R, a @ w)
             ),
-            "both sides are divided by the sum of absolute values; each is divided by its own "
-            "sum": lambda a, w, R, p, q: mixed(
+            "both sides are divided by the sum of absolute values": lambda a, w, R, p, q: mixed(
                 a, w, R, p, -q, by=lambda z, R: shared(z, R, a @ w.abs())
-            ),
-            "what is normalised runs over j; it must run over the inputs i": lambda *v: mixed(
-                *v, by=over_outputs
             ),
         },
         "the result is not that of the equation; each side is divided by its own sum over i, then "
@@ -263,24 +236,15 @@ def check_lrp_zb(answer: Callable) -> None:
         | {"bounds that are zero": box("flat", 3, 5, 2)},
         equation,
         {
-            "l and h have changed places: l goes with w+, h with w-": lambda x, w, R, l, h: (
-                equation(x, w, R, h, l)
-            ),
-            "the bounds do not take part in the numerator and the "
-            "denominator": lambda x, w, R, l, h: shared(parts(x, w), R),
-            "the upper bound h does not take part": lambda x, w, R, l, h: equation(
-                x, w, R, l, 0 * h
-            ),
-            "the lower bound l does not take part": lambda x, w, R, l, h: equation(
-                x, w, R, 0 * l, h
-            ),
+            "l and h have changed places": lambda x, w, R, l, h: equation(x, w, R, h, l),
+            "the bounds do not take part": lambda x, w, R, l, h: shared(parts(x, w), R),
+            "the upper bound does not take part": lambda x, w, R, l, h: equation(x, w, R, l, 0 * h),
+            "the lower bound does not take part": lambda x, w, R, l, h: equation(x, w, R, 0 * l, h),
             "the bounds are added; they are subtracted": lambda x, w, R, l, h: equation(
                 x, w, R, -l, -h
             ),
-            "the denominator lacks the bounds; it is the sum over i of the whole "
-            "numerator": lambda x, w, R, l, h: shared(numerator(x, w, l, h), R, x @ w),
-            "what is normalised runs over j; it must run over the inputs i": lambda x, w, R, l, h: (
-                over_outputs(numerator(x, w, l, h), R)
+            "the denominator lacks the bounds": lambda x, w, R, l, h: shared(
+                numerator(x, w, l, h), R, x @ w
             ),
         },
         "the shares are not those of the equation; every numerator must be >= 0 and the shares of "
@@ -311,21 +275,13 @@ def check_absorbed_by_bias(answer: Callable) -> None:
         | {"no evidence but the bias": (0 * a, w, b, R), "biases of zero": (a, w, 0 * b, R)},
         lambda *v: kept(*v).sum(1),
         {
-            "the sign is wrong: what is absorbed is what is missing below, sum_j R_j - sum_i "
-            "R_i": lambda *v: -kept(*v).sum(1),
-            "this is what reaches the inputs, not what the biases keep": lambda *v: (
-                v[3] - kept(*v)
-            ).sum(1),
-            "absolute values are taken; a bias can also give relevance away": (
-                lambda *v: kept(*v).sum(1).abs(),
-                lambda *v: kept(*v).abs().sum(1),
+            "this is what reaches the inputs": lambda *v: (v[3] - kept(*v)).sum(1),
+            "absolute values are taken; a bias can give relevance away": lambda *v: (
+                kept(*v).abs().sum(1)
             ),
-            "the bias is missing in the denominator z_j": lambda a, w, b, R: (b / (a @ w) * R).sum(
-                1
-            ),
-            "the biases are summed as they are; their share in R_j is asked "
-            "for": lambda a, w, b, R: b.sum().expand(len(a)),
-            "the mean over the neurons is taken; the sum is asked for": lambda *v: kept(*v).mean(1),
+            "the bias is missing in the denominator": lambda a, w, b, R: (b / (a @ w) * R).sum(1),
+            "the biases are summed as they are": lambda a, w, b, R: b.sum().expand(len(a)),
+            "the mean over the neurons is taken": lambda *v: kept(*v).mean(1),
         },
         "what the biases keep and what LRP-0 hands to the inputs must sum to sum_j R_j, sample by "
         "sample",
@@ -410,25 +366,21 @@ def check_lrp_mlp(answer: Callable) -> None:
         },
         backward,
         {
-            "this is the gradient; relevance is what each input contributes to the "
-            "logit": lambda m, x, c: backward(m, x, c) / x,
-            "it starts with 1; relevance starts with the logit f_c(x)": lambda *v: backward(
+            "this is the gradient": lambda m, x, c: backward(m, x, c) / x,
+            "it starts with 1; it starts with the logit f_c(x)": lambda *v: backward(
                 *v, start=lambda f, c: chosen(ones_like(f), c)
             ),
-            "it starts with a probability; relevance starts with the logit f_c(x)": lambda *v: (
-                backward(*v, start=lambda f, c: chosen(f.softmax(1), c))
+            "it starts with a probability; it starts with the logit f_c(x)": lambda *v: backward(
+                *v, start=lambda f, c: chosen(f.softmax(1), c)
             ),
-            "it starts with the predicted class; the class c of each sample is asked "
-            "for": lambda *v: backward(*v, start=lambda f, c: chosen(f, f.argmax(1))),
             "it starts with all logits; only that of class c is explained": lambda *v: backward(
                 *v, start=lambda f, c: f
             ),
-            "every sample is explained for the class of the first one": lambda m, x, c: backward(
-                m, x, c[:1].expand_as(c)
+            "it starts with the predicted class; class c is asked for": lambda *v: backward(
+                *v, start=lambda f, c: chosen(f, f.argmax(1))
             ),
-            "the biases are missing in the denominators; they must stay there and keep their "
-            "share": lambda *v: backward(*v, bias=False),
-            "the stabiliser eps is too large; LRP-0 is the limit eps -> 0, so at most 1e-6": tuple(
+            "the biases are missing in the denominators": lambda *v: backward(*v, bias=False),
+            "the stabiliser eps is too large; at most 1e-6": tuple(
                 lambda *v, eps=eps: backward(*v, eps=eps) for eps in (1e-4, 1e-3, 1e-2, 0.1)
             ),
         },
@@ -484,36 +436,27 @@ def check_deep_lift_layer(answer: Callable) -> None:
         | {"an input that is its reference": (a0, a0.clone(), w, b, m)},
         equation,
         {
-            "the slope is that of the ReLU at z_j, as in a gradient (h_j / z_j is the same); the "
-            "rescale rule takes the slope from z0_j to z_j": lifted(lambda z, z0: step(z)),
-            "the slope is that of the ReLU at z0_j, as in a gradient; the rescale rule takes the "
-            "slope from z0_j to z_j": lifted(lambda z, z0: step(z0)),
-            "the ReLU does not take part: its slope from z0_j to z_j is (h_j - h0_j) / (z_j - "
-            "z0_j)": lifted(lambda z, z0: ones_like(z)),
-            "each input is multiplied by a_i; what it contributes is in proportion to a_i - "
-            "a0_i": lifted(rescale, lambda a, a0: a),
-            "the sign is wrong: the difference is taken from the reference to the input, a_i - "
-            "a0_i": lifted(rescale, lambda a, a0: a0 - a),
-            "the differences a_i - a0_i are missing: these are the multipliers of the "
-            "inputs": lifted(rescale, lambda a, a0: 1),
-            "the bias is missing in z_j and z0_j; it decides where the ReLU "
-            "switches": lambda a, a0, w, b, m: equation(a, a0, w, 0 * b, m),
-            "h0_j is missing in the numerator of the slope": lifted(
-                lambda z, z0: plus(z) / (z - z0)
+            "the slope is that of the ReLU at z_j; take the slope from z0_j to z_j": lifted(
+                lambda z, z0: step(z)
             ),
-            "z0_j is missing in the denominator of the slope": lifted(
-                lambda z, z0: (plus(z) - plus(z0)) / z
+            "the slope is that of the ReLU at z0_j; take the slope from z0_j to z_j": lifted(
+                lambda z, z0: step(z0)
             ),
-            "the reference is not always zero": lambda a, a0, *rest: equation(a, 0 * a0, *rest),
-            "each difference h_j - h0_j is shared by a_i w_ij / z_j; the shares are those of the "
-            "differences, (a_i - a0_i) w_ij / (z_j - z0_j)": lifted(
+            "the ReLU does not take part": lifted(lambda z, z0: ones_like(z)),
+            "each input is multiplied by a_i, not by a_i - a0_i": lifted(rescale, lambda a, a0: a),
+            "the differences a_i - a0_i are missing": lifted(rescale, lambda a, a0: 1),
+            "the bias is missing in z_j and z0_j": lambda a, a0, w, b, m: equation(
+                a, a0, w, 0 * b, m
+            ),
+            "the reference is not always zero": lambda a, a0, *v: equation(a, 0 * a0, *v),
+            "h0_j is missing in the slope": lifted(lambda z, z0: plus(z) / (z - z0)),
+            "the differences are shared by a_i w_ij / z_j": lifted(
                 lambda z, z0: (plus(z) - plus(z0)) / z, lambda a, a0: a
             ),
             "where z_j = z0_j the slope must be 1 if z_j > 0 and else 0": tuple(
                 lifted(lambda z, z0, at=at: rescale(z, z0, at))
-                for at in (zeros_like, ones_like, lambda z: 0.5 + 0 * z, lambda z: (z >= 0).to(z))
+                for at in (zeros_like, ones_like, lambda z: (z >= 0).to(z))
             ),
-            "m does not take part": lambda a, a0, w, b, m: equation(a, a0, w, b, ones_like(m)),
         },
         "for each sample the contributions must sum to sum_j m_j (h_j - h0_j), each in proportion "
         "to (a_i - a0_i) w_ij",
@@ -536,11 +479,11 @@ def to_old(g: Any, i: Any, f: Any, before: Tensor, c: Tensor) -> Tensor:
     return where(c == 0, 0.0, f * before / where(c == 0, 1.0, c))
 
 
-def back(new: Callable = to_new, old: Callable = to_old, gated: bool = True) -> Callable:
+def back(new: Callable = to_new, old: Callable = to_old) -> Callable:
     """The way back, where c_t hands new(...) of its relevance to i_t g_t and old(...) on."""
 
     def result(g: Tensor, i: Tensor, f: Tensor, R: Tensor) -> Tensor:
-        c, rows = memory(g, i, f) if gated else memory(g, ones_like(i), ones_like(f)), []
+        c, rows = memory(g, i, f), []
         for t in reversed(range(len(g))):
             terms = g[t], i[t], f[t], c[t], c[t + 1]
             rows.append(new(*terms) * R)
@@ -590,47 +533,30 @@ def check_lstm_word_relevance(answer: Callable) -> None:
         standard(make, clear)
         | {"gates that are exactly 0 or 1": drawn(gates, clear=clear)}
         | {"nothing in memory at the first steps": drawn(padded, clear=clear)}
-        | {
-            "a c_t of exactly 0 where two terms cancel": (
-                g,
-                half,
-                half.clone(),
-                tensor([2.0, -3, 1.5]),
-            )
-        }
+        | {"a c_t of exactly 0 where two terms cancel": (g, half, half.clone(), g[0] - 3)}
         | {"many steps": drawn(lambda d: make(d, 12, 2, -0.3), clear=clear, dtype=double)},
         back(),
         {
-            "the forget gate is multiplied in once more: f_t is in the term f_t c_{t-1} already, "
-            "so that the two shares of c_t sum to 1": back(old=lambda *v: v[2] * to_old(*v)),
-            "the input gate is multiplied in once more: i_t is in the term i_t g_t already, so "
-            "that the two shares of c_t sum to 1": back(lambda *v: v[1] * to_new(*v)),
-            "a part of the relevance stays at the gates; gates take nothing": tuple(
-                back(lambda *v, p=p: p * to_new(*v), lambda *v, q=q: q * to_old(*v))
-                for p, q in ((0.5, 0.5), (0.5, 1), (1, 0.5))
+            "the forget gate is multiplied in once more": back(old=lambda *v: v[2] * to_old(*v)),
+            "the input gate is multiplied in once more": back(lambda *v: v[1] * to_new(*v)),
+            "a part of the relevance stays at the gates; gates take nothing": (
+                back(lambda *v: to_new(*v) / 2, lambda *v: to_old(*v) / 2),
+                back(old=lambda *v: to_old(*v) / 2),
             ),
-            "the forget gate f_t is missing: the term of c_t is f_t c_{t-1}, not c_{t-1}": back(
-                old=lambda g, i, f, before, c: to_old(g, i, 1, before, c)
-            ),
-            "the input gate i_t is missing: the term of c_t is i_t g_t, not g_t": back(
-                lambda g, i, f, before, c: to_new(g, 1, f, before, c)
-            ),
-            "the two terms get equal halves; LRP-0 shares in proportion to what each adds to "
-            "c_t": back(lambda *v: 0.5, lambda *v: 0.5),
-            "every step starts from R; what is shared out at step t is what c_t has received from "
-            "the later steps": back(old=lambda *v: 1),
-            "the steps are in the wrong order in the result": lambda *v: back()(*v).flip(0),
-            "the relevance of f_t c_{t-1} is returned; that of i_t g_t is asked for": back(to_old),
-            "where c_t = 0 nothing is passed on, neither to i_t g_t nor to the steps before": (
+            "the forget gate f_t is missing": back(old=lambda g, i, f, *v: to_old(g, i, 1, *v)),
+            "the input gate i_t is missing": back(lambda g, i, *v: to_new(g, 1, *v)),
+            "the two terms get equal halves": back(lambda *v: 0.5, lambda *v: 0.5),
+            "every step starts from R": back(old=lambda *v: 1),
+            "the steps are in the wrong order": lambda *v: back()(*v).flip(0),
+            "where c_t = 0 nothing is passed on": (
                 unrolled,
                 back(old=lambda *v: where(v[-1] == 0, 1.0, to_old(*v))),
             ),
-            "something is added to c_t in the denominator; LRP-0 divides by c_t itself": tuple(
-                guarded(lambda c, eps=eps: eps * sign(c)) for eps in (1e-3, 1e-2, 0.1)
+            "where c_t = 0 nothing is passed on; a small number makes the shares huge there": tuple(
+                guarded(lambda c, eps=eps: eps) for eps in (1e-12, 1e-9, 1e-8, 1e-6)
             ),
-            "where c_t = 0 nothing is passed on; a small number in the denominator makes the "
-            "shares huge there": tuple(
-                guarded(lambda c, eps=eps: eps) for eps in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+            "something is added to c_t in the denominator": tuple(
+                guarded(lambda c, eps=eps: eps * sign(c)) for eps in (1e-3, 1e-2)
             ),
         },
         "where no c_t is 0 the relevances of a memory cell must sum over the steps to its R, "
@@ -672,8 +598,7 @@ def check_one_class_relevance(answer: Callable) -> None:
     def nearest(d: Tensor, *_: object) -> Tensor:
         return (d == hard(d)).to(d)
 
-    def even(alpha: Tensor) -> Tensor:
-        return ones_like(alpha) / len(alpha)
+    even = tensor(1.0)
 
     def conserved(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> Tensor:
         R, o = equation(x, u, alpha, gamma), o_of(((x[:, None] - u) ** 2).sum(2), alpha, gamma)
@@ -712,50 +637,26 @@ def check_one_class_relevance(answer: Callable) -> None:
         },
         equation,
         {
-            "only the nearest vector gets relevance; the soft minimum has a weight p_j for each": (
+            "only the nearest vector gets relevance": (
                 relevance(nearest),
                 relevance(nearest, hard),
             ),
-            "o(x) is a hard minimum; it is the soft one, -1/gamma log of the sum": relevance(
-                o=hard
-            ),
-            "alpha is missing from the weights p_j": relevance(
-                lambda d, alpha, gamma: p_of(d, even(alpha), gamma)
-            ),
-            "alpha is missing from o(x)": relevance(
-                o=lambda d, alpha, gamma: o_of(d, ones_like(alpha), gamma)
-            ),
-            "alpha is missing, from o(x) and from the weights p_j": (
-                lambda x, u, alpha, gamma: equation(x, u, even(alpha), gamma),
-                lambda x, u, alpha, gamma: equation(x, u, ones_like(alpha), gamma),
-            ),
-            "each vector gets p_j o(x), not p_j d_j: with p_j d_j the sum is not the "
-            "score": relevance(o=lambda d, *_: d),
-            "each vector gets all of o(x); the weights p_j are missing, or do not sum to 1 over "
-            "the vectors": relevance(lambda d, *_: ones_like(d)),
-            "o(x) is missing: the sum over the inputs must be the score": relevance(o=lambda *v: 1),
-            "the sign is wrong: o(x) is minus the logarithm, divided by gamma": relevance(
-                o=lambda *v: -o_of(*v)
-            ),
+            "o(x) is a hard minimum; it is the soft one": relevance(o=hard),
+            "alpha is missing from the weights p_j": relevance(lambda d, *v: p_of(d, even, v[1])),
+            "alpha is missing from o(x)": relevance(o=lambda d, *v: o_of(d, even, v[1])),
+            "alpha is missing": lambda x, u, alpha, gamma: equation(x, u, ones_like(alpha), gamma),
+            "each vector gets p_j o(x), not p_j d_j": relevance(o=lambda d, *_: d),
+            "the weights p_j are missing": relevance(lambda d, *_: ones_like(d)),
+            "o(x) is missing: the sum must be the score": relevance(o=lambda *v: 1),
             "the factor 1/gamma of o(x) is missing": lambda *v: v[3] * equation(*v),
             "gamma does not take part": lambda x, u, alpha, gamma: equation(x, u, alpha, 1.0),
-            "the distances are not squared: d_j = |x - u_j|^2": relevance(
-                lambda d, *v: p_of(d.sqrt(), *v), lambda d, *v: o_of(d.sqrt(), *v)
-            ),
-            "each vector shares by absolute differences; the terms of d_j are their squares": (
-                relevance(shares=lambda v, d: by_square(v.abs().sqrt(), d.sqrt())),
-                relevance(shares=lambda v, d: by_square(v.abs().sqrt(), v.abs().sum(2))),
+            "each vector shares by absolute differences; take their squares": relevance(
+                shares=lambda v, d: by_square(v.abs().sqrt(), d.sqrt())
             ),
             "the squared differences are not divided by d_j": relevance(shares=lambda v, d: v**2),
-            "the shares have the sign of x_i - u_ij; the terms of d_j are squares": relevance(
-                shares=lambda v, d: v.sign() * by_square(v, d)
-            ),
-            "a vector with d_j = 0 keeps its share; nothing of it goes to the inputs or to other "
-            "vectors": (
+            "a vector with d_j = 0 keeps its share": (
                 conserved,
-                relevance(
-                    shares=lambda v, d: where(d[..., None] == 0, 1 / v.shape[2], by_square(v, d))
-                ),
+                relevance(shares=lambda v, d: by_square(v, d) + (d == 0)[..., None] / v.shape[2]),
             ),
         },
         "where no d_j is 0 the relevances of a sample must sum to o(x): by p_j to the vectors, "

@@ -68,26 +68,16 @@ def check_sensitivity(answer: Callable) -> None:
         lambda *v: gradient(*v) ** 2,
         {
             "this is the gradient; sensitivity is its square": gradient,
-            "absolute values are taken; sensitivity is the square": lambda *v: gradient(*v).abs(),
-            "it multiplies by the input; that is another method, and explains another thing": (
-                lambda f, x, c: gradient(f, x, c) * x,
-                lambda f, x, c: gradient(f, x, c) ** 2 * x,
-            ),
-            "it is the derivative of the squared score; square the derivative instead": lambda *v: (
-                gradient(*v, of=lambda s: s**2)
-            ),
-            "something is normalised: the squares must sum to the squared length of the "
-            "gradient": lambda *v: nn.functional.normalize(gradient(*v)) ** 2,
-            "it differentiates a probability, or its logarithm; the logit of class c is asked "
-            "for": (
+            "absolute values are taken; square them": lambda *v: gradient(*v).abs(),
+            "it multiplies by the input": lambda f, x, c: gradient(f, x, c) * x,
+            "it is the derivative of the squared score": lambda *v: gradient(*v, of=lambda s: s**2),
+            "something is normalised": lambda *v: nn.functional.normalize(gradient(*v)) ** 2,
+            "it differentiates a probability, or its logarithm; the logit is asked for": (
                 lambda *v: gradient(*v, of=lambda s: s.softmax(1)) ** 2,
                 lambda *v: gradient(*v, of=lambda s: s.log_softmax(1)) ** 2,
             ),
-            "it differentiates the sum of all logits; only that of class c counts": lambda *v: (
-                gradient(*v, of=total) ** 2
-            ),
-            "it differentiates the highest logit; the class c of each sample is asked "
-            "for": lambda *v: gradient(*v, of=best) ** 2,
+            "it differentiates the sum of all logits": lambda *v: gradient(*v, of=total) ** 2,
+            "it differentiates the highest logit": lambda *v: gradient(*v, of=best) ** 2,
         },
         "the values are not the squared derivatives of the logit of class c; is each sample on "
         "its own?",
@@ -140,15 +130,13 @@ def check_finite_diff(answer: Callable) -> None:
         {kind: drawn(make, *sizes, dtype=float64) for kind, sizes in kinds.items()},
         between(1, 1, 2),
         {
-            "it takes forward differences, whose error falls with h only; step to both "
-            "sides": between(1, 0, 1),
-            "it takes backward differences, whose error falls with h only; step to both "
-            "sides": between(0, 1, 1),
+            "it takes forward differences; step to both sides": between(1, 0, 1),
+            "it takes backward differences; step to both sides": between(0, 1, 1),
             "it divides by h; the two points are 2 h apart": between(1, 1, 1),
             "it steps by h / 2 to each side; each side is h": between(0.5, 0.5, 1),
             "it does not divide by 2 h": lambda f, x, h: 2 * h * between(1, 1, 2)(f, x, h),
             "it moves all inputs at once; one input at a time": all_at_once,
-            "this is the exact derivative; differences with the given step h are asked for": exact,
+            "this is the exact derivative; differences with the given step are asked for": exact,
         },
         "the values are not the central differences; does each input move alone, by h to both "
         "sides?",
@@ -272,18 +260,15 @@ def check_n_pieces(answer: Callable) -> None:
         },
         equation,
         {
-            "these are the kinks; between k kinks and the ends lie k + 1 pieces": lambda *v: (
-                equation(*v) - 1
+            "these are the kinks; k kinks lie between k + 1 pieces": lambda *v: equation(*v) - 1,
+            "a kink inside a cell of the grid is counted twice": (lambda *v: bends(*v) + 1, bends),
+            "different slopes are counted; a slope may come back": lambda *v: len(
+                grid(*v).round(decimals=3).unique()
             ),
-            "a kink between two points of the grid is counted twice: the cell that holds it has a "
-            "slope of its own": (lambda *v: bends(*v) + 1, bends),
-            "different slopes are counted; a slope may come back, and is then another piece": (
-                lambda *v: len(grid(*v).round(decimals=3).unique()),
-                lambda *v: len(set(v[0].slopes)),
+            "only changes of the slope's sign are counted": lambda *v: (
+                1 + sum(p * q < 0 for p, q in itertools.pairwise(v[0].slopes))
             ),
-            "only changes of the slope's sign are counted; every change of the slope is a "
-            "kink": lambda *v: 1 + sum(p * q < 0 for p, q in itertools.pairwise(v[0].slopes)),
-            "one piece too many": lambda *v: equation(*v) + 1,
+            "one piece too many is counted": lambda *v: equation(*v) + 1,
         },
         "the number of pieces is wrong: count the runs of equal slope, and a kink inside a cell "
         "once",
@@ -336,21 +321,19 @@ def check_integrated_gradients(answer: Callable) -> None:
         probes | {"another m": (*drawn(make, 3, 5, 2, clear=clear), 200)},
         equation,
         {
-            "it takes the gradient at x alone; average it along the "
-            "path": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x, c),
-            "it takes the gradient at x0 alone; average it along the "
-            "path": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x0, c),
-            "the factor x - x0 is missing: this is the mean gradient": mean,
+            "it takes the gradient at x alone": lambda f, x, x0, c, m=64: (
+                (x - x0) * gradient(f, x, c)
+            ),
+            "it takes the gradient at x0 alone": lambda f, x, x0, c, m=64: (
+                (x - x0) * gradient(f, x0, c)
+            ),
+            "the factor x - x0 is missing": mean,
             "it multiplies by x; the factor is x - x0": lambda *v: v[1] * mean(*v),
-            "the path starts at 0; it starts at x0": lambda f, x, x0, c, m=64: (
-                (x - x0) * mean(f, x, 0 * x, c)
-            ),
             "x0 is taken for 0": lambda f, x, x0, c, m=64: equation(f, x, 0 * x, c),
-            "the gradients of the m points are summed; take their mean": lambda *v: (
-                (v[4] if len(v) > 4 else 64) * equation(*v)
+            "the gradients of the m points are summed": lambda f, x, x0, c, m=64: (
+                m * equation(f, x, x0, c)
             ),
-            "it multiplies by the difference at every point of the path, not once by x - "
-            "x0": shrunk,
+            "it multiplies by the difference at every point of the path": shrunk,
         },
         "the values are not those of the path integral; do they sum to f_c(x) - f_c(x0), sample "
         "by sample?",
@@ -379,19 +362,11 @@ def check_guided_relu(answer: Callable) -> None:
         lambda z, g: g.relu() * (z > 0),
         {
             "this is the gradient: negative messages must be stopped too": lambda z, g: g * (z > 0),
-            "this is the deconvnet: nothing passes where the neuron was at rest": lambda z, g: (
-                g.relu()
-            ),
-            "the message must not be multiplied by the activation": lambda z, g: (
-                z.relu() * g.relu()
-            ),
-            "the message must not be multiplied by the input": lambda z, g: z * g.relu(),
-            "where z is exactly 0 the neuron is at rest, and sends nothing": lambda z, g: (
-                g.relu() * (z >= 0)
-            ),
-            "negative messages are turned positive; they are stopped": lambda z, g: (
-                g.abs() * (z > 0)
-            ),
+            "this is the deconvnet: a neuron at rest passes nothing": lambda z, g: g.relu(),
+            "the message is multiplied by the activation": lambda z, g: z.relu() * g.relu(),
+            "the message is multiplied by the input": lambda z, g: z * g.relu(),
+            "where z is exactly 0 the neuron is at rest": lambda z, g: g.relu() * (z >= 0),
+            "negative messages are turned positive": lambda z, g: g.abs() * (z > 0),
             "this is the ReLU of z; the message g is what passes": lambda z, g: z.relu(),
         },
         "two conditions must hold for a message to pass, one on z and one on g",
@@ -425,23 +400,17 @@ def check_grad_cam_map(answer: Callable) -> None:
         {kind: drawn(make, *sizes, clear=clear) for kind, sizes in kinds.items()} | one,
         lambda A, g: (alpha(g) * A).sum(1).relu(),
         {
-            "negative values remain: the sum over the channels goes through a ReLU": lambda A, g: (
-                alpha(g) * A
-            ).sum(1),
-            "the ReLU comes too early: first the sum over the channels, then max(0, "
-            ".)": lambda A, g: (alpha(g) * A).relu().sum(1),
-            "negative weights are dropped; only the finished map goes through a "
-            "ReLU": lambda A, g: (alpha(g).relu() * A).sum(1).relu(),
-            "the weights are sums over the positions; they are means": lambda A, g: (
+            "negative values remain: a ReLU comes last": lambda A, g: (alpha(g) * A).sum(1),
+            "the ReLU comes too early, before the sum": lambda A, g: (alpha(g) * A).relu().sum(1),
+            "negative weights are dropped": lambda A, g: (alpha(g).relu() * A).sum(1).relu(),
+            "the weights are sums; they are means": lambda A, g: (
                 (g.sum((2, 3), keepdim=True) * A).sum(1).relu()
             ),
-            "gradient and activation are multiplied place by place; first the mean of the "
-            "gradient over the places": lambda A, g: (g * A).sum(1).relu(),
+            "gradient and activation are multiplied place by place": lambda A, g: (
+                (g * A).sum(1).relu()
+            ),
             "the channels are averaged; they are summed": lambda A, g: (
                 (alpha(g) * A).mean(1).relu()
-            ),
-            "absolute values are taken; negative sums become 0": lambda A, g: (
-                (alpha(g) * A).sum(1).abs()
             ),
         },
         "the map is not that of the equation: one weight for each channel, then a sum over the "

@@ -280,7 +280,7 @@ WRONG = {
         (lambda j, q: iw(q, j), "turned round"),
         (lambda j, q: -iw(j, q), "sign"),
         (lambda j, q: (j - q).exp().mean(0).log(), "NaN or infinite"),
-        (lambda j, q: iw(j, q) + 2 * math.log(len(j)), "log K is added"),
+        (lambda j, q: iw(j, q) + 2 * math.log(len(j)), ""),
         (lambda j, q: iw(j.T, q.T), "shape|not over the K"),
         (lambda j, q: torch.logsumexp(j - q, 0) / len(j), "divides the logarithm"),
         (lambda j, q: iw(j, q).mean(), "shape"),
