@@ -10,12 +10,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from .palette import BLUE, GREY, INK, LINE, MUTED, ORANGE, RED, rgb
+
 __all__ = [
-    "BLUE",
-    "RED",
-    "ORANGE",
-    "GREY",
-    "INK",
     "RELEVANCE",
     "scale_of",
     "heatmap",
@@ -28,13 +25,13 @@ __all__ = [
     "boxed",
     "picture_and_words",
     "relevance_bar",
+    "Bins",
     "reliability",
     "bands",
     "axes",
 ]
 
-#: A colour of the book: blue speaks against, red for, whatever the kind of colour vision.
-BLUE, RED, ORANGE, GREY, INK = "#2166ac", "#b2182b", "#e08214", "#6b7280", "#14181e"
+_FRAME = rgb(ORANGE)
 #: The colour map of relevance: blue, white at zero, red.
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])
 
@@ -83,7 +80,7 @@ def heatmap(relevance: ArrayLike, scale: float | None = None) -> np.ndarray:
     if r.ndim != 2:
         raise ValueError(f"relevance: expected (H, W) or (C, H, W), got shape {r.shape}")
     v = np.clip(r / (scale or scale_of(r)), -1, 1)[..., None]
-    red, blue = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (RED, BLUE))
+    red, blue = np.array(rgb(RED)), np.array(rgb(BLUE))
     colours = 255 + np.clip(v, 0, 1) * (red - 255) + np.clip(-v, 0, 1) * (blue - 255)
     return colours.round().astype(np.uint8)
 
@@ -222,7 +219,7 @@ def words(
             va="center",
             fontsize=11,
             color="white" if dark else INK,
-            bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": "#c3cad3", "lw": 0.5},
+            bbox={"boxstyle": "round,pad=0.3", "fc": colour, "ec": LINE, "lw": 0.5},
         )
         ax.text(
             x,
@@ -231,7 +228,7 @@ def words(
             ha="center",
             va="center",
             fontsize=8,
-            color="#3a4350",
+            color=MUTED,
         )
     return figure
 
@@ -323,9 +320,9 @@ def boxed(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
     [224, 130, 20]
     """
     left, top, right, bottom = (int(end) for end in box)
-    picture, ink = picture.copy(), [int(ORANGE[i : i + 2], 16) for i in (1, 3, 5)]
-    picture[[top, bottom - 1], left:right] = ink
-    picture[top:bottom, [left, right - 1]] = ink
+    picture = picture.copy()
+    picture[[top, bottom - 1], left:right] = _FRAME
+    picture[top:bottom, [left, right - 1]] = _FRAME
     return picture
 
 

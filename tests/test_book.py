@@ -7,13 +7,19 @@ network refused.
 import contextlib
 import gzip
 import http.server
+import importlib
+import pkgutil
 import re
 import threading
 from html.parser import HTMLParser
+from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from api_pages import public
 from conftest import ROOT
+
+import lib
 
 HTML = ROOT / "_build" / "html"
 NOT_TEXT = {"genindex.html", "search.html", "index.html"}  # made by Sphinx
@@ -21,6 +27,7 @@ PAGES = sorted(
     p for p in HTML.rglob("*.html") if p.name not in NOT_TEXT and "_static" not in p.parts
 )
 PAGE_BYTES = 3_000_000
+WINGS = [m.name for m in pkgutil.iter_modules(lib.__path__, "lib.") if m.name != "lib.checks"]
 # Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's
 # text, content outside landmarks
 THEME_VIOLATIONS = {"label-content-name-mismatch", "region"}
@@ -39,6 +46,7 @@ def test_the_book_is_built_and_recent():
     built = min(page.stat().st_mtime for page in PAGES)
     sources = [
         *ROOT.glob("*.md"),
+        *ROOT.glob("api/*.md"),
         ROOT / "_config.yml",
         ROOT / "_toc.yml",
         *ROOT.glob("chapters/*.ipynb"),
@@ -109,6 +117,16 @@ def test_links_inside_the_book_lead_somewhere(path, parsed):
     assert not dead
 
 
+def test_every_public_name_of_the_library_is_on_the_page_of_its_wing(parsed):
+    for wing in WINGS:
+        ids = parsed(HTML / "api" / f"{wing.removeprefix('lib.')}.html").ids
+        for name, value in public(importlib.import_module(wing)):
+            anchor = (
+                f"module-{value.__name__}" if isinstance(value, ModuleType) else f"{wing}.{name}"
+            )
+            assert anchor in ids, f"{anchor}: build the book again with: make book"
+
+
 @every_page
 def test_loads_only_files_of_the_book(path, parsed):
     for address in parsed(path).loads:
@@ -156,8 +174,9 @@ def test_accessible_and_fits(open_page, path, mode, width):
     page = open_page(path, mode=mode, width=width)
     assert page.evaluate("document.documentElement.dataset.theme") == mode
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    wide = page.evaluate("""[...document.querySelectorAll('div.math')].filter(e => e.querySelector('mjx-math')
-      && e.querySelector('mjx-math').getBoundingClientRect().width > e.clientWidth + 6).map(e => e.previousElementSibling?.textContent.slice(-80))""")
+    wide = page.evaluate("""[...document.querySelectorAll('div.math')]
+      .filter(e => e.querySelector('mjx-math')?.getBoundingClientRect().width > e.clientWidth + 6)
+      .map(e => e.previousElementSibling?.textContent.slice(-80))""")
     assert not wide, f"break the equations after {wide}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
     ours = {

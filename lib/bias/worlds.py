@@ -209,7 +209,7 @@ def scores(
     >>> bool(((score > 0) & (score < 1)).all())
     True
     """
-    generator = _generator(0, seed)
+    generator = torch.Generator().manual_seed(seed)
     g = torch.arange(n) % 2
     rate, width = (torch.tensor(pair, dtype=torch.float64)[g] for pair in (base, spread))
     gammas = [

@@ -4,7 +4,8 @@ Colab.
 
 from .figures import DrawDigit, Explore, Question, Quiz, explore, quiz
 from .page import Bars
-from .timeline import Timeline, timeline
+from .timeline import Entry, Timeline, timeline
+from .values import VALUES, Values
 
 __all__ = [
     "explore",
@@ -14,6 +15,9 @@ __all__ = [
     "Quiz",
     "quiz",
     "Bars",
+    "Entry",
     "Timeline",
     "timeline",
+    "VALUES",
+    "Values",
 ]

@@ -62,6 +62,8 @@ def glyphs(n: int, seed: int = 0) -> Tensor:
     """Knights, anchors, aeroplanes and wheels in the format of the digits: (n, 1, 8, 8), the ink in
     each of 8 x 8 fields.
 
+    Raises ValueError for n below 1.
+
     >>> glyphs(3).shape
     torch.Size([3, 1, 8, 8])
     """
