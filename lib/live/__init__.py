@@ -5,7 +5,6 @@ Colab.
 from .figures import DrawDigit, Explore, Question, Quiz, explore, quiz
 from .page import Bars
 from .timeline import Entry, Timeline, timeline
-from .values import VALUES, Values
 
 __all__ = [
     "explore",
@@ -18,6 +17,4 @@ __all__ = [
     "Entry",
     "Timeline",
     "timeline",
-    "VALUES",
-    "Values",
 ]
