@@ -72,16 +72,28 @@ class Epsilon:
 
 @dataclass(frozen=True)
 class Gamma:
-    """LRP-gamma, for a_i >= 0: with v = w + gamma w^+ and u = b + gamma b^+,
-    R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j (Montavon et al., 2019).
+    """LRP-gamma (Montavon et al., 2019), for inputs and outputs of either sign (Andéol et al.,
+    2021).
 
-    gamma = 0 is LRP-0, gamma -> infinity is z+. Raises ValueError for gamma < 0.
+    Neuron j favours, by the factor 1 + gamma, what has the sign of its own output z_j. With
+    z_ij = a_i w_ij, and ^s for the parts of the sign of z_j,
+
+    R_i = sum_j (z_ij + gamma z_ij^s) / (z_j + gamma (sum_i z_ij^s + b_j^s)) R_j.
+
+    - z_j >= 0: positive contributions are favoured, a_i^+ w_ij^+ and a_i^- w_ij^-;
+    - z_j < 0: negative ones, a_i^+ w_ij^- and a_i^- w_ij^+. The denominator never crosses 0.
+    - a >= 0 and R_j = 0 where z_j < 0, as after a ReLU: the rule as it is best known,
+      R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j with v = w + gamma w^+, u = b + gamma b^+.
+
+    gamma = 0 is LRP-0, gamma -> infinity is z+ where z_j > 0. Raises ValueError for gamma < 0.
 
     >>> from lib.lrp import lrp
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
     >>> lrp(layer, torch.tensor([[1.0, 1.0]]), rules=Gamma(1.0))
     tensor([[ 1.3333, -0.3333]])
+    >>> lrp(layer, torch.tensor([[-1.0, -1.0]]), rules=Gamma(1.0))
+    tensor([[-1.3333,  0.3333]])
     """
 
     gamma: float = 0.25
@@ -91,11 +103,31 @@ class Gamma:
             raise ValueError(f"gamma: expected a number >= 0, got {self.gamma}")
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        if is_nonnegative(layer) and not ((layer.z < 0) & (relevance != 0)).any():
+            return self._of_positive(layer, relevance)
+        return self._of_either_sign(layer, relevance)
+
+    def _of_positive(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         w, b = layer.weight, layer.bias
         z = layer.apply(layer.a, self._favoured(w), None if b is None else self._favoured(b))
         s = divide(relevance, z)
         c = pull(z, layer.a, s)
         return c.mul_(layer.a)
+
+    def _of_either_sign(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        """With z_ij^s = (z_ij + s_j |z_ij|) / 2 for the sign s_j of z_j, all cases are one formula:
+        R_i = a_i sum_j w_ij s_j R_j (1 + gamma / 2) / d_j + |a_i| sum_j |w_ij| R_j gamma / 2 / d_j,
+        d_j = (1 + gamma / 2) |z_j| + gamma / 2 (sum_i |z_ij| + |b_j|).
+        """
+        a, half = layer.a, self.gamma / 2
+        size = _leaf(a.detach().abs())
+        total = layer.apply(
+            size, layer.weight.abs(), None if layer.bias is None else layer.bias.abs()
+        )
+        z = torch.add(total.detach() * half, layer.z.abs(), alpha=1 + half)
+        s = divide(relevance, z)
+        c, c_size = layer.pull(torch.copysign(s, s * layer.z)), pull(total, size, s)
+        return torch.add(c.mul_(a).mul_(1 + half), c_size.mul_(size.detach()), alpha=half)
 
     def _favoured(self, p: Tensor) -> Tensor:
         return p + self.gamma * p.clamp(min=0)
@@ -287,6 +319,11 @@ def denominator_of(rule: object) -> Callable[[Tensor], Tensor] | None:
     return rule.stabilised if type(rule) is Epsilon else None
 
 
+def is_nonnegative(layer: LinearMap) -> bool:
+    """Whether a >= 0, known before or seen now."""
+    return layer.nonnegative or layer.a.min().item() >= 0
+
+
 def _positive(layer: LinearMap) -> Tensor:
     """sum_i z_ij^+ + b_j^+ for every j, with its graph to the input."""
     return _of_sign(layer, _above, _below)
@@ -302,7 +339,7 @@ def _of_sign(layer: LinearMap, same: Callable, other: Callable) -> Tensor:
     the other.
     """
     a, w, b = layer.a, layer.weight, None if layer.bias is None else same(layer.bias)
-    if layer.nonnegative or a.min().item() >= 0:
+    if is_nonnegative(layer):
         return layer.apply(a, same(w), b)
     with torch.enable_grad():
         return layer.apply(_above(a), same(w), b) + layer.apply(_below(a), other(w))

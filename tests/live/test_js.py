@@ -94,7 +94,14 @@ def case(build, side):
     return model.double(), x.double(), net, json.dumps(x.double().flatten().tolist())
 
 
-CASES = {"8x8": case(small, 8), "28x28": case(large, 28)}
+def signed():
+    """Without rectifiers: inputs and outputs of either sign."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 12), nn.Linear(12, 10)
+    )
+
+
+CASES = {"8x8": case(small, 8), "28x28": case(large, 28), "either sign": case(signed, 8)}
 
 
 def close(found, expected):

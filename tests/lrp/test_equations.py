@@ -116,9 +116,11 @@ def test_the_rule_of_pixels_shares_by_q(seed):
         )
         square = w[j] ** 2
         assert torch.allclose(explained(linear, x, WSquare(), j), square / square.sum() * z[:, [j]])
-        v = w[j] + 0.25 * w[j].clamp(min=0)
+        above = x * (w[j] + 0.25 * w[j].clamp(min=0))
+        below = x * (w[j] + 0.25 * w[j].clamp(max=0))
+        v = torch.where(z[:, [j]] >= 0, above, below)
         assert torch.allclose(
-            explained(linear, x, Gamma(0.25), j), x * v / (x @ v)[:, None] * z[:, [j]]
+            explained(linear, x, Gamma(0.25), j), v / v.sum(1, keepdim=True) * z[:, [j]]
         )
 
 

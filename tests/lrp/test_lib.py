@@ -196,8 +196,8 @@ TABLE = [
         Gamma(0.25),
         "1.262886 .443628 1.505261 .091887",
         1.0171,
-        "-.553735 .117610 1.525474 -.102761",
-        0.9068,
+        "-.295232 .053521 1.334002 -.074554",
+        0.9354,
     ),
     ("zplus", ZPlus(), ".740857 .275658 1.760408 .135635", 0.8967, "0 .057894 .833825 0", 0.8196),
     (
@@ -306,8 +306,9 @@ def by_hand(rule, a, w, b, relevance, reads=None):
                 total = sum(z) + b[j]
                 shares = [ratio(v, total + (eps if total >= 0 else -eps)) for v in z]
             case Gamma(gamma):
-                u = [a[i] * (w[j][i] + gamma * max(w[j][i], 0)) for i in range(inputs)]
-                shares = [ratio(v, sum(u) + b[j] + gamma * max(b[j], 0)) for v in u]
+                favoured = max if sum(z) + b[j] >= 0 else min
+                u = [v + gamma * favoured(v, 0) for v in z]
+                shares = [ratio(v, sum(u) + b[j] + gamma * favoured(b[j], 0)) for v in u]
             case ZPlus() | AlphaBeta():
                 alpha, beta = (1, 0) if isinstance(rule, ZPlus) else (rule.alpha, rule.beta)
                 plus, minus = (

@@ -136,3 +136,70 @@ def test_a_rule_with_the_fields_of_a_box_is_no_box():
 def test_what_is_no_rule_is_refused(rules):
     with pytest.raises(TypeError, match="rules: expected"):
         lrp(dense(), X, 0, rules=rules)
+
+
+# ---------------------------------------------------------------- gamma, whatever the signs
+
+
+def signed(act, bias=True):
+    """Two convolutions and a dense layer: with an identity between, inputs and outputs of either
+    sign in every layer.
+    """
+    parts = nn.Conv2d(2, 6, 3, bias=bias), act(), nn.Conv2d(6, 6, 3, bias=bias), act()
+    return drawn(lambda: nn.Sequential(*parts, nn.Flatten(), nn.Linear(24, 3, bias=bias)))
+
+
+IMAGES = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("act", [nn.ReLU, nn.Identity])
+@pytest.mark.parametrize("gamma", [0.0, 0.25, 3.0])
+@pytest.mark.parametrize("x", [IMAGES, IMAGES.abs(), -IMAGES.abs()], ids=["both", ">= 0", "<= 0"])
+def test_gamma_equals_zennits(act, bias, gamma, x):
+    from zennit.attribution import Gradient
+    from zennit.composites import LayerMapComposite
+    from zennit.rules import Gamma as Peer
+    from zennit.types import Convolution, Linear
+
+    model = signed(act, bias)
+    peer = LayerMapComposite([((Convolution, Linear), Peer(gamma, stabilizer=1e-13))])
+    with Gradient(model, peer) as attributor:
+        start = torch.eye(3, dtype=torch.float64)[[1] * len(x)]
+        _, theirs = attributor(x.clone(), lambda scores: start * scores)
+    mine = lrp(model, x, 1, rules=Gamma(gamma))
+    assert (mine - theirs).abs().max() <= 1e-6 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gamma_is_the_old_rule_where_nothing_is_negative(seed):
+    """v = w + gamma w^+ for the inputs of a ReLU network; and its general form gives the same."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = drawn(lambda: nn.Linear(6, 4), seed)
+    a = torch.rand(3, 6, generator=generator, dtype=torch.float64)
+    w, b = layer.weight.detach(), layer.bias.detach()
+    v, u = w + 0.5 * w.clamp(min=0), b + 0.5 * b.clamp(min=0)
+    z = a @ w.T + b
+    R = z.clamp(min=0)
+    wanted = a * ((R / (a @ v.T + u).where(R > 0, 1)) @ v)
+    traced = LinearMap(
+        lambda: "", "dense", 0, True, False, a.requires_grad_(), w, b, nn.functional.linear
+    )
+    traced.run(None)
+    rule = Gamma(0.5)
+    assert torch.allclose(rule.propagate(traced, R), wanted)
+    assert torch.allclose(rule._of_either_sign(traced, R), wanted)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gamma_stays_bounded_through_linear_bottlenecks(seed):
+    """Outputs of either sign one after the other: the denominators never cross 0."""
+
+    def make():
+        blocks = [(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)) for _ in range(12)]
+        layers = [layer for block in blocks for layer in block]
+        return nn.Sequential(nn.Conv2d(2, 8, 1), *layers, nn.Flatten(), nn.Linear(288, 3))
+
+    model = drawn(make, seed)
+    R = lrp(model, IMAGES, 0, rules=Gamma(0.25))
+    assert (R.flatten(1).abs().sum(1) <= 2 * model(IMAGES)[:, 0].abs()).all()

@@ -105,7 +105,20 @@ function ruleParts(rule, { w, b }, a) {
   }
 }
 
-function throughLinear(layer, rule, a, relevance) {
+// Neuron j favours what has the sign of its output z_j. R_i = a_i sum_j w_ij sign(z_j) R_j (1 + gamma / 2) / d_j
+// + |a_i| sum_j |w_ij| R_j (gamma / 2) / d_j, with d_j = (1 + gamma / 2) |z_j| + gamma / 2 (sum_i |a_i w_ij| + |b_j|).
+function throughGamma(layer, gamma, a, relevance, z) {
+  const size = (v) => v.map(Math.abs), half = gamma / 2;
+  const total = addBias(layer, apply(layer, size(a), size(layer.w)), size(layer.b));
+  const s = relevance.map((value, j) => (total[j] === 0 ? 0 : value / ((1 + half) * Math.abs(z[j]) + half * total[j])));
+  const signed = applyBack(layer, s.map((value, j) => (z[j] < 0 ? -value : value)), layer.w);
+  const plain = applyBack(layer, s, size(layer.w));
+  return a.map((value, i) => (1 + half) * value * signed[i] + half * Math.abs(value) * plain[i]);
+}
+
+function throughLinear(layer, rule, a, relevance, z) {
+  const either = a.some((value) => value < 0) || relevance.some((value, j) => value !== 0 && z[j] < 0);
+  if (rule.name === "gamma" && either) return throughGamma(layer, rule.gamma, a, relevance, z);
   const result = new Float64Array(a.length);
   for (const { share, terms, bias, eps = 0 } of ruleParts(rule, layer, a)) {
     const used = terms.filter(([u]) => u.some((value) => value !== 0));
@@ -133,7 +146,7 @@ function lrp(layers, inputs, start, rules) {
   let relevance = Float64Array.from(start), left = rules.length;
   for (let l = layers.length - 1; l >= 0; l--) {
     const layer = layers[l];
-    if (layer.kind === "linear") relevance = throughLinear(layer, rules[--left], inputs[l], relevance);
+    if (layer.kind === "linear") relevance = throughLinear(layer, rules[--left], inputs[l], relevance, inputs[l + 1]);
     else if (layer.kind !== "relu") relevance = throughPool(layer, inputs[l], relevance);
   }
   return relevance;
