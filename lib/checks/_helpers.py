@@ -26,11 +26,8 @@ TOLERANCE = 1e-4  # relative and absolute
 UNSOLVED = "not solved yet"
 
 _tensor, _as_tensor, _gradient = torch.tensor, torch.as_tensor, torch.autograd.grad
-_enable_grad, _is_grad_enabled, _manual_seed = (
-    torch.enable_grad,
-    torch.is_grad_enabled,
-    torch.manual_seed,
-)
+_enable_grad, _is_grad_enabled = torch.enable_grad, torch.is_grad_enabled
+_manual_seed = torch.manual_seed
 _default_dtype, _set_default_dtype = torch.get_default_dtype, torch.set_default_dtype
 _generator, _rand, _randint = torch.Generator, torch.rand, torch.randint
 _random_states: list[tuple[Callable, Callable]] = [
@@ -38,13 +35,8 @@ _random_states: list[tuple[Callable, Callable]] = [
     (random.getstate, random.setstate),
     (numpy.random.get_state, numpy.random.set_state),
 ]
-_tolist, _detach, _to, _sum, _expand = (
-    Tensor.tolist,
-    Tensor.detach,
-    Tensor.to,
-    Tensor.sum,
-    Tensor.expand,
-)
+_tolist, _detach, _to = Tensor.tolist, Tensor.detach, Tensor.to
+_sum, _expand = Tensor.sum, Tensor.expand
 _isfinite, _sqrt, _infinity = math.isfinite, math.sqrt, math.inf
 
 Probes = Mapping[str, tuple]
@@ -122,11 +114,8 @@ def _judge(
                 # judged in single precision.
                 values = _twice(answer, tuple(map(_single, given)), wanted[kind], tolerance)
             if values is not None:
-                explained = (
-                    h for h, slip in _each(slips) if _agrees(values, slip, given, tolerance)
-                )
-                usual = _usual(values, wanted[kind], tolerance)
-                raise AssertionError(next(explained, usual or hint))
+                explained = _explained(values, slips, given, tolerance)
+                raise AssertionError(explained or _usual(values, wanted[kind], tolerance) or hint)
 
 
 # What is said of answers that draw, where a check has no words of its own for it.
@@ -154,7 +143,6 @@ def judge_draws(
     copies: int = 1,
     excess: Tensor | float = 0.0,
     normal: bool = False,
-    spreads: Mapping[str, Tensor] | None = None,
     each: Callable[[Any, Any], None] | None = None,
 ) -> None:
     """Returns if what `answer` draws has the given mean and variance (tensors of the result's
@@ -164,17 +152,15 @@ def judge_draws(
     What does not vary is compared as it is; fewer than 50 draws are only compared with each other.
     copies: how many draws the answer itself averages; the variance is that of their mean. excess:
     the excess kurtosis of a result. normal: that the numbers of a draw are normal and independent
-    of each other is judged too. spreads: the variances that slips give, by their hints. each:
-    judges every result, raw and as numbers.
+    of each other is judged too. each: judges every result, raw and as numbers.
     hints: the words for this exercise; its keys are those of DRAWN.
     """
     words, wanted = DRAWN | dict(hints), _plain(mean)
     width = math.prod(mean.shape[1:] if len(mean.shape) > 1 else mean.shape)
-    middle, var, fourth, *others = (
+    middle, var, fourth = (
         list(flat(_plain(_expand(_as_tensor(value), mean.shape))))
-        for value in (mean, variance, excess, *(spreads or {}).values())
+        for value in (mean, variance, excess)
     )
-    slips = [(hint, other[:width]) for hint, other in zip(spreads or {}, others, strict=True)]
     for seed in seeds:
         _manual_seed(seed)
         results = []
@@ -204,43 +190,32 @@ def judge_draws(
                 raise AssertionError(words["rows"])
             draws += rows
         if len(draws) >= 50:
-            problem = _moments(draws, var, fourth, copies, normal, slips)
+            judged = [k for k in range(width) if var[k]]
+            columns = [[row[k] for row in draws] for k in judged]
+            problem = _moments(columns, [fourth[k] for k in judged], copies, normal)
             if problem:
-                raise AssertionError(words.get(problem, problem))
+                raise AssertionError(words[problem])
 
 
 def _moments(
-    draws: list[list[float]],
-    variance: list[float],
-    excess: list[float],
-    copies: int,
-    normal: bool,
-    slips: list[tuple[str, list[float]]],
+    columns: list[list[float]], excess: list[float], copies: int, normal: bool
 ) -> str | None:
-    """What is wrong with standardised draws: a key of DRAWN, or a hint of the slips."""
-    n, columns = len(draws), list(zip(*draws, strict=True))
-    mean = [sum(column) / n for column in columns]
-    spread = [
-        sum((z - m) ** 2 for z in column) / n for column, m in zip(columns, mean, strict=True)
-    ]
-    judged = [k for k in range(len(columns)) if variance[k]]
-    if copies > 1 and any(spread[k] > copies / 2 for k in judged):
-        return "copies"
-    if any(abs(mean[k]) > 5 * max(1.0, _sqrt(spread[k])) / _sqrt(n) for k in judged):
-        return "mean"
-    if any(abs(spread[k] - 1) > 5 * _sqrt((2 + excess[k]) / n) for k in judged):
-        for hint, other in slips:
-            if all(abs(spread[k] * variance[k] / other[k] - 1) < 0.2 for k in judged):
-                return hint
-        return "spread"
-    if normal:
-        for k in judged:
-            if abs(sum(z**4 for z in columns[k]) / n - 3) > 5 * _sqrt(96 / n):
-                return "normal"
-            for other_column in columns[:k]:
-                product = sum(a * b for a, b in zip(columns[k], other_column, strict=True))
-                if abs(product) > 5 * _sqrt(n):
-                    return "related"
+    """What is wrong with columns of numbers of mean 0 and variance 1: a key of DRAWN."""
+    for k, column in enumerate(columns):
+        n = len(column)
+        mean = sum(column) / n
+        spread = sum((z - mean) ** 2 for z in column) / n
+        if copies > 1 and spread > copies / 2:
+            return "copies"
+        if abs(mean) > 5 * max(1.0, _sqrt(spread)) / _sqrt(n):
+            return "mean"
+        if abs(spread - 1) > 5 * _sqrt((2 + excess[k]) / n):
+            return "spread"
+        if normal and abs(sum(z**4 for z in column) / n - 3) > 5 * _sqrt(96 / n):
+            return "normal"
+        for other in columns[:k] if normal else ():
+            if abs(sum(u * v for u, v in zip(column, other, strict=True))) > 5 * _sqrt(n):
+                return "related"
     return None
 
 
@@ -303,16 +278,16 @@ def _exact(equation: Callable, given: tuple) -> Any:
         _set_default_dtype(float32)
 
 
-def _each(slips: Slips) -> Iterator[tuple[str, Callable]]:
-    for hint, slip in slips.items():
-        yield from ((hint, one) for one in (slip if isinstance(slip, tuple) else (slip,)))
-
-
-def _agrees(values: Any, slip: Callable, given: tuple, tolerance: float) -> bool:
-    """Whether a slip explains the values. It chooses among hints only: the verdict stands."""
-    with contextlib.suppress(Exception):
-        return close(values, _plain(_exact(slip, given)), tolerance)
-    return False
+def _explained(values: Any, slips: Slips, given: tuple, tolerance: float) -> str | None:
+    """The hint for the first slip that gives these values. The verdict stands already: where a
+    slip divides by zero, or stops, another hint is given.
+    """
+    for hint, computed in slips.items():
+        for slip in computed if isinstance(computed, tuple) else (computed,):
+            with contextlib.suppress(Exception):
+                if close(values, _plain(_exact(slip, given)), tolerance):
+                    return hint
+    return None
 
 
 def _twice(answer: Callable, given: tuple, wanted: Any, tolerance: float) -> Any:
@@ -330,24 +305,19 @@ def _twice(answer: Callable, given: tuple, wanted: Any, tolerance: float) -> Any
 
 def _usual(values: Any, wanted: Any, tolerance: float) -> str | None:
     """The hint for slips that any exercise knows."""
-    right = list(flat(wanted))
-    width = len(right) // len(wanted) if isinstance(wanted, list) and wanted else 1
-    sums = [sum(right[k::width]) for k in range(width)] * (len(right) // width)
-    usual = {
-        "the sign is turned round": [-v for v in right],
-        "absolute values are taken; the result has a sign": [abs(v) for v in right],
-        "negative values are cut off; the result has a sign": [max(v, 0.0) for v in right],
-    }
+    right, found = list(flat(wanted)), list(flat(values))
+    count = len(wanted) if isinstance(wanted, list) and wanted else 1
+    width = len(right) // count
+    sums = [sum(right[k::width]) for k in range(width)] * count
     batch = "the samples of a batch are averaged or summed; each has a result of its own"
-    found = list(flat(values))
-    for hint, other in [
-        *usual.items(),
+    usual = [
+        ("the sign is turned round", [-v for v in right]),
+        ("absolute values are taken; the result has a sign", [abs(v) for v in right]),
+        ("negative values are cut off; the result has a sign", [max(v, 0.0) for v in right]),
         (batch, sums),
-        (batch, [v * width / len(right) for v in sums]),
-    ]:
-        if close(found, other, tolerance):
-            return hint
-    return None
+        (batch, [v / count for v in sums]),
+    ]
+    return next((hint for hint, other in usual if close(found, other, tolerance)), None)
 
 
 # ---------------------------------------------------------------- values
