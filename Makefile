@@ -5,7 +5,8 @@
 #   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
 #   make run [NAME=lrp]                execute chapters and solutions in place, in their canonical form
 #   make chapter NAME=causality TITLE="Causes and effects"   the skeleton of a new chapter, in every room
-#   make exercises                     regenerate exercises/ from solutions/
+#   make pages                         write every made file: exercises/, references, index, tasks, the heads of pages
+#   make status                        run every page once and write status.md (full_scale/ too where BOOK_DATA is set)
 #   make form                          only the form: formatter, linter, types (also the hook of pre-commit)
 #   make format                        let the formatter and the linter mend what they can
 #   make bench                         ratios against the reference libraries
@@ -17,7 +18,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment chapter browser form format book run exercises test unit built notebooks test-full bench colab-stack address assignment grade clean
+.PHONY: environment chapter browser form format book run pages status test unit built notebooks test-full bench colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -53,8 +54,11 @@ run: environment
 chapter: environment
 	@$(python) tools/chapter.py "$(NAME)" "$(TITLE)"
 
-exercises: environment
-	@$(python) tools/exercises.py
+pages: environment
+	@$(python) tools/pages.py
+
+status: environment
+	@$(python) tools/status.py
 
 # Quickest first: form, unit tests, then the built pages, then every notebook from top to bottom.
 test: notebooks

@@ -10,9 +10,10 @@ import re
 import shutil
 import sys
 
-import nbclient
 import nbformat
+import pages
 import pytest
+import run
 from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 from nbgrader.nbgraderformat import MetadataValidator
@@ -51,7 +52,7 @@ def answers_of(notebook):
 def test_the_students_copy_is_generated_byte_for_byte(name):
     generated = exercises.students_copy(solution(name))
     assert generated.encode() == (ROOT / "exercises" / f"{name}.ipynb").read_bytes(), (
-        "run: make exercises"
+        "run: make pages"
     )
     assert exercises.students_copy(solution(name)) == generated
 
@@ -174,14 +175,7 @@ def test_nbgrader_accepts_the_solution_and_refuses_the_students_copy(name):
 
 
 def executed(notebook, folder):
-    client = nbclient.NotebookClient(
-        notebook,
-        timeout=120,
-        kernel_name="python3",
-        allow_errors=True,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.execute()
+    run.execute(notebook, folder, seconds=120, allow_errors=True)
     return {
         cell.id: [o for o in cell.outputs if o.output_type == "error"]
         for cell in notebook.cells
@@ -270,16 +264,8 @@ def test_the_set_up_installs_the_library_only_where_it_is_missing(
     )
 
 
-def test_the_instructors_table_lists_every_task():
-    import syllabus
-
-    assert (ROOT / "instructors.md").read_text(encoding="utf-8") == syllabus.page(), (
-        "run .venv/bin/python tools/syllabus.py"
-    )
-    for name in syllabus.sets():
-        title = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", 4).cells[0].source
-        listed = syllabus.tasks(name)
-        assert (
-            f"{sum(task[2] for task in listed)} minutes" in title
-            and f"{sum(task[4] for task in listed)} points" in title
-        ), name
+@each_set
+def test_the_instructors_table_lists_every_task(name):
+    title, listed = solution(name).cells[0].source, pages.tasks(name)
+    assert f"{sum(task[2] for task in listed)} minutes" in title
+    assert f"{sum(task[4] for task in listed)} points" in title

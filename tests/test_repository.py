@@ -12,9 +12,10 @@ import tomllib
 
 import address
 import nbformat
+import pages
 import pytest
-import references
 import run
+import status
 import yaml
 from conftest import ROOT
 
@@ -350,12 +351,30 @@ def test_publishing_fails_with_the_command_until_the_address_is_right(copy):
 # ---------------------------------------------------------------- lists, versions, workflows
 
 
-def test_references_page_belongs_to_the_bibliography():
-    bibliography = references.parse_file(ROOT / "references.bib", bib_format="bibtex")
-    assert references.page(bibliography) == (ROOT / "references.md").read_text(encoding="utf-8"), (
-        "run tools/references.py"
-    )
-    for key, entry in bibliography.entries.items():
+@pytest.mark.parametrize("path", pages.made(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_made_file_is_as_its_tool_makes_it(path):
+    assert not pages.is_old(path, pages.made()[path]()), "run: make pages"
+
+
+def test_what_is_old_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "page.md"
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "made", lambda: {path: lambda: "new"})
+    for text in (None, "old"):
+        if text:
+            path.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["pages.py", "--check"])
+        assert pages.main() == 1 and "page.md: old\n" in capsys.readouterr().out
+        assert path.exists() == bool(text) and (not text or path.read_text() == text)
+    monkeypatch.setattr(sys, "argv", ["pages.py"])
+    assert pages.main() == 0 and path.read_text() == "new"
+    assert "page.md: written\n" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["pages.py", "--check"])
+    assert pages.main() == 0 and capsys.readouterr().out == ""
+
+
+def test_keys_of_the_bibliography_name_author_and_year():
+    for key, entry in pages.bibliography().items():
         assert (
             re.fullmatch(r"[a-z]+\d{4}[a-z]?", key)
             and entry.fields["year"].isdigit()
@@ -372,9 +391,7 @@ def test_every_reference_can_be_found():
         "eprint": r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}",
         "url": r"https?://[\w.-]+/\S*",
     }
-    for key, entry in references.parse_file(
-        ROOT / "references.bib", bib_format="bibtex"
-    ).entries.items():
+    for key, entry in pages.bibliography().items():
         found = {name: entry.fields[name] for name in forms if name in entry.fields}
         assert all(re.fullmatch(forms[name], value) for name, value in found.items()), (
             f"{key}: {found}"
@@ -407,18 +424,13 @@ def test_every_symbol_of_a_displayed_equation_is_in_the_notation(path):
     assert not missing, f"notation.md does not explain {missing}"
 
 
-def test_every_term_is_used_and_the_index_is_that_of_the_links():
-    import index
-
-    used, terms = index.uses(), index.terms()
+def test_every_term_is_used_and_explained():
+    used, terms = pages.uses(), pages.terms()
     assert not [terms[anchor] for anchor in terms if anchor not in used], (
         "terms of the glossary that no text links to"
     )
     assert not [anchor for anchor in used if anchor not in terms], (
         "links to terms that the glossary does not define"
-    )
-    assert (ROOT / "index_of_terms.md").read_text(encoding="utf-8") == index.page(), (
-        "run .venv/bin/python tools/index.py"
     )
 
 
@@ -505,28 +517,16 @@ def test_citation_parses():
     assert citation["version"] == __version__
 
 
-@pytest.mark.parametrize("path", CHAPTERS + FULL_SCALE, ids=_label)
-def test_the_head_of_a_page_says_what_was_measured(path):
-    import status
+def test_every_page_was_measured():
+    places = [path.relative_to(ROOT).as_posix() for path in CHAPTERS + FULL_SCALE]
+    assert sorted(status.measured()) == sorted(places), "run: make status"
 
-    place = path.relative_to(ROOT).as_posix()
-    assert place in status.measured(), "run tools/status.py"
-    seconds, energy = status.measured()[place]
-    head = nbformat.read(path, 4).cells[0].source
-    stated = status.STATED.search(head)
-    assert (
-        stated
-        and stated[1] == status.rounded(seconds)
-        and float(stated[3]) == float(f"{energy:.2g}")
-    ), "run tools/status.py heads"
-    if path in CHAPTERS:
-        words = len(
-            "".join(
-                cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
-            ).split()
-        )
-        minutes = int(re.search(r"About (\d+) minutes", head)[1])
-        assert words / 200 < minutes < words / 15, "the minutes do not fit the length of the text"
+
+@_each(CHAPTERS)
+def test_the_minutes_in_a_head_fit_the_length_of_the_text(path):
+    texts = [cell.source for cell in _markdown(path)]
+    words, minutes = len("".join(texts).split()), re.search(r"About (\d+) minutes", texts[0])
+    assert minutes and words / 200 < int(minutes[1]) < words / 15
 
 
 def test_links_between_chapters_go_both_ways():

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-colab"
@@ -97,32 +96,22 @@ def run_here(paths):
     """Within .venv-colab: executes the notebooks in an empty folder; returns what went wrong, by
     notebook.
     """
-    import nbclient
     import nbformat
-
-    class Client(nbclient.NotebookClient):
-        async def async_execute_cell(self, cell, index, **options):
-            began = time.monotonic()
-            done = await super().async_execute_cell(cell, index, **options)
-            if cell.id == "set-up" and (seconds := time.monotonic() - began) > SET_UP_SECONDS:
-                slow.append(f"the set-up took {seconds:.0f} s")
-            return done
+    import run
 
     wrong = {}
     for path in paths:
-        slow = []
         notebook = nbformat.read(path, 4)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.update(outputs=[], execution_count=None)
         with tempfile.TemporaryDirectory() as folder:
-            Client(
-                notebook,
-                timeout=600,
-                kernel_name="python3",
-                allow_errors=True,
-                resources={"metadata": {"path": folder}},
-            ).execute()
+            run.execute(notebook, folder, seconds=600, allow_errors=True)
+        slow = [
+            f"the set-up took {run.seconds_of(cell):.0f} s"
+            for cell in notebook.cells
+            if cell.id == "set-up" and run.seconds_of(cell) > SET_UP_SECONDS
+        ]
         wrong[path] = [*slow, *_complaints(notebook, student=path.parent.name == "exercises")]
     return wrong
 

@@ -1,13 +1,9 @@
-"""Makes the students' notebooks: exercises/NAME.ipynb from solutions/NAME.ipynb. `make exercises`.
+"""Makes the students' notebooks: exercises/NAME.ipynb from solutions/NAME.ipynb. `make pages`.
 
 Stock nbconvert with nbgrader's own preprocessors, and the canonical form of tools/run.py: the same
 source gives the same bytes. Solutions become stubs, cells tagged `solution-only` go, checks are
 locked.
 """
-
-import argparse
-import logging
-import sys
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -60,32 +56,11 @@ def students_copy(solution):
     return text_of(notebook)
 
 
-def solutions(name=None):
-    """The solution notebooks, or the one called `name`."""
-    return sorted((ROOT / "solutions").glob(f"{name or '*'}.ipynb"))
+def solutions():
+    """The solution notebooks."""
+    return sorted((ROOT / "solutions").glob("*.ipynb"))
 
 
 def exercise_of(path):
     """exercises/NAME.ipynb for solutions/NAME.ipynb."""
     return ROOT / "exercises" / path.name
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", nargs="?", help="only exercises/NAME.ipynb")
-    name = parser.parse_args().name
-    paths = solutions(name)
-    if name and not paths:
-        parser.error(f"there is no solutions/{name}.ipynb")
-    logging.disable(logging.WARNING)
-    for path in paths:
-        target, text = exercise_of(path), students_copy(nbformat.read(path, 4))
-        changed = not target.exists() or target.read_text(encoding="utf-8") != text
-        if changed:
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(text, encoding="utf-8", newline="\n")
-        print(f"{target.relative_to(ROOT)}: {'written' if changed else 'as it was'}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,8 +2,8 @@
 NAME=lrp`.
 
 Running what has not changed changes no byte: no timings, no widget state, no machine's paths, ids
-    that stay. A notebook
-that fails, writes to stderr or shows an object's address is left as it was, and the cell is named.
+that stay. A notebook that fails, writes to stderr or shows an object's address is left as it was,
+and the cell is named.
 """
 
 import argparse
@@ -27,9 +27,8 @@ NOTEBOOK_METADATA = {
 }
 KEPT_CELL_METADATA = ("cellView", "deletable", "editable", "mystnb", "nbgrader", "tags")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-NO_STORED_OUTPUT = (
-    "remove-output"  # the tag of a cell that needs a kernel: its widgets would be dead in the file
-)
+# the tag of a cell that needs a kernel: its widgets would be dead in the file
+NO_STORED_OUTPUT = "remove-output"
 
 NAMED_ID = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 # what editors draw at random, or an earlier position
@@ -127,20 +126,36 @@ def _first_line(cell):
 # ---------------------------------------------------------------- execution
 
 
-def run(path):
-    """Executes one notebook in its own folder; writes it only when every cell is fit to be
-    committed.
+def execute(notebook, folder, seconds=CELL_SECONDS, allow_errors=False):
+    """Executes a notebook from top to bottom, in place, with the folder as its own; no cell may
+    take longer. The one way in which tools and tests do it.
     """
-    notebook = nbformat.read(path, 4)
-    client = nbclient.NotebookClient(
+    nbclient.NotebookClient(
         notebook,
-        timeout=CELL_SECONDS,
+        timeout=seconds,
+        allow_errors=allow_errors,
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    client.execute()
-    timings = [(_seconds(cell), cell) for cell in notebook.cells if cell.cell_type == "code"]
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+
+
+def seconds_of(cell):
+    """How long a cell took that has just been executed; the canonical form forgets it."""
+    times = cell.metadata.get("execution", {})
+    start, end = times.get("iopub.execute_input"), times.get("shell.execute_reply")
+    if not (start and end):
+        return 0.0
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def run(path):
+    """Executes one notebook in its own folder; writes it only when every cell is fit to be
+    committed. Returns the seconds of the slowest cell, and that cell.
+    """
+    notebook = nbformat.read(path, 4)
+    execute(notebook, path.parent)
+    timings = [(seconds_of(cell), cell) for cell in notebook.cells if cell.cell_type == "code"]
     notebook = canonical(notebook)
     refuse_unfit(notebook)
     text = text_of(notebook)
@@ -149,19 +164,17 @@ def run(path):
     return max(timings, key=lambda pair: pair[0], default=(0.0, None))
 
 
-def _seconds(cell):
-    times = cell.metadata.get("execution", {})
-    start, end = times.get("iopub.execute_input"), times.get("shell.execute_reply")
-    if not (start and end):
-        return 0.0
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-
-
 def notebooks(name=None):
     """The notebooks of FOLDERS, or those called `name`."""
     return sorted(
         path for folder in FOLDERS for path in (ROOT / folder).glob(f"{name or '*'}.ipynb")
     )
+
+
+def in_order(*folders):
+    """The notebooks of these folders that the table of contents lists, in its order."""
+    listed = re.findall(r"^ *- file: (\S+)$", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    return [ROOT / f"{name}.ipynb" for name in listed if name.partition("/")[0] in folders]
 
 
 def main():

@@ -1,10 +1,8 @@
 """Runs every page of the book once and writes status.md: what it holds, what it needs, with
-versions and date.
+versions and date. `make status`
 
-    python tools/status.py              chapters, and full_scale/ where BOOK_DATA names the real
-    sets python tools/status.py heads        writes nothing else but the seconds and the energy into
-    the heads of the notebooks, from status.md
-
+The pages of full_scale/ run where BOOK_DATA names the real sets; without them their lines stay. The
+seconds and the energy are then written into the heads of the pages, as `make pages` does too.
 Seconds are processor seconds of the notebook's kernel on one thread, so that other work on the
 machine counts little.
 """
@@ -24,12 +22,14 @@ import re
 import resource
 import sys
 
-import nbclient
 import nbformat
 import run
-from index import order_of_pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lib.responsibility.promises import STATED
+
 PAGE = ROOT / "status.md"
 WATTS = 15.0
 HEADER = """\
@@ -37,8 +37,8 @@ HEADER = """\
 
 <!-- Written by tools/status.py. -->
 
-Every page, run from top to bottom on {date}. *Seconds* are processor seconds on one thread of \
-{machine}; *energy* is these seconds at {watts:g} W,
+Every page, run from top to bottom, the last of them on {date}. *Seconds* are processor seconds on \
+one thread of {machine}; *energy* is these seconds at {watts:g} W,
 a small computer's share for one busy core. Links inside the book, the accessibility of every page \
 and the numbers of every
 output are tested each time that the book changes.
@@ -51,19 +51,13 @@ Python {python}, {versions}.
 ROW = re.compile(
     r"^\| \[(.+?)\]\((.+?)\) \| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", re.MULTILINE
 )
-STATED = re.compile(
-    r"runs in about (\w+ (?:seconds?|minutes?))( on one processor core)?;? at 15 W this is "
-    r"([\d.]+) Wh"
-)
 
 
 def seconds_of(path):
     """Processor seconds of all that the notebook's kernel did."""
     notebook = nbformat.read(path, 4)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    nbclient.NotebookClient(
-        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    ).execute()
+    run.execute(notebook, path.parent, seconds=900)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -84,9 +78,6 @@ def row(path):
 
 
 def page():
-    paths = [
-        p for p in order_of_pages() if p.parent.name == "chapters" or os.environ.get("BOOK_DATA")
-    ]
     names = ("torch", "numpy", "scikit-learn", "scipy", "matplotlib", "jupyter-book")
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names
@@ -98,7 +89,13 @@ def page():
         python=platform.python_version(),
         versions=versions,
     )
-    return head + "".join(map(row, paths))
+    old = {m[2]: m[0] + "\n" for m in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
+    return head + "".join(
+        row(path)
+        if path.parent.name == "chapters" or os.environ.get("BOOK_DATA")
+        else old[path.relative_to(ROOT).as_posix()]
+        for path in run.in_order("chapters", "full_scale")
+    )
 
 
 def measured():
@@ -110,29 +107,29 @@ def measured():
 
 
 def rounded(seconds):
-    """Seconds as a person would say them: 8, 25, 40, 2 minutes."""
+    """Seconds as a person would say them: 8 seconds, 25 seconds, 2 minutes."""
     if seconds >= 100:
         return f"{round(seconds / 60)} minutes"
-    return f"{max(1, round(seconds / 5) * 5 if seconds >= 10 else round(seconds))} seconds"
+    count = max(1, round(seconds / 5) * 5 if seconds >= 10 else round(seconds))
+    return f"{count} second{'s' if count > 1 else ''}"
+
+
+def with_head(path):
+    """The text of a page whose head states the seconds and the energy of status.md."""
+    seconds, energy = measured()[path.relative_to(ROOT).as_posix()]
+    stated = rf"runs in about {rounded(seconds)}\g<where> at {WATTS:g} W this is {energy:.2g} Wh"
+    notebook = nbformat.read(path, 4)
+    head = notebook.cells[0]
+    head.source, count = STATED.subn(stated, head.source)
+    assert count == 1, f"{path.name}: its head states no seconds and energy"
+    return run.text_of(run.canonical(notebook))
 
 
 def write_heads():
-    for place, (seconds, energy) in measured().items():
-        path = ROOT / place
-        notebook = nbformat.read(path, 4)
-        cell = notebook.cells[0]
-        cell.source, count = STATED.subn(
-            lambda m, seconds=seconds, energy=energy: (
-                m[0].replace(m[1], rounded(seconds)).replace(f"{m[3]} Wh", f"{energy:.2g} Wh")
-            ),
-            cell.source,
-        )
-        assert count == 1, f"{place}: its head states no seconds and energy"
-        path.write_text(run.text_of(run.canonical(notebook)), encoding="utf-8")
+    for path in run.in_order("chapters", "full_scale"):
+        path.write_text(with_head(path), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["heads"]:
-        write_heads()
-    else:
-        PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
+    write_heads()

@@ -1,236 +1,429 @@
-"""Train the small networks whose weights come with the book, and write a model card for each.
+"""Trains the networks whose weights come with the book, and writes a model card for each.
 
-python tools/train.py [NAME ...]      names of lib.models.ARCHITECTURES; all of them if none is
-given
+    python tools/train.py [NAME ...]       all of them if none is named: hours, for those of MNIST
+    python tools/train.py --cards NAME     measures the weights again and writes the card alone
+    python tools/train.py --into FOLDER    writes there, and leaves lib/weights as it is
+
+The sets of real 28 x 28 digits are read from the folder BOOK_DATA, or downloaded.
 """
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import argparse
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor, nn
 
-from lib import applications, data, models, training
+from lib import applications, data, gans, models, training, vae
 
 CARD = """# {name}
 
 | | |
 |---|---|
-| network | `lib.models.ARCHITECTURES["{name}"]`, {parameters:,} parameters, float32 |
-| data | {data} |
-| command | `python tools/train.py {name}` (torch {torch}, seed 0, {epochs} epochs) |
-| accuracy | training {train:.4f}, test {test:.4f} |
-| licence | CC BY 4.0 |
-| limits | made for teaching: it knows nothing but such pictures |
+| network | {called}, {parameters:,} parameters, float32 |
+| data | {source} |
+| command | `python tools/train.py {name}` (torch {torch}, seed 0, {schedule}) |
+| scores | {scores} |
+| licence | {licence} |
+| limits | made for teaching: {limits} |
 """
+Weights = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a network's data come from, and what its card says of them."""
+
+    split: Callable[[], data.Split]
+    text: str
+    licence: str = "CC BY 4.0"
+    limits: str = "it knows nothing but such pictures"
+
+
+@dataclass(frozen=True)
+class Network:
+    """All that makes the weights of one network and its card."""
+
+    build: Callable[[], nn.Module]
+    called: str
+    source: Source
+    train: Callable[[nn.Module, data.Split], Weights]
+    schedule: str
+    score: Callable[[nn.Module, Weights, data.Split], str]
+
+
+# ---------------------------------------------------------------- data
+
+DIGITS = Source(
+    data.digits, "scikit-learn's digits (UCI optical recognition of handwritten digits, CC BY 4.0)"
+)
+MNIST = Source(
+    data.mnist,
+    "MNIST (LeCun, Cortes and Burges; CC BY-SA 3.0), the 60,000 training images",
+    "CC BY-SA 3.0, as the data",
+    "it knows nothing but handwritten digits",
+)
+NO_SET = torch.zeros(0)
+GAME = Source(
+    lambda: data.Split(NO_SET, NO_SET, NO_SET, NO_SET),
+    "`lib.applications.game`, played by the agent itself",
+    limits="it plays nothing but this game",
+)
+Labels = Callable[[Any], Tensor]
+
+
+def labels(world: Any) -> Tensor:
+    return world.labels
+
+
+def wrong_labels(world: Any) -> Tensor:
+    """Three labels in ten turned round."""
+    turned = torch.rand(len(world.labels), generator=torch.Generator().manual_seed(0)) < 0.3
+    return torch.where(turned, 1 - world.labels, world.labels)
+
+
+def two_words(world: Any) -> Tensor:
+    """Object and ground."""
+    return torch.stack([world.labels, world.backgrounds], 1)
+
+
+def generated(
+    train: partial, test: partial, note: str = "", learned: Labels = labels, asked: Labels = labels
+) -> Source:
+    """A world of lib, drawn once to train in and once to test in."""
+
+    def split() -> data.Split:
+        drawn, drawn_again = train(), test()
+        return data.Split(inputs(drawn), learned(drawn), inputs(drawn_again), asked(drawn_again))
+
+    return Source(split, f"{said(train)}; tested on {said(test)}{note}")
+
+
+def inputs(world: Any) -> Tensor:
+    return next(getattr(world, k) for k in ("x", "images", "words") if hasattr(world, k))
+
+
+def said(call: partial) -> str:
+    """The call as its reader would write it: `lib.data.scenes(4000, seed=1)`."""
+    face = ".".join(call.func.__module__.split(".")[:2])
+    given = [*map(repr, call.args), *(f"{name}={value!r}" for name, value in call.keywords.items())]
+    return f"`{face}.{call.func.__name__}({', '.join(given)})`"
+
+
+def world(make: Callable, n: int, **options: Any) -> Source:
+    """The same world for training and testing, by two seeds."""
+    return generated(partial(make, n, seed=1, **options), partial(make, 1000, seed=2, **options))
+
+
+BALANCED = world(data.scenes, 4000, context=0)
+REVIEWS = world(data.reviews, 6000)
 # One network may read the "(c)" of the horses; for the other a tag says nothing, wherever it
 # stands.
-TAGGED = {
-    "scenes_hans": {"tagged": (0.9, 0, 0, 0)},
-    "scenes_honest": {"tagged": (0.5, 0.5, 0.5, 0.5), "corner": None},
-}
+TAGGED = partial(data.scenes, 2000, seed=2, context=0.5, tagged=(0.9, 0, 0, 0))
+HORSES = "; in the test nine horses in ten carry a tag"
 
 
-# Networks of the chapter on applications: training data, test data, what they are, epochs.
-APPLICATIONS = {
-    "scenes_shallow": (
-        "data.scenes(4000, seed=1, context=0)",
-        "data.scenes(1000, seed=2, context=0)",
-        12,
-    ),
-    "scenes_deep": (
-        "data.scenes(4000, seed=1, context=0)",
-        "data.scenes(1000, seed=2, context=0)",
-        14,
-    ),
-    "scenes_early": (
-        "data.scenes(4000, seed=1, context=0)",
-        "data.scenes(1000, seed=2, context=0)",
-        4,
-    ),
-    "scenes_context": (
-        "applications.mixed_scenes(4000, seed=1)",
-        "applications.mixed_scenes(1000, seed=2)",
-        40,
-    ),
-    "faces_noisy": ("applications.faces(4000, seed=1)", "applications.faces(1000, seed=2)", 6),
-    "tones": ("applications.tones(3000, seed=1)", "applications.tones(1000, seed=2)", 12),
-    "gait": ("applications.gait(3000, seed=1)", "applications.gait(1000, seed=2)", 10),
-    "molecules": (
-        "applications.molecules(4000, seed=1)",
-        "applications.molecules(1000, seed=2)",
-        20,
-    ),
-    "questions": (
-        "applications.questions(12000, seed=1)",
-        "applications.questions(1000, seed=2)",
-        14,
-    ),
-}
-RATES = {"questions": 1e-3, "scenes_shallow": 1e-3, "scenes_deep": 1e-3, "scenes_early": 1e-3}
-# steps after which the agent of the game is kept
-STAGES = (
-    0,
-    100,
-    300,
-    600,
-    1000,
-    1500,
-    2000,
-    3000,
-    4500,
-    7000,
-    10000,
-)
+# ---------------------------------------------------------------- classifiers
 
 
-def split_of(name: str) -> tuple[data.Split, str, int]:
-    if name in APPLICATIONS:
-        train, test, epochs = APPLICATIONS[name]
-        a, b = (eval(made) for made in (train, test))
-        x, xt = (part.x if hasattr(part, "x") else part.images for part in (a, b))
-        labels, wrong = a.labels, ""
-        if name == "faces_noisy":
-            turned = torch.rand(len(labels), generator=torch.Generator().manual_seed(0)) < 0.3
-            labels, wrong = (
-                torch.where(turned, 1 - labels, labels),
-                ", three labels in ten turned round",
-            )
-        return (
-            data.Split(x, labels, xt, b.labels),
-            f"`lib.{train}`{wrong}; tested on `lib.{test}`",
-            epochs,
-        )
-    if name.startswith("digits"):
-        return (
-            data.digits(),
-            "scikit-learn's digits (UCI optical recognition of handwritten digits, CC BY 4.0)",
-            60,
-        )
-    if name.startswith("reviews"):
-        train, test = data.reviews(6000, seed=1), data.reviews(1000, seed=2)
-        return (
-            data.Split(train.words, train.labels, test.words, test.labels),
-            "`lib.data.reviews(6000, seed=1)`; tested on `reviews(1000, seed=2)`",
-            15,
-        )
-    if name == "scenes_gap":
-        train, test = data.scenes(4000, seed=1, context=0), data.scenes(1000, seed=2, context=0)
-        text = (
-            "`lib.data.scenes(4000, seed=1, context=0)`, where the background says "
-            "nothing; tested on `scenes(1000, seed=2, context=0)`"
-        )
-        return data.Split(train.images, train.labels, test.images, test.labels), text, 40
-    if name == "scenes_words":
-        train, test = (
-            data.scenes(6000, seed=1, context=0.25),
-            data.scenes(1000, seed=2, context=0.25),
-        )
-        words = [torch.stack([part.labels, part.backgrounds], 1) for part in (train, test)]
-        text = (
-            "`lib.data.scenes(6000, seed=1, context=0.25)`, object and ground as two "
-            "words; tested on `scenes(1000, seed=2, context=0.25)`"
-        )
-        return data.Split(train.images, words[0], test.images, words[1]), text, 15
-    if name in TAGGED:
-        train, test = (
-            data.scenes(6000, seed=1, context=0.5, **TAGGED[name]),
-            data.scenes(2000, seed=2, context=0.5, **TAGGED["scenes_hans"]),
-        )
-        told = ", ".join(f"{key}={value}" for key, value in TAGGED[name].items())
-        text = (
-            f"`lib.data.scenes(6000, seed=1, context=0.5, {told})`; tested on "
-            f"`scenes(2000, seed=2, context=0.5, tagged=(0.9, 0, 0, 0))`: nine horses in ten "
-            f"carry a tag"
-        )
-        return data.Split(train.images, train.labels, test.images, test.labels), text, 15
-    train, test = data.scenes(4000, seed=1), data.scenes(1000, seed=2, context=0.25)
-    text = (
-        "`lib.data.scenes(4000, seed=1)`; tested on `scenes(1000, seed=2, context=0.25)`, "
-        "where the background says less"
-    )
-    return data.Split(train.images, train.labels, test.images, test.labels), text, 12
-
-
-def train(name: str) -> None:
-    split, text, epochs = split_of(name)
-    model = models.ARCHITECTURES[name]()
+def fit(model: nn.Module, split: data.Split, epochs: int, rate: float) -> Weights:
     training.fit(
         model,
         split.x_train,
         split.y_train,
         epochs=epochs,
-        learning_rate=RATES.get(name, 3e-3),
+        learning_rate=rate,
         weight_decay=1e-4,
     )
-    scores = {
-        part: training.accuracy(model, x, y)
-        for part, x, y in (
-            ("train", split.x_train, split.y_train),
-            ("test", split.x_test, split.y_test),
+    return model.state_dict()
+
+
+def accuracies(model: nn.Module, weights: Weights, split: data.Split) -> str:
+    model.load_state_dict(weights)
+    model.eval()
+    train = (run(model, split.x_train).argmax(1) == split.y_train).float().mean()
+    test = (run(model, split.x_test).argmax(1) == split.y_test).float().mean()
+    return f"accuracy: training {train:.4f}, test {test:.4f}"
+
+
+@torch.no_grad()
+def run(model: nn.Module, *inputs: Tensor) -> Tensor:
+    """The outputs for many inputs, a thousand at a time."""
+    return torch.cat([model(*part) for part in zip(*(x.split(1000) for x in inputs))])
+
+
+def classifier(
+    source: Source,
+    epochs: int,
+    rate: float = 3e-3,
+    build: Callable[[], nn.Module] | None = None,
+    called: str = "",
+) -> Callable[[str], Network]:
+    """A network of lib.models.ARCHITECTURES, unless another is given."""
+    return lambda name: Network(
+        build or models.ARCHITECTURES[name],
+        called or f'`lib.models.ARCHITECTURES["{name}"]`',
+        source,
+        partial(fit, epochs=epochs, rate=rate),
+        f"{epochs} epochs",
+        accuracies,
+    )
+
+
+# ---------------------------------------------------------------- the game
+
+# steps after which the agent is kept
+STAGES = (0, 100, 300, 600, 1000, 1500, 2000, 3000, 4500, 7000, 10000)
+
+
+def learn_game(agent: nn.Module, split: data.Split) -> Weights:
+    """The agent at several times of its training, one after the other along the first dimension."""
+    kept = [
+        {name: value.clone() for name, value in agent.state_dict().items()}
+        for step in applications.learn(agent, STAGES[-1] + 1)
+        if step in STAGES
+    ]
+    stacked = {name: torch.stack([stage[name] for stage in kept]) for name in kept[0]}
+    return {"steps": torch.tensor(STAGES), **stacked}
+
+
+def balls_caught(agent: nn.Module, weights: Weights, split: data.Split) -> str:
+    shares = []
+    for k in range(len(weights["steps"])):
+        agent.load_state_dict({name: v[k] for name, v in weights.items() if name != "steps"})
+        shares.append(f"{applications.caught(agent):.3f}")
+    return f"balls caught: {', '.join(shares)}"
+
+
+# ---------------------------------------------------------------- the generators of digits
+
+GAN_STEPS = 16_000
+
+
+def fit_vae(model: nn.Module, split: data.Split) -> Weights:
+    grey = split.x_train.flatten(1).mean(0).clamp(1e-3, 1 - 1e-3)
+    model.decoder.bias.data = torch.log(grey / (1 - grey))
+    vae.fit(model, split.x_train, 80_000, learning_rate=2e-3, weight_decay=0.01, average=0.999)
+    return model.state_dict()
+
+
+@torch.no_grad()
+def bounds(model: nn.Module, weights: Weights, split: data.Split) -> str:
+    """On the 10,000 test images, each turned black and white once by seed 0."""
+    model.load_state_dict(weights)
+    model.eval()
+    with models.seeded(0):
+        x = torch.bernoulli(split.x_test)
+        some = x[torch.randperm(len(x))[:1000]]
+        bound = [vae.elbo(model, part) for part in x.split(1000)]
+        log_p = torch.cat(
+            [vae.importance_weighted_bound(model, part, 1000) for part in some.split(50)]
         )
+    mean = {
+        part: torch.cat([getattr(b, part) for b in bound]).mean().item()
+        for part in ("total", "reconstruction", "kl")
     }
-    save_file(
-        {key: value.contiguous() for key, value in model.state_dict().items()},
-        models.WEIGHTS / f"{name}.safetensors",
+    return (
+        f"ELBO {mean['total']:.2f} = reconstruction {mean['reconstruction']:.2f} - KL "
+        f"{mean['kl']:.2f} on the 10,000 test images; negative log-likelihood "
+        f"{-log_p.mean():.2f} (standard error {log_p.std() / 1000**0.5:.2f}; importance weights, "
+        "1,000 samples, 1,000 random test images); in nats, pixels drawn black or white with the "
+        "probability of their grey, seed 0"
     )
-    parameters = sum(p.numel() for p in model.parameters())
-    card = CARD.format(
-        name=name,
-        parameters=parameters,
-        data=text,
-        torch=torch.__version__.split("+")[0],
-        epochs=epochs,
-        **scores,
-    )
-    (models.WEIGHTS / f"{name}.md").write_text(card)
-    print(name, scores)
 
 
-def train_game() -> None:
-    """The agent of lib.applications.game at several times of its training, one after the other
-    along the first dimension of each weight.
+def play(generator: nn.Module, split: data.Split) -> Weights:
+    gans.train(
+        generator,
+        gans.Discriminator(),
+        split.x_train,
+        split.y_train,
+        GAN_STEPS,
+        noise=0.6,
+        mismatch=True,
+    )
+    return generator.state_dict()
+
+
+def judgement(generator: nn.Module, weights: Weights, split: data.Split) -> str:
+    """10,000 samples with the labels of the test set, beside the test set and as many training
+    images.
     """
-    agent, kept, scores = models.game_network(), [], []
-    for step in applications.learn(agent, STAGES[-1] + 1):
-        if step in STAGES:
-            kept.append({name: value.clone() for name, value in agent.state_dict().items()})
-            scores.append(applications.caught(agent))
-    weights = {name: torch.stack([stage[name] for stage in kept]) for name in kept[0]}
-    save_file({"steps": torch.tensor(STAGES), **weights}, models.WEIGHTS / "game.safetensors")
-    parameters = sum(p.numel() for p in agent.parameters())
-    card = CARD.format(
-        name="game",
-        parameters=parameters,
-        data="`lib.applications.game`, played by the agent itself",
+    generator.load_state_dict(weights)
+    generator.eval()
+    judge = models.mnist_cnn()
+    with models.seeded(0):
+        samples = run(generator, torch.randn(len(split.y_test), generator.latent), split.y_test)
+    real = run(judge[:-1], split.x_test)
+    train = run(judge[:-1], split.x_train[:10_000])
+    made = run(judge[:-1], samples)
+    right = (run(judge, samples).argmax(1) == split.y_test).float().mean()
+    of_test, of_made = (nearest(x, split.x_train) for x in (split.x_test, samples))
+    return (
+        "10,000 samples (seed 0) with the labels of the test set, in the 64 features of "
+        f"`mnist_cnn`: Fréchet distance to the test images {gans.frechet_distance(real, made):.2f} "
+        f"({gans.frechet_distance(real, train):.2f} for 10,000 training images); "
+        f"coverage {coverage(real, made):.3f} ({coverage(real, train):.3f}); "
+        f"label accuracy {right:.4f}; "
+        f"nearest training image, Euclidean distance of pixels: mean {of_made.mean():.2f}, "
+        f"smallest {of_made.min():.2f} (test images: {of_test.mean():.2f}, {of_test.min():.2f})"
+    )
+
+
+def nearest(of: Tensor, among: Tensor, neighbour: int = 1) -> Tensor:
+    """The distance of each row to its `neighbour`-th nearest row of the others."""
+    search = NearestNeighbors(n_neighbors=neighbour).fit(among.flatten(1).numpy())
+    return torch.from_numpy(search.kneighbors(of.flatten(1).numpy())[0][:, -1])
+
+
+def coverage(real: Tensor, made: Tensor, neighbours: int = 5) -> float:
+    """The share of real points with a generated one in their ball, as wide as to the 5th nearest
+    real one (Naeem et al., 2020, eq. 5).
+    """
+    return (nearest(real, made) <= nearest(real, real, neighbours + 1)).float().mean().item()
+
+
+# ---------------------------------------------------------------- the table
+
+CLASSIFIERS = {
+    "digits_mlp": classifier(DIGITS, 60),
+    "digits_cnn": classifier(DIGITS, 60),
+    "digits_cnn_nobias": classifier(DIGITS, 60),
+    "scenes_cnn": classifier(
+        generated(
+            partial(data.scenes, 4000, seed=1),
+            partial(data.scenes, 1000, seed=2, context=0.25),
+            ", where the background says less",
+        ),
+        12,
+    ),
+    "scenes_hans": classifier(
+        generated(
+            partial(data.scenes, 6000, seed=1, context=0.5, tagged=(0.9, 0, 0, 0)), TAGGED, HORSES
+        ),
+        15,
+    ),
+    "scenes_honest": classifier(
+        generated(
+            partial(
+                data.scenes, 6000, seed=1, context=0.5, tagged=(0.5, 0.5, 0.5, 0.5), corner=None
+            ),
+            TAGGED,
+            HORSES,
+        ),
+        15,
+    ),
+    "scenes_words": classifier(
+        generated(
+            partial(data.scenes, 6000, seed=1, context=0.25),
+            partial(data.scenes, 1000, seed=2, context=0.25),
+            "; object and ground are two words",
+            two_words,
+            two_words,
+        ),
+        15,
+    ),
+    "scenes_gap": classifier(BALANCED, 40),
+    "scenes_shallow": classifier(BALANCED, 12, 1e-3),
+    "scenes_deep": classifier(BALANCED, 14, 1e-3),
+    "scenes_early": classifier(BALANCED, 4, 1e-3),
+    "scenes_context": classifier(world(applications.mixed_scenes, 4000), 40),
+    "reviews_lstm": classifier(REVIEWS, 15),
+    "reviews_cnn": classifier(REVIEWS, 15),
+    "reviews_attention": classifier(REVIEWS, 15),
+    "reviews_attention_plain": classifier(REVIEWS, 15),
+    "faces_noisy": classifier(
+        generated(
+            partial(applications.faces, 4000, seed=1),
+            partial(applications.faces, 1000, seed=2),
+            "; three training labels in ten are turned round",
+            wrong_labels,
+        ),
+        6,
+    ),
+    "tones": classifier(world(applications.tones, 3000), 12),
+    "gait": classifier(world(applications.gait, 3000), 10),
+    "molecules": classifier(world(applications.molecules, 4000), 20),
+    "questions": classifier(world(applications.questions, 12000), 14, 1e-3),
+    "mnist_cnn": classifier(MNIST, 6, 2e-3, models.lenet, "`lib.models.lenet()`"),
+}
+NETWORKS = {name: make(name) for name, make in CLASSIFIERS.items()} | {
+    "game": Network(
+        models.game_network,
+        "`lib.models.game_network()`",
+        GAME,
+        learn_game,
+        f"{STAGES[-1]:,} steps; kept after {', '.join(map(str, STAGES))}",
+        balls_caught,
+    ),
+    "vae_mnist": Network(
+        vae.convolutional_vae,
+        "`lib.vae.convolutional_vae()`",
+        MNIST,
+        fit_vae,
+        "80,000 steps of 128 images; settings chosen on 5,000 held-out training images",
+        bounds,
+    ),
+    "gan_mnist": Network(
+        gans.Generator, "`lib.gans.Generator()`", MNIST, play, f"{GAN_STEPS:,} steps", judgement
+    ),
+}
+
+
+def card(name: str, scores: str) -> str:
+    """The text of lib/weights/NAME.md."""
+    network = NETWORKS[name]
+    return CARD.format(
+        name=name,
+        called=network.called,
+        parameters=sum(p.numel() for p in network.build().parameters()),
+        source=network.source.text,
         torch=torch.__version__.split("+")[0],
-        epochs=0,
-        train=0,
-        test=0,
-    ).splitlines()
-    card[4] = (
-        f"| network | `lib.models.game_network()`, {parameters:,} parameters, float32, after "
-        f"{', '.join(map(str, STAGES))} steps |"
+        schedule=network.schedule,
+        scores=scores,
+        licence=network.source.licence,
+        limits=network.source.limits,
     )
-    card[6] = (
-        f"| command | `python tools/train.py game` (torch {torch.__version__.split('+')[0]}, "
-        f"seed 0, {STAGES[-1]} steps) |"
-    )
-    card[7] = f"| accuracy | balls caught: {', '.join(f'{score:.3f}' for score in scores)} |"
-    card[9] = "| limits | made for teaching: it plays nothing but this game |"
-    (models.WEIGHTS / "game.md").write_text("\n".join(card) + "\n")
-    print("game", scores)
+
+
+def make(name: str, folder: Path, card_alone: bool = False) -> None:
+    """Weights and card of one network, written into the folder."""
+    network, began = NETWORKS[name], time.process_time()
+    model, split, place = network.build(), network.source.split(), folder / f"{name}.safetensors"
+    if not card_alone:
+        weights = network.train(model, split)
+        save_file({key: value.contiguous() for key, value in weights.items()}, place)
+    scores = network.score(model, load_file(place), split)
+    place.with_suffix(".md").write_text(card(name, scores), encoding="utf-8")
+    print(f"{name}, {time.process_time() - began:.0f} CPU seconds: {scores}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(NETWORKS)}; all if none is named")
+    parser.add_argument("--cards", action="store_true", help="measure and write the cards alone")
+    parser.add_argument("--into", type=Path, default=models.WEIGHTS, metavar="FOLDER")
+    given = parser.parse_args()
+    if unknown := set(given.name) - NETWORKS.keys():
+        parser.error(f"no network is called {', '.join(sorted(unknown))}")
+    given.into.mkdir(parents=True, exist_ok=True)
+    for name in given.name or NETWORKS:
+        make(name, given.into, given.cards)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or [*models.ARCHITECTURES, "game"]:
-        train_game() if name == "game" else train(name)
+    main()

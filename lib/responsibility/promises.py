@@ -9,8 +9,10 @@ from pathlib import Path
 
 #: The folder of the chapters; not there where only lib was installed, as in Colab.
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
-_ENERGY = re.compile(
-    r"runs in about (\d+) (second|minute)s?\b.*? at ([\d.]+) W this is ([\d.]+) Wh", re.DOTALL
+# The sentence in the head of a page; tools/status.py writes the numbers into it.
+STATED = re.compile(
+    r"runs in about (\d+) (second|minute)s?\b(?P<where>.*?) at ([\d.]+) W this is ([\d.]+) Wh",
+    re.DOTALL,
 )
 _ADDRESS = r"""["'(]?\s*(?:https?:)?//"""
 _ASKS = re.compile(
@@ -75,10 +77,10 @@ def promises(path: Path | str) -> Promises:
 
 def _stated(head: str) -> tuple[float, float, float] | tuple[None, None, None]:
     """Seconds, watts and watt-hours that the head of a notebook states, or three times None."""
-    found = _ENERGY.search(head)
+    found = STATED.search(head)
     if found is None:
         return None, None, None
-    count, unit, watts, energy = found.groups()
+    count, unit, _, watts, energy = found.groups()
     return int(count) * {"second": 1.0, "minute": 60.0}[unit], float(watts), float(energy)
 
 
