@@ -1,722 +1,350 @@
-"""The checks of the exercises on uncertainty.
-
-Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not. The references are loops over Python floats; passes with dropout are compared with those of
-all masks there are.
+"""The checks of the exercises on uncertainty. Passes with dropout, which draw, are judged by the
+moments over all masks there are.
 """
 
-import itertools
+import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, arange, cartesian_prod, float32, float64, nn, tensor, zeros
+from torch import bool as boolean
+from torch.special import entr
 
-from ._helpers_old import (
-    UNSOLVED,
-    Draw,
-    Probe,
-    Slip,
-    _called,
-    _quiet,
-    _values,
-    first,
-    judge,
-    to_plain,
-)
+from ._helpers import Draw, close, drawn, exercise, judge, judge_draws, seen
 
-Rows = list[list[float]]
-
-_manual_seed, _tensor, _softmax, _bool, _long = (
-    torch.manual_seed,
-    torch.tensor,
-    Tensor.softmax,
-    torch.bool,
-    torch.long,
-)
-_float32, _float64, _stack, _matmul = torch.float32, torch.float64, torch.stack, Tensor.matmul
+_double = Tensor.double
 
 
-# ---------------------------------------------------------------- exercises
+# ---------------------------------------------------------------- entropies
 
 
-def check_predictive_entropy(answer: Callable[[Tensor], Tensor]) -> None:
+def entropy(P: Tensor) -> Tensor:
+    return entr(P).sum(-1)
+
+
+def total(P: Tensor) -> Tensor:
+    return entropy(P.mean(0))
+
+
+def aleatoric(P: Tensor) -> Tensor:
+    return entropy(P).mean(0)
+
+
+def information(P: Tensor) -> Tensor:
+    return total(P) - aleatoric(P)
+
+
+def passes() -> dict[str, tuple]:
+    def make(d: Draw, s: int, n: int, c: int, copies: int = 1) -> tuple:
+        return (d.uniform(-3, 3, s, n, c).softmax(-1).repeat(copies, 1, 1),)
+
+    corners = tensor([[[1.0, 0, 0], [0.5, 0.5, 0]], [[0, 0, 1], [0.5, 0.5, 0]]])
+    return {
+        "four passes, three samples, five classes": drawn(make, 4, 3, 5),
+        "as many passes as samples and classes": drawn(make, 3, 3, 3, dtype=float64),
+        "one sample": drawn(make, 6, 1, 2),
+        "one pass": drawn(make, 1, 4, 3),
+        "passes that agree": drawn(make, 1, 2, 4, 3),
+        "probabilities of 0 and 1": (corners,),
+    }
+
+
+@exercise
+def check_predictive_entropy(answer: Callable) -> None:
     """P (S, N, C) -> (N,): entropy in nats of the mean over S."""
-    slips = [
-        Slip(
-            "this is the mean of the entropies, the aleatoric part; take the entropy of the mean",
-            _aleatoric,
-        ),
-        Slip("this is the mutual information; the total is asked for", _information),
-        Slip(
-            "the sign is turned round; an entropy is never negative",
-            lambda P: [-h for h in _total(P)],
-        ),
-        Slip(
-            "the logarithm is to base 2; nats are asked for",
-            lambda P: [h / math.log(2) for h in _total(P)],
-        ),
-        Slip(
-            "the terms are averaged over the classes; they are summed",
-            lambda P: [h / len(P[0][0]) for h in _total(P)],
-        ),
-        Slip(
-            "it is divided by log C; nats are asked for",
-            lambda P: [h / math.log(len(P[0][0])) for h in _total(P)],
-        ),
-        Slip("only one pass is used; take the mean of all", lambda P: [_entropy(p) for p in P[0]]),
-        Slip(
-            "the passes are summed; take their mean",
-            lambda P: [_entropy([len(P) * v for v in p]) for p in _mean(P)],
-        ),
-        Slip(
-            "this is 1 minus the confidence; the entropy is asked for",
-            lambda P: [1 - max(p) for p in _mean(P)],
-        ),
-        Slip(
-            "this is 1 minus the sum of squares; the entropy is asked for",
-            lambda P: [1 - sum(v * v for v in p) for p in _mean(P)],
-        ),
-        Slip(
-            "the samples are averaged; each has its own value",
-            lambda P: [sum(_total(P)) / len(P[0])] * len(P[0]),
-        ),
-    ]
     judge(
-        "predictive_entropy",
         answer,
-        _passes(),
-        _total,
-        slips,
+        passes(),
+        total,
+        {
+            "this is the aleatoric part; take the entropy of the mean": aleatoric,
+            "this is the mutual information; the total is asked for": information,
+            "nats are asked for, neither base 2 nor a share of log C": (
+                lambda P: total(P) / math.log(2),
+                lambda P: total(P) / math.log(P.shape[2]),
+            ),
+            "it is averaged over the classes; sum them": lambda P: total(P) / P.shape[2],
+            "only one pass is used; take the mean of all": lambda P: entropy(P[0]),
+            "the passes are summed; take their mean": lambda P: entropy(P.sum(0)),
+        },
         "the values are not -sum_c p_c log p_c of the mean prediction, with 0 log 0 = 0",
     )
 
 
-def check_mutual_information(answer: Callable[[Tensor], Tensor]) -> None:
+@exercise
+def check_mutual_information(answer: Callable) -> None:
     """P (S, N, C) -> (N,): H[mean_s p_s] - mean_s H[p_s] in nats."""
-    slips = [
-        Slip("this is the total uncertainty; subtract the mean of the entropies", _total),
-        Slip("this is the aleatoric part; subtract it from the total", _aleatoric),
-        Slip(
-            "the sign is turned round; mutual information is never negative",
-            lambda P: [-v for v in _information(P)],
-        ),
-        Slip(
-            "the logarithm is to base 2; nats are asked for",
-            lambda P: [v / math.log(2) for v in _information(P)],
-        ),
-        Slip(
-            "the entropies are summed over the passes; take their mean",
-            lambda P: [t - len(P) * a for t, a in zip(_total(P), _aleatoric(P))],
-        ),
-        Slip(
-            "this sums over the passes; take the mean",
-            lambda P: [len(P) * v for v in _information(P)],
-        ),
-        Slip(
-            "the terms are averaged over the classes; they are summed",
-            lambda P: [v / len(P[0][0]) for v in _information(P)],
-        ),
-        Slip(
-            "this is the variance of the probabilities; the mutual information is asked for",
-            _spread,
-        ),
-        Slip(
-            "the samples are averaged; each has its own value",
-            lambda P: [sum(_information(P)) / len(P[0])] * len(P[0]),
-        ),
-        Slip(
-            "it is a share of the total; the difference itself is asked for",
-            lambda P: [v / (t or 1) for v, t in zip(_information(P), _total(P))],
-        ),
-    ]
     judge(
-        "mutual_information",
         answer,
-        _passes(),
-        _information,
-        slips,
-        (
-            "the values are not H[mean prediction] minus the mean of H, with 0 log 0 = 0; they "
-            "are 0 where all passes agree"
-        ),
+        passes(),
+        information,
+        {
+            "this is the total uncertainty; subtract the mean of the entropies": total,
+            "this is the aleatoric part; subtract it from the total": aleatoric,
+            "the logarithm is to base 2; take nats": lambda P: information(P) / math.log(2),
+            "the passes are summed; take their mean": (
+                lambda P: total(P) - entropy(P).sum(0),
+                lambda P: information(P) * len(P),
+            ),
+            "this is the variance of the passes": lambda P: P.var(0, correction=0).sum(-1),
+        },
+        "the values are not H[mean prediction] minus the mean of H, with 0 log 0 = 0",
     )
 
 
-def check_mc_dropout(answer: Callable[[nn.Module, Tensor, int], Tensor]) -> None:
-    """(model with Dropout and BatchNorm, x (N, D), S) -> (S, N, C): probabilities of S passes, only
-    Dropout active.
+# ---------------------------------------------------------------- passes with dropout
+
+
+def dropping(d: Draw, modes: str, n: int) -> tuple:
+    """Two places for dropout and a batch normalisation between them; all hidden units are on."""
+    first, normal, drop = nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)
+    hidden = nn.Sequential(normal, nn.ReLU(), drop)
+    model = nn.Sequential(first, hidden, nn.Linear(3, 2), nn.Dropout(0.25), nn.Linear(2, 3))
+    for p in model.to(d.dtype).parameters():
+        p.data = d.uniform(0.3, 1.5, *p.shape) * (2 * d.index(2, *p.shape) - 1)
+    for p in (*first.parameters(), *normal.parameters()):
+        p.data = d.uniform(0.3, 1.5, *p.shape)
+    normal.running_mean, normal.running_var = d.uniform(-1, -0.5, 3), d.uniform(0.5, 2, 3)
+    model.train(modes == "training mode")
+    if modes == "modes that differ":
+        hidden.train()
+        drop.eval()
+    return model, d.uniform(0.2, 2, n, 2)
+
+
+def by_mask(model: nn.Sequential, x: Tensor) -> tuple[Tensor, Tensor, Tensor, list]:
+    """Mean, variance and excess of the class probabilities (N, C) over all 32 pairs of masks, and
+    for each row what the masks give.
     """
-    if not callable(answer):
-        raise AssertionError(f"mc_dropout: expected a function, got {type(answer).__name__}")
-    for seed, modes, N, dtype in (
-        (1, "evaluation mode", 3, _float32),
-        (2, "training mode", 2, _float32),
-        (3, "modes that differ", 4, _float64),
-        (4, "evaluation mode, one row", 1, _float32),
-    ):
-        problem = _sampled(answer, seed, modes, N, dtype)
-        if problem:
+    net = copy.deepcopy(model).double().eval().requires_grad_(False)
+    mask, rate = cartesian_prod(*[arange(2)] * 5)[:, None], tensor([0.5, 0.5, 0.5, 0.25, 0.25])
+    kept = (mask / (1 - rate)).double()
+    P = net[4](net[2](net[:2](x.double()) * kept[..., :3]) * kept[..., 3:]).softmax(-1)
+    chance = (mask * (1 - rate) + (1 - mask) * rate).double().prod(-1, keepdim=True)
+    mean = (chance * P).sum(0)
+    variance, fourth = ((chance * (P - mean) ** k).sum(0) for k in (2, 4))
+    return mean, variance, fourth / variance**2 - 3, P.transpose(0, 1).tolist()
+
+
+def single(masks: list) -> Callable[[Any, Any], None]:
+    """Judges the passes of one call, by what each mask gives."""
+
+    def known(rows: list) -> bool:
+        return all(any(close(p, q, 1e-3) for q in one) for p, one in zip(rows, masks, strict=True))
+
+    def judged(raw: Any, values: list) -> None:
+        if isinstance(raw, Tensor) and raw.requires_grad:
+            raise AssertionError("the result carries a gradient; use torch.no_grad()")
+        if any(abs(sum(p) - 1) > 1e-3 or min(p) < 0 for rows in values for p in rows):
+            raise AssertionError("the rows are not probabilities; take the softmax of the scores")
+        if len(values) > 1 and all(close(rows, values[0], 1e-6) for rows in values):
             raise AssertionError(
-                f"mc_dropout: {problem}"
-                + ("" if problem == UNSOLVED else f" (seen with a model in {modes})")
+                "all passes are the same: dropout is not active, or one mask is used for all"
+            )
+        if not all(map(known, values)):
+            raise AssertionError(
+                "a pass is not that of the network with some units dropped: batch normalisation "
+                "must be in evaluation mode, and only dropout active"
             )
 
+    return judged
 
-def check_ensemble_gaussian(answer: Callable[[Tensor, Tensor], tuple]) -> None:
+
+@exercise
+def check_mc_dropout(answer: Callable) -> None:
+    """(model with Dropout and BatchNorm, x (N, D), S) -> (S, N, C): S passes, only Dropout on."""
+    models = {
+        "evaluation mode": (3, float32),
+        "training mode": (2, float32),
+        "modes that differ": (4, float64),
+        "evaluation mode, one row": (1, float32),
+    }
+    cases = [
+        (modes, *drawn(dropping, modes, n, dtype=dtype)) for modes, (n, dtype) in models.items()
+    ]
+    wanted = [by_mask(model, x) for _, model, x in cases]
+    rates = "each pass drops units with the layers' own rates, by masks of its own"
+    for (modes, model, x), (mean, variance, excess, masks) in zip(cases, wanted, strict=True):
+        for S, calls in ((400, 2), (1, 8)):
+            with seen(f"a model in {modes}"):
+                judge_draws(
+                    answer,
+                    (model, x, S),
+                    mean.expand(S, -1, -1),
+                    variance,
+                    {"mean": rates, "spread": rates},
+                    seeds=[len(x)],
+                    calls=calls,
+                    excess=excess,
+                    each=single(masks),
+                )
+
+
+# ---------------------------------------------------------------- ensembles and calibration
+
+
+@exercise
+def check_ensemble_gaussian(answer: Callable) -> None:
     """(mu (M, N), sigma (M, N)) -> mean, aleatoric, epistemic, (N,) each."""
 
-    def columns(rows: Rows) -> Rows:
-        return [list(column) for column in zip(*rows)]
+    def parts(
+        mean: Callable = lambda mu, sigma: mu.mean(0),
+        noise: Callable = lambda mu, sigma: (sigma**2).mean(0),
+        spread: Callable = lambda mu, sigma: mu.var(0, correction=0),
+    ) -> Callable:
+        return lambda *v: (mean(*v), noise(*v), spread(*v))
 
-    def parts(mean: Callable, aleatoric: Callable, epistemic: Callable) -> Callable:
-        return lambda mu, sigma: [
-            [f(m, s) for m, s in zip(columns(mu), columns(sigma))]
-            for f in (mean, aleatoric, epistemic)
-        ]
+    def make(d: Draw, m: int, n: int, copies: int = 1, shift: float = 0.0) -> tuple:
+        mu, sigma = shift + d.uniform(-2, 2, m, n), d.uniform(0.1, 1.5, m, n)
+        return mu.repeat(copies, 1), sigma.repeat(copies, 1)
 
-    def average(values: list[float]) -> float:
-        return sum(values) / len(values)
-
-    def of_mean(m: list[float], s: list[float]) -> float:
-        return average(m)
-
-    def noise(m: list[float], s: list[float]) -> float:
-        return average([v * v for v in s])
-
-    def spread(m: list[float], s: list[float]) -> float:
-        return average([(v - average(m)) ** 2 for v in m])
-
-    equation = parts(of_mean, noise, spread)
-    slips = [
-        Slip(
-            "the epistemic part divides by M - 1; it is the population variance, divided by M",
-            parts(of_mean, noise, lambda m, s: spread(m, s) * len(m) / (len(m) - 1)),
-        ),
-        Slip(
-            "the aleatoric part is the mean of sigma; it is the mean of sigma squared",
-            parts(of_mean, lambda m, s: average(s), spread),
-        ),
-        Slip(
-            "the aleatoric part is the square of the mean sigma; it is the mean of the squares",
-            parts(of_mean, lambda m, s: average(s) ** 2, spread),
-        ),
-        Slip(
-            "the parts are standard deviations; variances are asked for",
-            parts(of_mean, lambda m, s: noise(m, s) ** 0.5, lambda m, s: spread(m, s) ** 0.5),
-        ),
-        Slip(
-            "the epistemic part is a standard deviation; a variance is asked for",
-            parts(of_mean, noise, lambda m, s: spread(m, s) ** 0.5),
-        ),
-        Slip(
-            "the last part is the total variance; the epistemic one is the variance of mu alone",
-            parts(of_mean, noise, lambda m, s: noise(m, s) + spread(m, s)),
-        ),
-        Slip("aleatoric and epistemic are exchanged", parts(of_mean, spread, noise)),
-        Slip(
-            "the epistemic part is the mean of mu squared; subtract the square of the mean",
-            parts(of_mean, noise, lambda m, s: average([v * v for v in m])),
-        ),
-        Slip(
-            "the epistemic part is the variance of sigma; it is that of mu",
-            parts(of_mean, noise, lambda m, s: spread(s, m)),
-        ),
-        Slip(
-            (
-                "the aleatoric part is the variance of a mean, sigma squared over M squared; the "
-                "mixture has the mean of sigma squared"
-            ),
-            parts(of_mean, lambda m, s: noise(m, s) / len(m), spread),
-        ),
-        Slip(
-            "the mean is weighted by precision; all members have equal weight",
-            parts(
-                lambda m, s: sum(a / b**2 for a, b in zip(m, s)) / sum(1 / b**2 for b in s),
-                noise,
-                spread,
-            ),
-        ),
-        Slip(
-            "the members are summed; take means",
-            parts(
-                lambda m, s: sum(m),
-                lambda m, s: noise(m, s) * len(m),
-                lambda m, s: spread(m, s) * len(m),
-            ),
-        ),
-    ]
-
-    def draw(seed: int, M: int, N: int, dtype: torch.dtype = _float32, shift: float = 0) -> tuple:
-        drawn = Draw(seed, dtype)
-        return shift + drawn.uniform(-2, 2, M, N), drawn.uniform(0.1, 1.5, M, N)
-
-    same = draw(5, 1, 4)
-    probes = [
-        Probe("five members, three samples", draw(1, 5, 3)),
-        Probe("as many members as samples, double precision", draw(2, 4, 4, _float64)),
-        Probe("one sample", draw(3, 6, 1)),
-        Probe("one member", draw(4, 1, 3)),
-        Probe("members that agree", tuple(t.repeat(3, 1) for t in same)),
-        Probe("means near 300", draw(6, 3, 2, _float64, 300)),
-    ]
+    equation = parts()
     judge(
-        "ensemble_gaussian",
         answer,
-        probes,
+        {
+            "five members, three samples": drawn(make, 5, 3),
+            "as many members as samples": drawn(make, 4, 4, dtype=float64),
+            "one sample": drawn(make, 6, 1),
+            "one member": drawn(make, 1, 3),
+            "members that agree": drawn(make, 1, 4, 3),
+            "means near 300": drawn(make, 3, 2, 1, 300.0, dtype=float64),
+        },
         equation,
-        slips,
-        (
-            "the values are not mean of mu, mean of sigma squared and population variance of mu, "
-            "over the members"
-        ),
+        {
+            "the epistemic part divides by M - 1": parts(spread=lambda mu, sigma: mu.var(0)),
+            "the aleatoric part is the mean of sigma squared": (
+                parts(noise=lambda mu, sigma: sigma.mean(0)),
+                parts(noise=lambda mu, sigma: sigma.mean(0) ** 2),
+                parts(noise=lambda mu, sigma: (sigma**2).mean(0) / len(sigma)),
+            ),
+            "the variances are asked for": lambda *v: [
+                part**p for part, p in zip(equation(*v), (1, 0.5, 0.5), strict=True)
+            ],
+            "the last part is the total variance; the epistemic one is that of mu alone": parts(
+                spread=lambda *v: equation(*v)[1] + equation(*v)[2]
+            ),
+            "the two parts are exchanged": lambda *v: [equation(*v)[k] for k in (0, 2, 1)],
+        },
+        "the values are not the means of mu and sigma squared, and the population variance of mu",
     )
 
 
-def check_ece(answer: Callable[[Tensor, Tensor, int], Tensor]) -> None:
-    """(P (N, C), y (N,), bins) -> scalar: sum_b n_b / N |accuracy_b - confidence_b|, bins (b /
-    bins, (b + 1) / bins].
-    """
-    equation = _calibration(lambda gaps: sum(n * abs(g) for n, g in gaps) / sum(n for n, _ in gaps))
-    slips = [
-        Slip(
-            (
-                "a bin holds its upper edge and not its lower one: (0, 1/bins], ..., and 1.0 "
-                "belongs to the last"
-            ),
-            _calibration(_weighted, lambda c, bins: min(math.floor(c * bins), bins - 1)),
-        ),
-        Slip(
-            "a confidence of 1.0 is lost; it belongs to the last bin",
-            _calibration(_weighted, lambda c, bins: math.floor(c * bins), drop=True),
-        ),
-        Slip(
-            "the bins are averaged; each counts with its share of the samples, n_b / N",
-            _calibration(lambda gaps: sum(abs(g) for _, g in gaps) / len(gaps)),
-        ),
-        Slip(
-            "empty bins count in a plain mean; weigh each bin by n_b / N",
-            lambda P, y, bins: _calibration(lambda gaps: sum(abs(g) for _, g in gaps) / bins)(
-                P, y, bins
-            ),
-        ),
-        Slip(
-            "this is the largest gap; their weighted sum is asked for",
-            _calibration(lambda gaps: max(abs(g) for _, g in gaps)),
-        ),
-        Slip(
-            "the gaps cancel, as if there were one bin; take the absolute value of each bin's gap",
-            _calibration(lambda gaps: sum(n * g for n, g in gaps) / sum(n for n, _ in gaps)),
-        ),
-        Slip(
-            "the gaps cancel, as if there were one bin; take the absolute value of each bin's gap",
-            _calibration(lambda gaps: -sum(n * g for n, g in gaps) / sum(n for n, _ in gaps)),
-        ),
-        Slip(
-            "the gaps are squared; take absolute values",
-            _calibration(lambda gaps: sum(n * g * g for n, g in gaps) / sum(n for n, _ in gaps)),
-        ),
-        Slip(
-            "the sum is not divided by N",
-            _calibration(lambda gaps: sum(n * abs(g) for n, g in gaps)),
-        ),
-        Slip(
-            "the confidence is that of the true class; it is the top probability",
-            _calibration(_weighted, said=lambda p, y: p[y]),
-        ),
-        Slip(
-            (
-                "this is the mean of |right - confidence|, sample by sample; compare the means of "
-                "each bin"
-            ),
-            lambda P, y, bins: (
-                sum(abs((p.index(max(p)) == t) - max(p)) for p, t in zip(P, y)) / len(y)
-            ),
-        ),
-        Slip(
-            "it is given in percent; a number between 0 and 1 is asked for",
-            lambda P, y, bins: 100 * equation(P, y, bins),
-        ),
-    ]
+@exercise
+def check_ece(answer: Callable) -> None:
+    """(P (N, C), y (N,), bins) -> scalar: the calibration error; bins hold their upper edge."""
 
-    def draw(seed: int, N: int, C: int, bins: int, dtype: torch.dtype = _float32) -> tuple:
-        def arguments(drawn: Draw) -> tuple:
-            return _softmax(drawn.uniform(-3, 3, N, C), 1), drawn.index(C, N), bins
+    def upper(places: Tensor) -> Tensor:
+        return (places - 1e-9).ceil() - 1
 
-        def clear(
-            P: Rows, y: list[int], bins: int
-        ) -> bool:  # no confidence near the edge of a bin, and one top class
-            return all(
-                abs(max(p) * bins - round(max(p) * bins)) > 1e-3
-                and sorted(p)[-1] - sorted(p)[-2] > 1e-3
-                for p in P
-            )
+    def score(
+        reduce: Callable = lambda n, gaps: gaps.abs().sum() / n.sum(), place: Callable = upper
+    ) -> Callable:
+        """By the number of samples of each bin, and the sum of right - confidence over them."""
 
-        return first(
-            lambda d: arguments(Draw(seed + 100 * d.generator.initial_seed(), dtype)), clear, dtype
-        )
+        def result(P: Tensor, y: Tensor, bins: int) -> Tensor:
+            confidence, predicted = P.max(1)
+            b = place(confidence * bins).long().clamp(0, bins - 1)
+            gaps = zeros(bins).index_add(0, b, (predicted == y).double() - confidence)
+            return reduce(b.bincount(minlength=bins), gaps)
 
-    edges = _tensor(
-        [
-            [1.0, 0.0, 0.0],
-            [0.0, 0.0, 1.0],
-            [0.5, 0.25, 0.25],
-            [0.75, 0.25, 0.0],
-            [0.25, 0.125, 0.625],
-            [0.0, 1.0, 0.0],
-        ]
-    )
-    probes = [
-        Probe("twenty samples, three classes, five bins", draw(1, 20, 3, 5)),
-        Probe("two classes, ten bins, double precision", draw(2, 15, 2, 10, _float64)),
-        Probe("one sample", draw(3, 1, 4, 15)),
-        Probe("one bin", draw(4, 9, 5, 1)),
-        Probe(
-            "confidences of 1.0 and on the edges of four bins",
-            (edges, _tensor([0, 0, 0, 1, 2, 1]), 4),
-        ),
-        Probe(
-            "all certain and right in half of the cases",
-            (_tensor([[1.0, 0.0], [0.0, 1.0]]), _tensor([0, 0]), 10),
-        ),
-    ]
+        return result
+
+    def make(d: Draw, n: int, c: int, bins: int) -> tuple:
+        return d.uniform(-3, 3, n, c).softmax(1), d.index(c, n), bins
+
+    def clear(P: Tensor, y: Tensor, bins: int) -> bool:
+        """No confidence is near the edge of a bin, and no two classes are equally likely."""
+        top = P.topk(2).values
+        places = top[:, 0] * bins
+        return bool(min((places - places.round()).abs().min(), -top.diff().max()) > 1e-3)
+
+    edges = tensor([[8.0, 0, 0], [0, 0, 8], [4, 2, 2], [6, 2, 0], [2, 1, 5], [0, 8, 0]]) / 8
+    certain = tensor([[1.0, 0], [0, 1]]), tensor([0, 0]), 10
     judge(
-        "ece",
         answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the value is not sum_b n_b/N |accuracy_b - confidence_b| with bins of equal width "
-            "for the top probability"
-        ),
+        {
+            "twenty samples, three classes, five bins": drawn(make, 20, 3, 5, clear=clear),
+            "two classes, ten bins": drawn(make, 15, 2, 10, clear=clear, dtype=float64),
+            "one sample": drawn(make, 1, 4, 15, clear=clear),
+            "one bin": drawn(make, 9, 5, 1, clear=clear),
+            "confidences on the edges of four bins": (edges, tensor([0, 0, 0, 1, 2, 1]), 4),
+            "all certain and right in half of the cases": certain,
+        },
+        score(),
+        {
+            "a bin holds its upper edge, not its lower one": score(place=Tensor.floor),
+            "the bins are averaged; each counts with its share of the samples": (
+                score(lambda n, gaps: (gaps.abs() / n)[n > 0].mean()),
+                score(lambda n, gaps: (gaps.abs() / n.clamp(min=1)).mean()),
+            ),
+            "the gaps cancel; take the absolute value of each bin's gap": (
+                score(lambda n, gaps: gaps.sum() / n.sum()),
+                score(lambda n, gaps: -gaps.sum() / n.sum()),
+            ),
+            "the sum is not divided by N": score(lambda n, gaps: gaps.abs().sum()),
+        },
+        "the value is not sum_b n_b/N |accuracy_b - confidence_b|, by bins of the top probability",
     )
 
 
-def check_conformal_set(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    """(s (n,) scores 1 - p of the true class, P (N, C), alpha) -> (N, C) of 0 and 1: classes with 1
-    - p_c <= the conformal quantile.
-    """
+@exercise
+def check_conformal_set(answer: Callable) -> None:
+    """(s (n,), P (N, C), alpha) -> (N, C) of 0 and 1: classes with 1 - p <= the quantile of s."""
+
+    def rank(n: int, alpha: float) -> int:
+        return math.ceil((n + 1) * (1 - alpha) - 1e-9)
 
     def chosen(
-        rank: Callable[[int, float], float],
-        test: Callable[[float, float], bool] = lambda p, q: 1 - p <= q,
+        place: Callable[[int, float], int] = rank,
+        test: Callable[[Tensor, Any], Tensor] = lambda p, q: 1 - p <= q,
     ) -> Callable:
-        def sets(s: list[float], P: Rows, alpha: float) -> Rows:
-            k = rank(len(s), alpha)
-            q = math.inf if k > len(s) else sorted(s)[max(k, 1) - 1]
-            return [[float(test(p, q)) for p in row] for row in P]
+        def sets(s: Tensor, P: Tensor, alpha: float) -> Tensor:
+            k = place(len(s), alpha)
+            q = math.inf if k > len(s) else s.sort().values[max(k, 1) - 1]
+            return test(P, q).double()
 
         return sets
 
-    def k(n: int, alpha: float) -> int:
-        return math.ceil((n + 1) * (1 - alpha) - 1e-9)
+    def make(d: Draw, n: int, samples: int, c: int, alpha: float) -> tuple:
+        return d.uniform(0.05, 0.95, n), d.uniform(-3, 3, samples, c).softmax(1), alpha
 
-    equation = chosen(k)
+    def clear(s: Tensor, P: Tensor, alpha: float) -> bool:
+        return bool((1 - P[..., None] - s).abs().min() > 1e-4)
 
-    def with_top(s: list[float], P: Rows, alpha: float) -> Rows:
-        return [
-            [float(v or p == max(row)) for v, p in zip(inside, row)]
-            for inside, row in zip(equation(s, P, alpha), P)
-        ]
+    def numbers(*v: Any) -> Any:
+        inside = answer(*v)
+        return _double(inside) if getattr(inside, "dtype", None) == boolean else inside
 
-    def interpolated(s: list[float], P: Rows, alpha: float) -> Rows:
-        place, ordered = (len(s) - 1) * (1 - alpha), sorted(s)
-        low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-        return [[float(1 - p <= low + (high - low) * (place % 1)) for p in row] for row in P]
-
-    slips = [
-        Slip(
-            "if k exceeds n, every class belongs to the set: so few scores promise nothing",
-            chosen(lambda n, a: min(k(n, a), n)),
-        ),
-        Slip(
-            (
-                "k is n (1 - alpha), rounded up; it is (n + 1)(1 - alpha), since the new sample "
-                "takes a place too"
-            ),
-            chosen(lambda n, a: math.ceil(n * (1 - a) - 1e-9)),
-        ),
-        Slip(
-            "k is rounded down; round it up",
-            chosen(lambda n, a: math.floor((n + 1) * (1 - a) + 1e-9)),
-        ),
-        Slip(
-            "alpha and 1 - alpha are exchanged: a small alpha gives large sets",
-            chosen(lambda n, a: math.ceil((n + 1) * a - 1e-9)),
-        ),
-        Slip(
-            "1 - p is compared with <; equality belongs to the set",
-            chosen(k, lambda p, q: 1 - p < q),
-        ),
-        Slip("p is compared with the quantile; its score 1 - p is", chosen(k, lambda p, q: p <= q)),
-        Slip("p is compared with the quantile; its score 1 - p is", chosen(k, lambda p, q: p >= q)),
-        Slip(
-            "the set is turned round: classes with a small score 1 - p belong to it",
-            chosen(k, lambda p, q: 1 - p > q),
-        ),
-        Slip(
-            "the list is off by one: the k-th smallest score is s[k - 1] of the sorted scores",
-            chosen(lambda n, a: k(n, a) + 1),
-        ),
-        Slip(
-            "the quantile is interpolated between two scores; it is the k-th smallest", interpolated
-        ),
-        Slip("the most probable class is always taken in; a set may be empty", with_top),
-    ]
-
-    def draw(
-        seed: int, n: int, N: int, C: int, alpha: float, dtype: torch.dtype = _float32
-    ) -> Probe:
-        def arguments(drawn: Draw) -> tuple:
-            drawn = Draw(seed + 100 * drawn.generator.initial_seed(), dtype)
-            return drawn.uniform(0.05, 0.95, n), _softmax(drawn.uniform(-3, 3, N, C), 1), alpha
-
-        def clear(s: list[float], P: Rows, alpha: float) -> bool:
-            return all(abs(1 - p - v) > 1e-4 for row in P for p in row for v in s)
-
-        return Probe(f"{n} scores, {N} samples, alpha = {alpha}", first(arguments, clear, dtype))
-
-    probes = [
-        draw(1, 9, 12, 3, 0.2),
-        draw(2, 6, 10, 4, 0.3, _float64),
-        draw(3, 4, 1, 5, 0.5),
-        draw(4, 25, 8, 3, 0.07),
-        Probe(
-            "three scores and alpha = 0.05",
-            (_tensor([0.25, 0.5, 0.75]), _tensor([[0.125, 0.875], [0.0, 1.0]]), 0.05),
-        ),
-        Probe(
-            "scores that are equal",
-            (
-                _tensor([0.25, 0.5, 0.5, 0.75]),
-                _tensor([[0.5, 0.5], [0.25, 0.75], [0.625, 0.375]]),
-                0.4,
-            ),
-        ),
-        Probe(
-            "a model that is always nearly right",
-            (_tensor([0.0625] * 9), _tensor([[0.5, 0.5], [1.0, 0.0]]), 0.1),
-        ),
-    ]
-
-    def numbers(s: Tensor, P: Tensor, alpha: float) -> object:
-        inside = answer(s, P, alpha)
-        return inside.to(_long) if isinstance(inside, Tensor) and inside.dtype == _bool else inside
-
+    few = tensor([0.25, 0.5, 0.75]), tensor([[0.125, 0.875], [0, 1]]), 0.05
+    ties = tensor([[0.5, 0.5], [0.25, 0.75], [0.625, 0.375]])
     judge(
-        "conformal_set",
-        numbers if callable(answer) else answer,
-        probes,
-        equation,
-        slips,
-        (
-            "the sets are not the classes with 1 - p <= q, q the k-th smallest score, k = ceil((n "
-            "+ 1)(1 - alpha))"
-        ),
+        numbers,
+        {
+            "9 scores, alpha = 0.2": drawn(make, 9, 12, 3, 0.2, clear=clear),
+            "6 scores, alpha = 0.3": drawn(make, 6, 10, 4, 0.3, clear=clear, dtype=float64),
+            "4 scores, 1 sample, alpha = 0.5": drawn(make, 4, 1, 5, 0.5, clear=clear),
+            "25 scores, alpha = 0.07": drawn(make, 25, 8, 3, 0.07, clear=clear),
+            "three scores and alpha = 0.05": few,
+            "scores that are equal": (tensor([0.25, 0.5, 0.5, 0.75]), ties, 0.4),
+            "a model that is always nearly right": (tensor([0.0625] * 9), ties[:2], 0.1),
+        },
+        chosen(),
+        {
+            "if k exceeds n, every class belongs to it": chosen(lambda *v: min(rank(*v), v[0])),
+            "k is (n + 1)(1 - alpha), rounded up": (
+                chosen(lambda n, alpha: math.ceil(n * (1 - alpha) - 1e-9)),
+                chosen(lambda n, alpha: math.floor((n + 1) * (1 - alpha) + 1e-9)),
+                chosen(lambda n, alpha: rank(n, alpha) + 1),
+            ),
+            "alpha and 1 - alpha are exchanged": chosen(lambda n, alpha: rank(n, 1 - alpha)),
+            "classes whose score 1 - p is at most the quantile belong to the set": (
+                chosen(test=lambda p, q: 1 - p < q),
+                chosen(test=lambda p, q: 1 - p > q),
+                chosen(test=lambda p, q: p <= q),
+                chosen(test=lambda p, q: p >= q),
+            ),
+            "nothing is interpolated": lambda s, P, alpha: 1.0 * (1 - P <= s.quantile(1 - alpha)),
+        },
+        "the sets are not the classes with 1 - p <= q, q the ceil((n + 1)(1 - alpha))-th score",
     )
-
-
-# ---------------------------------------------------------------- helpers
-
-
-def _entropy(p: list[float]) -> float:
-    return -sum(v * math.log(v) for v in p if v > 0)
-
-
-def _mean(P: list[Rows]) -> Rows:
-    return [[sum(values) / len(P) for values in zip(*rows)] for rows in zip(*P)]
-
-
-def _total(P: list[Rows]) -> list[float]:
-    return [_entropy(p) for p in _mean(P)]
-
-
-def _aleatoric(P: list[Rows]) -> list[float]:
-    return [sum(_entropy(p) for p in rows) / len(P) for rows in zip(*P)]
-
-
-def _information(P: list[Rows]) -> list[float]:
-    return [t - a for t, a in zip(_total(P), _aleatoric(P))]
-
-
-def _spread(P: list[Rows]) -> list[float]:
-    return [
-        sum((v - m) ** 2 for p in rows for v, m in zip(p, mean)) / len(P)
-        for rows, mean in zip(zip(*P), _mean(P))
-    ]
-
-
-def _passes() -> list[Probe]:
-    def draw(seed: int, S: int, N: int, C: int, dtype: torch.dtype = _float32) -> tuple:
-        return (_softmax(Draw(seed, dtype).uniform(-3, 3, S, N, C), -1),)
-
-    corners = _tensor([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]], [[0.0, 0.0, 1.0], [0.5, 0.5, 0.0]]])
-    return [
-        Probe("four passes, three samples, five classes", draw(1, 4, 3, 5)),
-        Probe(
-            "as many passes as samples and classes, double precision", draw(2, 3, 3, 3, _float64)
-        ),
-        Probe("one sample", draw(3, 6, 1, 2)),
-        Probe("one pass", draw(4, 1, 4, 3)),
-        Probe("passes that agree", (draw(5, 1, 2, 4)[0].repeat(3, 1, 1),)),
-        Probe("probabilities of 0 and 1", (corners,)),
-    ]
-
-
-def _weighted(gaps: list[tuple[int, float]]) -> float:
-    return sum(n * abs(g) for n, g in gaps) / (sum(n for n, _ in gaps) or 1)
-
-
-def _upper(confidence: float, bins: int) -> int:
-    """The bin (b / bins, (b + 1) / bins]."""
-    return min(max(math.ceil(confidence * bins - 1e-9), 1), bins) - 1
-
-
-def _calibration(
-    reduce: Callable,
-    place: Callable[[float, int], int] = _upper,
-    said: Callable = lambda p, y: max(p),
-    drop: bool = False,
-) -> Callable:
-    """A score from the pairs (n_b, accuracy_b - confidence_b) of the bins that are not empty."""
-
-    def score(P: Rows, y: list[int], bins: int) -> float:
-        inside: dict[int, list] = {}
-        for p, t in zip(P, y):
-            inside.setdefault(place(said(p, t), bins), []).append(
-                (float(p.index(max(p)) == t), said(p, t))
-            )
-        if drop:
-            lost = len(inside.pop(bins, []))
-            return (
-                reduce([(len(v), sum(r - c for r, c in v) / len(v)) for v in inside.values()])
-                * (len(y) - lost)
-                / len(y)
-            )
-        return reduce([(len(v), sum(r - c for r, c in v) / len(v)) for v in inside.values()])
-
-    return score
-
-
-def _dropping(seed: int, modes: str, dtype: torch.dtype) -> nn.Module:
-    """A network with two places for dropout and batch normalisation between them, of fixed
-    numbers.
-    """
-    model = nn.Sequential(
-        nn.Linear(2, 3),
-        nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5)),
-        nn.Linear(3, 2),
-        nn.Dropout(0.25),
-        nn.Linear(2, 3),
-    ).to(dtype)
-    drawn = Draw(seed, dtype)
-    for parameter in model.parameters():
-        parameter.data = drawn.uniform(0.3, 1.5, *parameter.shape) * (
-            2 * drawn.index(2, *parameter.shape) - 1
-        )
-    model[0].weight.data, model[0].bias.data = (
-        drawn.uniform(0.3, 1, 3, 2),
-        drawn.uniform(0.5, 1.5, 3),
-    )  # so that all three units are on
-    model[1][0].running_mean.data, model[1][0].running_var.data = (
-        drawn.uniform(-1, -0.5, 3),
-        drawn.uniform(0.5, 2, 3),
-    )
-    model[1][0].weight.data, model[1][0].bias.data = (
-        drawn.uniform(0.5, 1.5, 3),
-        drawn.uniform(0.2, 1, 3),
-    )
-    model.train(modes == "training mode")
-    if modes == "modes that differ":
-        model[1].train()
-        model[1][2].eval()
-    return model
-
-
-def _by_mask(model: nn.Module, x: Tensor) -> list[tuple[float, Rows]]:
-    """Probability and class probabilities (N, C) of every pair of masks, with batch normalisation
-    frozen.
-    """
-
-    def linear(layer: nn.Linear, h: Rows) -> Rows:
-        W, b = to_plain(layer.weight), to_plain(layer.bias)
-        return [
-            [sum(w * v for w, v in zip(row, values)) + c for row, c in zip(W, b)] for values in h
-        ]
-
-    norm = model[1][0]
-    scale = [
-        w / math.sqrt(v + norm.eps)
-        for w, v in zip(to_plain(norm.weight), to_plain(norm.running_var))
-    ]
-    hidden = [
-        [
-            max(0.0, (v - m) * s + b)
-            for v, m, s, b in zip(row, to_plain(norm.running_mean), scale, to_plain(norm.bias))
-        ]
-        for row in linear(model[0], to_plain(x))
-    ]
-    found = []
-    for one, two in itertools.product(
-        itertools.product((0, 1), repeat=3), itertools.product((0, 1), repeat=2)
-    ):
-        h = linear(model[2], [[v * k / 0.5 for v, k in zip(row, one)] for row in hidden])
-        scores = linear(model[4], [[v * k / 0.75 for v, k in zip(row, two)] for row in h])
-        p = [[math.exp(v - max(row)) for v in row] for row in scores]
-        found.append(
-            (
-                0.5**3 * math.prod(0.75 if k else 0.25 for k in two),
-                [[v / sum(row) for v in row] for row in p],
-            )
-        )
-    return found
-
-
-def _sampled(
-    answer: Callable, seed: int, modes: str, N: int, dtype: torch.dtype, S: int = 400
-) -> str | None:
-    """What is wrong with S passes of dropout."""
-    with _quiet():
-        model, x = _dropping(seed, modes, dtype), Draw(seed + 10, dtype).uniform(0.2, 2, N, 2)
-        masks, calls = _by_mask(model, x), []
-        _manual_seed(seed)
-        for count in (S, S, 1):
-            P = _called(answer, (model, x, count))
-            if isinstance(P, str):
-                return P
-            values = _values(P, [[[0.0] * 3] * N] * count)
-            if isinstance(values, str):
-                return values
-            if isinstance(P, Tensor) and P.requires_grad:
-                return "the result carries a gradient; run the passes in torch.no_grad()"
-            calls.append(values)
-    return _judged(calls, masks, S)
-
-
-def _judged(calls: list, masks: list[tuple[float, Rows]], S: int) -> str | None:
-    values = calls[0]
-    if any(abs(sum(p) - 1) > 1e-3 or min(p) < 0 for rows in values for p in rows):
-        return "the rows are not probabilities; take the softmax of the scores"
-    if all(
-        abs(v - w) < 1e-6 for rows in values for p, q in zip(rows, values[0]) for v, w in zip(p, q)
-    ):
-        return "all passes are the same: dropout is not active, or one mask is used for all"
-    if calls[0] == calls[1]:
-        return "two calls give the same draws; is a seed set in the function?"
-    for rows in values:
-        for n, p in enumerate(rows):
-            if not any(all(abs(v - w) < 1e-3 for v, w in zip(p, q[n])) for _, q in masks):
-                return (
-                    "a pass is not that of the network with some units dropped: batch "
-                    "normalisation must be in evaluation mode, and only dropout active"
-                )
-    for n, c in itertools.product(range(len(values[0])), range(3)):
-        mean = sum(weight * q[n][c] for weight, q in masks)
-        variance = sum(weight * (q[n][c] - mean) ** 2 for weight, q in masks)
-        if abs(sum(rows[n][c] for rows in values) / S - mean) > 5 * math.sqrt(variance / S) + 1e-4:
-            return (
-                "the mean over the passes is not that of dropout with the layers' own "
-                "rates, each pass with masks of its own"
-            )
-    return None
