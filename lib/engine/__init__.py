@@ -11,12 +11,14 @@ from .contract import (
 )
 from .graph import pull
 from .linear import LinearMap, Rule
+from .refusal import NoRuleError
 from .steps import Call, Step
 from .tracing import Tracer, trace
 
 __all__ = [
     "Call",
     "LinearMap",
+    "NoRuleError",
     "Rule",
     "Step",
     "Tracer",

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .refusal import NoRuleError
+
 
 def layer_norm(
     x: Tensor,
@@ -57,9 +59,7 @@ def instance_norm(
 ) -> Tensor:
     """Instance normalisation, likewise."""
     if not use_input_stats:
-        raise ValueError(
-            "model: the operation 'instance_norm' with running statistics has no relevance rule"
-        )
+        raise NoRuleError("instance_norm", "with running statistics has no relevance rule")
     return group_norm(x, x.shape[1], weight, bias, eps)
 
 

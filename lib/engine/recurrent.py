@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .linear import LinearMap, Rule
+from .refusal import NoRuleError
 
 # 1 / z for LRP-0 and epsilon, whose denominators are a function of the stored output alone.
 Denominator = Callable[[Tensor], Tensor]
@@ -235,17 +236,12 @@ def recurrence(
     is not supported.
     """
     if not isinstance(args[3], bool):
-        raise ValueError(
-            f"model: the operation {kind!r} on a packed sequence has no relevance rule; "
-            "give a padded batch"
-        )
+        raise NoRuleError(kind, "on a packed sequence has no relevance rule: give a padded batch")
     x, states, flat, has_bias, layers, _, _, bidirectional, batch_first = args
     states = list(states) if isinstance(states, (tuple, list)) else [states]
     directions, per_cell = 1 + bidirectional, len(flat) // (layers * (1 + bidirectional))
     if per_cell != 2 + 2 * has_bias:
-        raise ValueError(
-            f"model: the operation {kind!r} with a projection (proj_size) has no relevance rule"
-        )
+        raise NoRuleError(kind, "with a projection (proj_size) has no relevance rule")
     cells = []
     for layer in range(layers):
         row = []

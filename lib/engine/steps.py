@@ -41,7 +41,7 @@ class Step:
 
     `leaves` are the inputs and `results` the outputs of a small graph of their own, through which
     `pull` goes back. `call` is kept of operations on single neurons, `linear` and `rule` of linear
-    maps, `recurrence` of recurrent layers.
+    maps, `recurrence` of recurrent layers, `place` of refused operations.
     """
 
     operation: str
@@ -54,6 +54,7 @@ class Step:
     linear: LinearMap | None = None
     rule: Rule | None = None
     recurrence: Recurrence | None = None
+    place: str = ""
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

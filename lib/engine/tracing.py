@@ -50,6 +50,7 @@ from .operations import (
     name_of,
 )
 from .recurrent import CELLS, recurrence
+from .refusal import NoRuleError, place_of_call
 from .steps import Call, Step, hand_written_activation
 
 RuleOf = Callable[[LinearMap], Rule]
@@ -162,11 +163,13 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         """Make the call and add what it does to the steps; `inputs`: at least one argument."""
         call = Call(*name_of(function), function, args, kwargs, inputs)
-        if kwargs and kwargs.get("out") is not None:
-            raise ValueError(
-                f"model: the operation {call.name!r} with out=... has no relevance rule"
-            )
-        return HANDLERS[FAMILY.get(call.name, "other")](self, call)
+        try:
+            if kwargs and kwargs.get("out") is not None:
+                raise NoRuleError(call.name, "with out=... has no relevance rule")
+            return HANDLERS[FAMILY.get(call.name, "other")](self, call)
+        except NoRuleError as error:
+            error.place = error.place or place_of_call(self._model)
+            raise
 
     # ------------------------------------------------------------ what is known of tensors
 
@@ -236,7 +239,7 @@ class Tracer(TorchFunctionMode):
     def _other(self, call: Call) -> Any:
         """What is in no family, or not in the form that its family knows."""
         if call.in_place or call.name in ("setitem", "set", "delitem", "int", "index"):
-            raise ValueError(f"model: the operation {call.name!r} has no relevance rule")
+            raise NoRuleError(call.name)
         return self._not_followed(call, call())
 
     def _not_followed(self, call: Call, result: Any) -> Any:
@@ -254,8 +257,9 @@ class Tracer(TorchFunctionMode):
             or call.name == "new_tensor"
             or not all(map(torch.is_floating_point, outputs))
         ):
-            raise ValueError(f"model: the operation {call.name!r} has no relevance rule")
-        self._record(Step(call.name, "refused", call.inputs, outputs))
+            raise NoRuleError(call.name)
+        place = place_of_call(self._model)
+        self._record(Step(call.name, "refused", call.inputs, outputs, place=place))
         if call.name in GATE:
             for output in outputs:
                 self.known[id(output)].gate = True
@@ -267,9 +271,8 @@ class Tracer(TorchFunctionMode):
         if call.name in ("to", "type_as") and first is not a:  # a constant of the other's dtype
             return self._constant(call())
         if first is not a or len(call.inputs) > 1:
-            raise ValueError(
-                f"model: the operation {call.name!r} of several tensors that depend on x has no "
-                "relevance rule"
+            raise NoRuleError(
+                call.name, "of several tensors that depend on x has no relevance rule"
             )
         flag = any([item is True for item in call.args[1:]]) or call.kwargs.get("inplace")
         may_write = call.in_place or flag
@@ -365,10 +368,7 @@ class Tracer(TorchFunctionMode):
         if len(call.inputs) > 1 or call.inputs[0] is not a:
             if call.name in PRODUCT:  # a constant times the signal
                 return self._product(call)
-            raise ValueError(
-                f"model: the operation {call.name!r} with weights that depend on x has no "
-                "relevance rule"
-            )
+            raise NoRuleError(call.name, "with weights that depend on x has no relevance rule")
         known = self.known[id(a)]
         kind = "convolution" if call.name in CONVOLUTION else "dense"
         layer = self._map(kind, call.name, a, weight, bias, apply, known.raw, known.nonnegative)
@@ -419,10 +419,7 @@ class Tracer(TorchFunctionMode):
         z, mean, variance = named["input"], named["running_mean"], named["running_var"]
         own = mean is None or variance is None or named.get("training")
         if own or call.function is not F.batch_norm:
-            raise ValueError(
-                "model: the operation 'batch_norm' with the statistics of the batch has no "
-                "relevance rule"
-            )
+            raise NoRuleError(call.name, "with the statistics of the batch has no relevance rule")
         known = self.known.get(id(z))
         step = None if known is None else known.step
         if step is None or step.linear is None or (step.linear.kind == "dense" and z.dim() > 2):
@@ -440,9 +437,8 @@ class Tracer(TorchFunctionMode):
     def _recurrent(self, call: Call) -> tuple[Tensor, ...]:
         x, *others = call.args
         if self._signals(others):
-            raise ValueError(
-                f"model: the operation {call.name!r} with a first state that depends on x has no "
-                "relevance rule"
+            raise NoRuleError(
+                call.name, "with a first state that depends on x has no relevance rule"
             )
 
         def make_map(weight: Tensor, bias: Tensor | None) -> tuple[LinearMap, Rule | None]:
@@ -469,9 +465,8 @@ class Tracer(TorchFunctionMode):
         mode = call.kwargs.get("mode", "mean")
         weighed = call.kwargs.get("per_sample_weights") is not None
         if words.dim() != 2 or mode == "max" or weighed:
-            raise ValueError(
-                "model: the operation 'embedding_bag' has a relevance rule for words (N, T), "
-                "summed or averaged, only"
+            raise NoRuleError(
+                call.name, "has a relevance rule for words (N, T), summed or averaged, only"
             )
         with self:
             vectors = F.embedding(words, call.args[1], call.kwargs.get("padding_idx"))

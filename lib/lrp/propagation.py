@@ -17,6 +17,7 @@ from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
 from ..engine.graph import divide
 from ..engine.linear import Rule
+from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import RuleOf, trace
 from ..sensitivity.gradients import gradient_x_input
@@ -238,7 +239,7 @@ def _embedding(step: Step, above: Messages) -> Messages:
 
 def _refused(step: Step, above: Messages) -> Messages:
     hint = ": explain the logits" if "softmax" in step.operation else ""
-    raise ValueError(f"model: the operation {step.operation!r} has no relevance rule{hint}")
+    raise NoRuleError(step.operation, f"has no relevance rule{hint}", step.place)
 
 
 FAMILIES: dict[str, Callable[[Step, Messages], Messages]] = {

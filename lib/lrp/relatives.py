@@ -16,6 +16,7 @@ from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
 from ..engine.graph import pull
 from ..engine.linear import LinearMap
+from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import trace
 from .rules import ZPlus
@@ -339,10 +340,8 @@ def _backward(
 
     def send_known(step: Step, above: Messages) -> Messages:
         if step.family not in ("pass", "route", "share", "linear"):
-            raise ValueError(
-                f"model: the operation {step.operation!r} has a rule in lib.lrp at most, and "
-                f"none here"
-            )
+            why = "has a rule in lib.lrp at most, and none here"
+            raise NoRuleError(step.operation, why, step.place)
         return send(step, above)
 
     return send_back(steps, x, scores, start, send_known)

@@ -817,3 +817,42 @@ def test_hooks_on_all_modules_are_seen_in_a_chain_too():
         nn.Flatten,
         nn.Linear,
     }
+
+
+# ---------------------------------------------------------------- where it was refused
+
+
+class Attention(nn.Module):
+    """Multiplies two signals, which has no rule."""
+
+    def forward(self, x):
+        return torch.bmm(x[:, None], x[..., None])[:, 0] + x
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = Attention()
+
+    def forward(self, x):
+        return self.attention(x)
+
+
+def test_an_error_says_where_in_the_model_it_was_and_what_to_do():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"a": Block()})["a"], nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"'bmm' .*\(in 1\.attention\): write it with") as refusal:
+        lrp(model, torch.rand(2, 4))
+    assert isinstance(refusal.value, engine.NoRuleError)
+    assert (refusal.value.operation, refusal.value.place) == ("bmm", "1.attention")
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (nn.Softmax(1), r"'softmax' has no relevance rule: explain the logits \(in 1\)"),
+        (nn.BatchNorm1d(4, track_running_stats=False), r"'batch_norm' with the .* \(in 1\)"),
+    ],
+)
+def test_a_layer_without_a_rule_is_named_by_its_path(layer, message):
+    with pytest.raises(ValueError, match=message):
+        lrp(nn.Sequential(nn.Linear(4, 4), layer), torch.rand(2, 4), 0)
