@@ -253,7 +253,7 @@ WRONG = {
         (lambda s, P, a: sets(s, 1 - P, a), "score 1 - p"),
         (lambda s, P, a: sets(s, P, a) | (P == P.max(1, keepdim=True).values), ""),
         (lambda *v: sets(*v).sum(1), "shape"),
-        (ranked(lambda n, a: math.ceil((n + 1) * (1 - a)) + 1), "rounded up"),
+        (ranked(lambda n, a: math.ceil((n + 1) * (1 - a)) + 1), ""),
         (lambda s, P, a: sets(s.sort().values - 1e-3, P, a), "score 1 - p|sets"),
     ],
 }
