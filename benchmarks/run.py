@@ -1,12 +1,11 @@
 """The methods of lib against Captum and Zennit, as ratios to one forward and one backward pass of
 the same network in the same run.
 
-    make bench            the table, written to benchmarks/results.md, and the growth with depth and
-    batch, to lib/data/measured.json
+    make bench            the table, written to benchmarks/results.md
 
 Unit: one forward + one backward pass to the input, parameters frozen. The unit and one method are
-    called in turn, in
-one process, and the 20 % quantile of the process's CPU time over all rounds is taken.
+called in turn, in one process, and the 20 % quantile of the process's CPU time over all rounds is
+taken.
 """
 
 import os
@@ -40,9 +39,8 @@ from captum.attr import KernelShap as CaptumKernelShap
 from captum.attr import Lime as CaptumLime
 from captum.attr import Occlusion as CaptumOcclusion
 from captum.attr._utils.lrp_rules import EpsilonRule
-from stored import store
+from measure import unit
 from torch import Tensor, nn
-from tqdm import tqdm
 from zennit.attribution import Gradient
 from zennit.attribution import IntegratedGradients as ZennitIntegratedGradients
 from zennit.composites import EpsilonAlpha2Beta1, EpsilonGammaBox, EpsilonPlus, LayerMapComposite
@@ -71,12 +69,6 @@ LIMITS: dict[str, tuple] = {
     "kernel SHAP, 200 samples": (None, 50),
     "pixel flipping, 28 steps, in forward passes": (round(1.1 * 28, 1),),
 }
-
-
-def unit(model: nn.Module, x: Tensor) -> Tensor:
-    leaf = x.detach().requires_grad_()
-    scores = model(leaf)
-    return torch.autograd.grad(scores.gather(1, scores.argmax(1, keepdim=True)).sum(), leaf)[0]
 
 
 @torch.no_grad()
@@ -313,41 +305,6 @@ def measure(model: nn.Module, x: Tensor, rounds: int, method: Callable) -> float
     return float(np.quantile(times[method], 0.2) / np.quantile(times[against], 0.2))
 
 
-def scaling() -> dict[str, list[float]]:
-    """CPU time of LRP-epsilon and of the unit by depth and by batch, each in units of the smallest
-    case's forward + backward pass.
-    """
-    depths, batches = [2, 5, 10, 20, 50, 100], [8, 16, 32, 64, 128, 256]
-    by_depth = [chain_times(depth, 64) for depth in depths]
-    by_batch = [chain_times(10, batch) for batch in batches]
-    result: dict[str, list[float]] = {"depth": depths, "batch": batches}
-    for name, times in (("", by_depth), (" by batch", by_batch)):
-        for k, which in enumerate(("unit", "lrp")):
-            result[which + name] = [round(time[k] / times[0][0], 2) for time in times]
-    return result
-
-
-def chain_times(depth: int, batch: int) -> tuple[float, float]:
-    """CPU seconds of the unit and of LRP-epsilon for a chain of `depth` convolutions."""
-    x = torch.rand(batch, 16, 14, 14, generator=torch.Generator().manual_seed(0))
-    with models.seeded(0):
-        layers = [
-            layer for _ in range(depth) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
-        ]
-        model = (
-            nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 14 * 14, 10))
-            .eval()
-            .requires_grad_(False)
-        )
-    times: list[list[float]] = [[], []]
-    for _ in tqdm(range(15), leave=False, desc=f"depth {depth}, batch {batch}"):
-        for kept, call in zip(times, (unit, lambda model, x: lrp(model, x, rules=Epsilon()))):
-            began = time.process_time()
-            call(model, x)
-            kept.append(time.process_time() - began)
-    return float(np.quantile(times[0], 0.2)), float(np.quantile(times[1], 0.2))
-
-
 def ensembles() -> list[str]:
     """CPU time of a Python loop over the members of an ensemble, in units of the vectorised one:
     rows of a table.
@@ -476,7 +433,6 @@ def main() -> None:
     if not arguments.case or "ensembles" in arguments.case:
         lines += ensembles()
     if not arguments.case and not arguments.only_lib:
-        store("scaling", scaling())
         (ROOT / "benchmarks" / "results.md").write_text(
             "# Cost of the methods\n\n" + "\n".join(lines) + "\n"
         )

@@ -3,22 +3,48 @@ hand they run again.
 """
 
 import json
+import re
 from pathlib import Path
 
-import headlines
+import measure
 import pytest
 
-from lib import data
+from lib import data, live
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "full_scale").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("name", headlines.FOUND)
-def test_a_headline_is_what_its_page_printed(name):
-    assert data.measured("headlines")[name] == headlines.headlines()[name], (
-        "run python tools/headlines.py"
+def stored():
+    """(page, name of a result, its numbers, the text beside them) in the outputs of the pages."""
+    for page in PAGES:
+        for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                for name, numbers in output.get("data", {}).get(live.VALUES, {}).items():
+                    yield page.stem, name, numbers, "".join(output["data"]["text/plain"])
+
+
+def test_the_headlines_are_what_the_pages_computed():
+    found = {name: numbers for _, name, numbers, _ in stored()}
+    assert found and data.measured("headlines") == measure.headlines() == found, (
+        "run python tools/measure.py headlines"
     )
+
+
+@pytest.mark.parametrize("page, name, numbers, text", list(stored()))
+def test_a_page_shows_the_numbers_that_it_stores(page, name, numbers, text):
+    shown = [float(n.replace(",", "")) for n in re.findall(r"[-+]?\d[\d,]*(?:\.\d+)?", text)]
+    assert set(numbers) <= set(shown)
+
+
+def test_each_page_of_results_stores_some_and_no_name_twice(tmp_path, monkeypatch):
+    assert {page for page, *_ in stored()} == {page.stem for page in PAGES} - {"headlines"}
+    (tmp_path / "full_scale").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"full_scale/{name}.ipynb").write_text(PAGES[0].read_text(encoding="utf-8"))
+    monkeypatch.setattr(measure, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="b.ipynb, cell"):
+        measure.headlines()
 
 
 def test_the_published_numbers_are_found_again():
@@ -26,7 +52,9 @@ def test_the_published_numbers_are_found_again():
     assert measured["COMPAS, first group"][3:5] == [44.85, 27.99] and measured[
         "COMPAS, second group"
     ][3:5] == [23.45, 47.72]
-    assert measured["WEAT"][::2] == measured["WEAT"][1::2] and len(measured["WEAT"]) == 20
+    assert (
+        measured["WEAT, here"] == measured["WEAT, published"] and len(measured["WEAT, here"]) == 10
+    )
     assert (
         measured["network on newsgroups"][0] >= 0.8019
         and measured["SVM on newsgroups"][0] >= 0.8010

@@ -172,6 +172,13 @@ def _without_code(text):
     return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
+@_each(EXECUTED)
+def test_every_output_has_a_form_that_a_page_shows(path):
+    """The build says nothing of an output whose kind it does not know, such as stored values."""
+    for cell in _code(path):
+        assert all("text/plain" in o.data for o in cell.outputs if "data" in o), cell.id
+
+
 @_each(ALL)
 def test_outputs_ask_nothing_of_the_network(path):
     asks = re.compile(
@@ -221,6 +228,13 @@ def test_canonical_form_keeps_what_is_meant_and_nothing_else():
     assert [o.text for o in notebook.cells[1].outputs] == ["12\n"]
     assert notebook.cells[2].outputs == []
     assert run.text_of(run.canonical(notebook)) == run.text_of(notebook)
+
+
+def test_a_bar_of_progress_is_not_stored():
+    notebook = _stand_in()
+    bar = {run.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "drawing: 82%"}
+    notebook.cells[1].outputs.insert(0, nbformat.v4.new_output("display_data", bar))
+    assert [o.output_type for o in run.canonical(notebook).cells[1].outputs] == ["stream"]
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def methods() -> list[dict[str, str | int]]:
 
 
 def measured(name: str) -> dict[str, list[float]]:
-    """What was measured once and stored beside this file; CONTRIBUTING.md says by which tool.
+    """What `tools/measure.py` measured once and stored beside this file.
 
     name: "headlines", "accountant", "coverage", "sharpness" or "scaling".
     Raises KeyError for another name.

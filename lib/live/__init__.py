@@ -5,6 +5,7 @@ Colab.
 from .figures import DrawDigit, Explore, Question, Quiz, explore, quiz
 from .page import Bars
 from .timeline import Entry, Timeline, timeline
+from .values import VALUES, Values
 
 __all__ = [
     "explore",
@@ -17,4 +18,6 @@ __all__ = [
     "Entry",
     "Timeline",
     "timeline",
+    "VALUES",
+    "Values",
 ]

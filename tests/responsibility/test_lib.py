@@ -9,7 +9,7 @@ import re
 import time
 import warnings
 
-import accountant
+import measure
 import pytest
 import torch
 import torch.nn.functional as F
@@ -395,8 +395,8 @@ def test_epsilon_is_that_of_opacus(noise, rate, steps, delta):
 
 def test_the_page_shows_what_opacus_says_and_is_never_below_it():
     pytest.importorskip("opacus")
-    theirs = accountant.account()
-    assert data.measured("accountant") == theirs, "run python tools/accountant.py"
+    theirs = measure.accountant()
+    assert data.measured("accountant") == theirs, "run python tools/measure.py accountant"
     page = json.loads((ROOT / "chapters" / "responsibility.ipynb").read_text())
     printed = next(
         "".join(cell["outputs"][0]["text"]) for cell in page["cells"] if cell["id"] == "accountant"
@@ -404,9 +404,9 @@ def test_the_page_shows_what_opacus_says_and_is_never_below_it():
     assert [float(value) for value in re.findall(r"\(( ?[\d.]+)\)", printed)] == [
         round(value, 2) for row in theirs for value in row
     ]
-    for noise, row in zip(accountant.NOISES, theirs):
-        for steps, expected in zip(accountant.STEPS, row):
-            ours = resp.epsilon(noise, accountant.RATE, steps, accountant.DELTA)
+    for noise, row in zip(measure.NOISES, theirs):
+        for steps, expected in zip(measure.STEPS, row):
+            ours = resp.epsilon(noise, measure.RATE, steps, measure.DELTA)
             assert expected - 1e-4 <= ours and (noise < 2 or ours <= 1.01 * expected)
 
 

@@ -1,0 +1,213 @@
+"""Measures what takes too long for a page, or what other pages found, and stores it in
+lib/data/measured.json, from where `lib.data.measured` reads it.
+
+    python tools/measure.py [NAME ...]     these entries, or all of them (a quarter of an hour)
+    python tools/measure.py --list         their names, with what each is
+
+"sharpness" reads real 28 x 28 digits from the folder BOOK_DATA, or downloads them; "headlines"
+reads the stored outputs of full_scale/, so run those pages first.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lib import data, gans, live, models
+from lib.lrp import Epsilon, lrp
+
+PLACE = ROOT / "lib" / "data" / "measured.json"
+
+
+def store(name: str, value: object, place: Path = PLACE) -> None:
+    """Put the value in the place of the entry; the others stay."""
+    place.write_text(json.dumps(json.loads(place.read_text()) | {name: value}) + "\n")
+
+
+# ---------------------------------------------------------------- what the pages found
+
+
+def headlines() -> dict[str, list[float]]:
+    """The numbers beside those of the slides, from the outputs of full_scale/."""
+    result: dict[str, list[float]] = {}
+    for path in sorted((ROOT / "full_scale").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for output in cell.get("outputs", []):
+                found = output.get("data", {}).get(live.VALUES, {})
+                if twice := found.keys() & result.keys():
+                    raise ValueError(f"{path.name}, cell {cell['id']}: {twice} has been stored")
+                result |= found
+    return result
+
+
+# ---------------------------------------------------------------- an accountant of privacy
+
+RATE, DELTA = 90 / 900, 1e-4
+NOISES, STEPS = (0.5, 1, 2, 4, 8), (50, 200, 400)
+
+
+def accountant() -> list[list[float]]:
+    """Opacus's epsilon[noise][steps], which the chapter on responsibility prints beside ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from opacus.accountants import RDPAccountant
+
+        def epsilon(noise: float, steps: int) -> float:
+            asked = RDPAccountant()
+            asked.history = [(noise, RATE, steps)]
+            return round(asked.get_epsilon(DELTA), 4)
+
+        return [[epsilon(noise, steps) for steps in STEPS] for noise in NOISES]
+
+
+# ---------------------------------------------------------------- long games
+
+MEMBERS, SPREAD = 10, 0.05
+# the centres, and the steps of the generator
+WORLDS = {
+    "ring of 8": (gans.ring(8), 3000),
+    "grid of 25": (gans.grid(5), 8000),
+}
+GAMES: dict[str, dict] = {
+    "saturating": {"kind": "saturating"},
+    "non-saturating": {},
+    "non-saturating, twice as long": {"longer": 2},
+    "least squares": {"kind": "least squares"},
+    "hinge, spectral norm": {"kind": "hinge", "spectral": True},
+    "Wasserstein, gradient penalty": {
+        "kind": "wasserstein",
+        "penalty": 0.1,
+        "critic_steps": 2,
+        "critic_rate": 2e-3,
+        "betas": (0.5, 0.9),
+    },
+}
+
+
+def coverage() -> dict[str, dict]:
+    """The modes that adversarial games find in two worlds, ten seeds each: ten minutes."""
+    return {
+        world: {
+            name: play(centres, steps, **settings)
+            for name, settings in tqdm(GAMES.items(), desc=world, leave=False)
+        }
+        for world, (centres, steps) in WORLDS.items()
+    }
+
+
+def play(
+    centres: Tensor, steps: int, longer: int = 1, spectral: bool = False, **settings
+) -> dict[str, list]:
+    """The modes with at least a tenth of their share of 2,500 samples, the quality of each seed,
+    and 250 samples of the first, in hundredths.
+    """
+    x, _ = gans.blobs(centres, 50_000, SPREAD)
+    generator = gans.Crowd(MEMBERS, (2, 64, 64, 64, 2), seed=1)
+    critic = gans.Crowd(MEMBERS, (2, 64, 64, 64, 1), spectral, seed=2)
+    gans.train(
+        generator, critic, x, None, longer * steps, batch=128 * MEMBERS, average=0.99, **settings
+    )
+    with torch.no_grad():
+        z = torch.randn(2500 * MEMBERS, 2, generator=torch.Generator().manual_seed(3))
+        samples = generator.shares(generator(z))
+    found = [
+        gans.mode_coverage(part, centres, 3 * SPREAD, min_count=250 // len(centres))
+        for part in samples
+    ]
+    return {
+        "covered": [c.covered for c in found],
+        "quality": [round(c.quality, 3) for c in found],
+        "samples": (100 * samples[0, :250]).round().int().tolist(),
+    }
+
+
+def sharpness() -> dict[str, float]:
+    """How steep the edges of real 28 x 28 digits are."""
+    return {"MNIST test images": round(gans.sharpness(data.mnist().x_test).mean().item(), 4)}
+
+
+# ---------------------------------------------------------------- times
+
+
+def scaling() -> dict[str, list[float]]:
+    """CPU time of LRP-epsilon and of one forward and one backward pass, by depth and by batch, each
+    in units of the smallest case's passes.
+    """
+    depths, batches = [2, 5, 10, 20, 50, 100], [8, 16, 32, 64, 128, 256]
+    by_depth = [chain_times(depth, 64) for depth in depths]
+    by_batch = [chain_times(10, batch) for batch in batches]
+    result: dict[str, list[float]] = {"depth": depths, "batch": batches}
+    for name, times in (("", by_depth), (" by batch", by_batch)):
+        for k, which in enumerate(("unit", "lrp")):
+            result[which + name] = [round(time[k] / times[0][0], 2) for time in times]
+    return result
+
+
+def chain_times(depth: int, batch: int) -> tuple[float, float]:
+    """CPU seconds of the unit and of LRP-epsilon for a chain of `depth` convolutions."""
+    x = torch.rand(batch, 16, 14, 14, generator=torch.Generator().manual_seed(0))
+    with models.seeded(0):
+        layers = [
+            layer for _ in range(depth) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
+        ]
+        model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 14 * 14, 10))
+    model.eval().requires_grad_(False)
+    times: list[list[float]] = [[], []]
+    for _ in tqdm(range(15), leave=False, desc=f"depth {depth}, batch {batch}"):
+        for kept, call in zip(times, (unit, lambda model, x: lrp(model, x, rules=Epsilon()))):
+            began = time.process_time()
+            call(model, x)
+            kept.append(time.process_time() - began)
+    return float(np.quantile(times[0], 0.2)), float(np.quantile(times[1], 0.2))
+
+
+def unit(model: nn.Module, x: Tensor) -> Tensor:
+    """One forward and one backward pass to the input."""
+    leaf = x.detach().requires_grad_()
+    scores = model(leaf)
+    return torch.autograd.grad(scores.gather(1, scores.argmax(1, keepdim=True)).sum(), leaf)[0]
+
+
+MEASURED: dict[str, Callable[[], object]] = {
+    "headlines": headlines,
+    "accountant": accountant,
+    "coverage": coverage,
+    "sharpness": sharpness,
+    "scaling": scaling,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures entries of lib/data/measured.json.")
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(MEASURED)}; all if none is named")
+    parser.add_argument("--list", action="store_true", help="name them and end")
+    given = parser.parse_args()
+    if unknown := set(given.name) - MEASURED.keys():
+        parser.error(f"no entry is called {', '.join(sorted(unknown))}: see --list")
+    for name in given.name or MEASURED:
+        if given.list:
+            print(f"{name:12} {' '.join((MEASURED[name].__doc__ or '').split())}")
+            continue
+        began = time.perf_counter()
+        store(name, MEASURED[name]())
+        print(f"{name}: stored, {time.perf_counter() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
