@@ -78,7 +78,8 @@ def _outputs(outputs):
             merged[-1].text += output.text
             continue
         if output.output_type in ("display_data", "execute_result"):
-            output.data.pop(WIDGET_VIEW, None)
+            if WIDGET_VIEW in output.data:  # a bar of progress, which a slower machine shows
+                continue
             output.metadata = nbformat.from_dict({})
         if (
             output.output_type == "error"
