@@ -8,7 +8,8 @@ from torch import Tensor
 
 
 def divide(relevance: Tensor, z: Tensor) -> Tensor:
-    """s = R / z, and 0 where z = 0: a neuron without evidence has nothing to share out.
+    """Step 2, s = R / z, and 0 where z = 0 or the quotient is not finite: a neuron without
+    evidence has nothing to share out.
 
     >>> divide(torch.tensor([1.0, 1.0]), torch.tensor([2.0, 0.0]))
     tensor([0.5000, 0.0000])
@@ -17,7 +18,8 @@ def divide(relevance: Tensor, z: Tensor) -> Tensor:
 
 
 def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
-    """c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a, through the graph between.
+    """Step 3, c_i = sum_j dz_j/da_i s_j: the message s at z brought back to a. This is
+    `torch.autograd.grad(z, a, s)`, quicker for a single operation.
 
     z and s have one shape; the result has that of a and can be written over.
 
@@ -31,7 +33,7 @@ def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:
         # One operation: asked directly, without torch's engine.
         c = node(s)
         return _like(a, c[ways[0][0]] if isinstance(c, tuple) else c)
-    # z may be in two graphs: with a batch normalisation and without.
+    # The graph is kept: a map and the same map with its batch normalisation share one.
     return torch.autograd.grad(z, a, s, retain_graph=True)[0]
 
 

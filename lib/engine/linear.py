@@ -14,8 +14,9 @@ from .graph import pull
 class Rule(Protocol):
     """How relevance at the outputs of a linear map is shared out among its inputs.
 
-    Any object with this method is a rule. It may also have a method `forward(layer)`: the output z
-    of the map, computed in parts that the rule wants to keep (in `layer.parts`).
+    Any object with this method is a rule. It may also have a method `forward(layer)` that returns
+    the output z of the map, in its own way; what it wants to keep of it goes to `layer.parts`. If
+    `propagate` uses `layer.pull`, that z must have its graph to `layer.a`.
 
     >>> from lib.lrp import Zero
     >>> isinstance(Zero(), Rule), isinstance("epsilon_plus", Rule)
@@ -23,7 +24,10 @@ class Rule(Protocol):
     """
 
     def propagate(self, layer: "LinearMap", relevance: Tensor) -> Tensor:
-        """Relevance like z to relevance like a; it must not write over what it is given."""
+        """Relevance like z to relevance like a; it must not write over what it is given.
+
+        It runs within `torch.no_grad()`: only what `layer.apply` returns has a graph.
+        """
 
 
 @dataclass(eq=False, slots=True)
@@ -38,8 +42,11 @@ class LinearMap:
     reads_input : whether a is the network's input x, perhaps in another shape.
     nonnegative : whether a is known to be >= 0, after a ReLU, say. If false it may still be so.
     a, weight, bias, z : the input, with a graph that starts there, the parameters and the output.
-    root : has the graph from a to z, or to what a batch normalisation then multiplied by `scale`.
-    parts : for a rule that computes z in parts.
+    root : z with its graph to a. Where a batch normalisation behind the map has been made part of
+        it, z before that, and `scale` is its factor for each channel.
+    parts : what a rule's `forward` has kept; None also where a batch normalisation has changed the
+        weights since.
+    function : what `apply` calls. owner : finds the name.
     """
 
     owner: Callable[[], str]
@@ -73,7 +80,7 @@ class LinearMap:
         self.z = self.root.detach()
 
     def pull(self, s: Tensor) -> Tensor:
-        """c_i = sum_j dz_j/da_i s_j, through the stored graph."""
+        """c_i = sum_j dz_j/da_i s_j for the stored z; for a z of your own, `lib.engine.pull`."""
         return pull(self.root, self.a, s if self.scale is None else s * self.scale)
 
     @property
@@ -85,7 +92,8 @@ class LinearMap:
 def owner_of(model: nn.Module, weight: Tensor, operation: str) -> str:
     """The name of the module that owns the weight, else the operation.
 
-    A function of the model, so that no map keeps its tracer alive.
+    A function of its own: as a method of the tracer it would keep the tracer, and all that it has
+    seen, in memory as long as the map.
     """
     names = (name for name, parameter in model.named_parameters() if parameter is weight)
     return next(names, operation).rpartition(".")[0] or operation

@@ -43,7 +43,8 @@ PRODUCT = _names("mul multiply matmul mm bmm einsum")
 QUOTIENT = _names("div divide true_divide truediv")
 RECURRENT = _names("lstm gru rnn_tanh rnn_relu")
 
-# A product of two signals is not linear, so matmul and mm stand in the family of weights.
+# matmul and mm are in PRODUCT and in DENSE: the later entry counts, and its handler hands products
+# of two signals back.
 FAMILY = {
     name: family
     for family, names in (

@@ -17,10 +17,13 @@ family:
 - recurrent: LSTM, GRU and Elman layers and cells, in `lib.engine.recurrent`.
 - embedding: the relevance of a word is the sum of that of its vector.
 - refused: no rule. No error as long as no relevance arrives there (inside a gate, say); otherwise
-  refused by name.
+  refused by name. An operation in place, or in a form that its family does not know, is refused at
+  once.
 
-Nothing is silently wrong. An operation in place is written down, not done, so that what it would
-write over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
+A call is sorted by its name (`FAMILY`) to a handler (`HANDLERS`), which writes a step of one of
+these families. A gate is a factor that only says how much of a signal passes: the sigmoid of an
+LSTM, say. Nothing is silently wrong. An operation in place is done on a copy, so that what it would write
+over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +79,8 @@ def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[T
             "model: its scores do not depend on x through operations that can be followed"
         )
     if unknown := tracer.origin_unknown():
-        # Rare: what was there before is the same object in a second run.
+        # Rare. A tensor that was there before the run is the same object in a second run; one that
+        # was made out of sight is not.
         with Tracer(model, x, rule_of) as again:
             model(x)
         if any(id(t) not in again.known for t in unknown):
@@ -91,9 +95,10 @@ def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[T
 class Known:
     """What is known of one tensor; it holds the tensor, so that its id stays its own.
 
-    signal: it depends on x. raw: it is x itself, or x in another shape. nonnegative: it cannot be
-    below 0. gate: it multiplies a signal without being one. made: a constant that a call which was
-    seen has made. step: the linear map that it is the output of.
+    signal: it depends on x. raw: its values are those of x, in another shape or a selection.
+    nonnegative: it cannot be below 0. gate: it depends on x, but as a factor it gets no relevance.
+    made: it does not depend on x, and the call that made it was seen. step: the step of the linear
+    map whose output it is.
     """
 
     tensor: Tensor
@@ -130,8 +135,8 @@ class Tracer(TorchFunctionMode):
         self._hooked = nn.modules.module._has_any_global_hook()
 
     def run(self, module: nn.Module, h: Any) -> Any:
-        """module(h), written down. Of plain layers in a row the one call is known, which is quicker
-        than to watch for it.
+        """module(h), written down. A plain layer makes one call that is known beforehand; to write
+        it down directly is quicker than to watch for it.
         """
         plain = self.is_signal(h) and id(h) not in self._replaced
         if plain and not altered(module) and not self._hooked:
@@ -149,6 +154,9 @@ class Tracer(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        """Within the `with` block torch calls this in the place of each of its functions. While it
+        runs no call is watched; what must be seen inside stands in a block `with self` of its own.
+        """
         kwargs = kwargs or {}
         if self._replaced:
             args, kwargs = replace(args, self._replaced), replace(kwargs, self._replaced)
@@ -185,7 +193,9 @@ class Tracer(TorchFunctionMode):
         return [t for t in unknown if id(t) not in buffers]
 
     def _signals(self, values: Iterable[Any]) -> list[Tensor]:
-        """The tensors among these arguments, also within lists, that depend on x."""
+        """The tensors among these arguments, also within lists, that depend on x; the others are
+        noted as constants.
+        """
         found = []
         for value in values:
             known = self.known.get(id(value))
@@ -207,7 +217,9 @@ class Tracer(TorchFunctionMode):
         return result
 
     def _record(self, step: Step, *keeps: str) -> None:
-        """Add the step; of what it keeps, what holds for all its inputs holds for its outputs."""
+        """Add the step. keeps: names of fields of `Known`; an output has such a field if all inputs
+        of the step have it. What a linear map makes of gates is a signal again.
+        """
         self.steps.append(step)
         inputs = [self.known[id(t)] for t in step.inputs]
         for output in step.outputs:
@@ -243,8 +255,8 @@ class Tracer(TorchFunctionMode):
         return self._not_followed(call, call())
 
     def _not_followed(self, call: Call, result: Any) -> Any:
-        """Shapes and comparisons carry no relevance; of what is not known only tensors pass, and no
-        relevance through them.
+        """The result of an operation without a handler: shapes and comparisons carry no relevance;
+        tensors of floats go on, and relevance that arrives at them is refused.
         """
         if call.name == "long" and result is call.args[0]:  # word numbers as they were
             return result

@@ -77,7 +77,7 @@ def lrp(
     ----------
     model : maps (N, ...) to scores (N, K), the logits; any mix of modules and functional calls of
         `lib.engine.tracing`.
-    x : float tensor (N, ...).
+    x : float tensor (N, ...), or word numbers (N, T), int64, for a network that embeds them.
     target : None (the class with the highest score), an int, or a LongTensor (N,).
     rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"),
         one rule for all linear maps (any object with the method of `lib.engine.Rule`), a list with
@@ -89,8 +89,8 @@ def lrp(
     Returns
     -------
     Relevance like x, detached; with `return_layers` also the list, and then for every sample
-    relevance.sum() + sum of absorbed = f_c(x). The biases stay in every denominator: they absorb
-    relevance.
+    relevance.sum() + sum of absorbed = f_c(x). From `Zero` to `ZPlus` the biases stay in the
+    denominators and absorb relevance; `ZBox`, `WSquare` and `Flat` leave them out.
 
     Raises TypeError or ValueError: a bad argument, or an operation of the model that has no
         relevance rule, by name.
@@ -202,7 +202,7 @@ def _propagate(step: Step, above: Messages) -> Messages:
 
 def _pass(step: Step, above: Messages) -> Messages:
     R, dtype = only(above), step.inputs[0].dtype
-    # The relevance of word numbers is no word number.
+    # x may be whole numbers (words); relevance stays a float.
     return [R if R.dtype == dtype or not dtype.is_floating_point else R.to(dtype)]
 
 

@@ -35,7 +35,7 @@ class Zero:
         z = layer.z
         s = divide(relevance, z)
         c = layer.pull(s)
-        return c.mul_(layer.a)
+        return layer.a * c
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Epsilon:
         z = self.stabilised(layer.z)
         s = relevance / z if self.eps else divide(relevance, z)
         c = layer.pull(s)
-        return c.mul_(layer.a)
+        return layer.a * c
 
     def stabilised(self, z: Tensor) -> Tensor:
         """z + eps s(z)."""
@@ -82,7 +82,7 @@ class Gamma:
 
     - z_j >= 0: positive contributions are favoured, a_i^+ w_ij^+ and a_i^- w_ij^-;
     - z_j < 0: negative ones, a_i^+ w_ij^- and a_i^- w_ij^+. The denominator never crosses 0.
-    - a >= 0 and R_j = 0 where z_j < 0, as after a ReLU: the rule as it is best known,
+    - a >= 0 and R_j = 0 where z_j < 0, as between two ReLUs: the rule as it is best known,
       R_i = sum_j a_i v_ij / (sum_i a_i v_ij + u_j) R_j with v = w + gamma w^+, u = b + gamma b^+.
 
     gamma = 0 is LRP-0, gamma -> infinity is z+ where z_j > 0. Raises ValueError for gamma < 0.
@@ -105,29 +105,29 @@ class Gamma:
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         if is_nonnegative(layer) and not ((layer.z < 0) & (relevance != 0)).any():
             return self._of_positive(layer, relevance)
-        return self._of_either_sign(layer, relevance)
+        return self._of_either_sign(layer, relevance)  # for the others the same, and dearer
 
     def _of_positive(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         w, b = layer.weight, layer.bias
         z = layer.apply(layer.a, self._favoured(w), None if b is None else self._favoured(b))
         s = divide(relevance, z)
         c = pull(z, layer.a, s)
-        return c.mul_(layer.a)
+        return layer.a * c
 
     def _of_either_sign(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        """With z_ij^s = (z_ij + s_j |z_ij|) / 2 for the sign s_j of z_j, all cases are one formula:
-        R_i = a_i sum_j w_ij s_j R_j (1 + gamma / 2) / d_j + |a_i| sum_j |w_ij| R_j gamma / 2 / d_j,
-        d_j = (1 + gamma / 2) |z_j| + gamma / 2 (sum_i |z_ij| + |b_j|).
+        """With the sign t_j of z_j, what neuron j favours is (z_ij + t_j |z_ij|) / 2, and all cases
+        are one formula, with h = gamma / 2 and d_j = (1 + h) |z_j| + h (sum_i |z_ij| + |b_j|):
+        R_i = (1 + h) a_i sum_j w_ij t_j R_j / d_j + h |a_i| sum_j |w_ij| R_j / d_j.
         """
-        a, half = layer.a, self.gamma / 2
-        size = _leaf(a.detach().abs())
-        total = layer.apply(
-            size, layer.weight.abs(), None if layer.bias is None else layer.bias.abs()
-        )
-        z = torch.add(total.detach() * half, layer.z.abs(), alpha=1 + half)
-        s = divide(relevance, z)
-        c, c_size = layer.pull(torch.copysign(s, s * layer.z)), pull(total, size, s)
-        return torch.add(c.mul_(a).mul_(1 + half), c_size.mul_(size.detach()), alpha=half)
+        a, w, b, h = layer.a, layer.weight, layer.bias, self.gamma / 2
+        size = _leaf(a.abs())
+        z_size = layer.apply(size, w.abs(), None if b is None else b.abs())
+        d = (1 + h) * layer.z.abs() + h * z_size.detach()
+        s = divide(relevance, d)
+        s_signed = torch.where(layer.z < 0, -s, s)  # t_j R_j / d_j
+        c = layer.pull(s_signed)
+        c_size = pull(z_size, size, s)
+        return (1 + h) * a * c + h * size * c_size
 
     def _favoured(self, p: Tensor) -> Tensor:
         return p + self.gamma * p.clamp(min=0)
@@ -164,10 +164,11 @@ class AlphaBeta:
         return layer.parts[0] + layer.parts[1]
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        # Both sides at once; a batch normalisation behind the map has emptied its parts.
         z = layer.parts or (_positive(layer), _negative(layer))
-        s = [divide(relevance, part) for part in z]
-        c = [pull(part, layer.a, message) for part, message in zip(z, s)]
-        return c[0].mul_(self.alpha).sub_(c[1], alpha=self.beta).mul_(layer.a)
+        s = [divide(relevance, z_side) for z_side in z]
+        c = [pull(z_side, layer.a, s_side) for z_side, s_side in zip(z, s)]
+        return layer.a * (self.alpha * c[0] - self.beta * c[1])
 
 
 @dataclass(frozen=True)
@@ -186,14 +187,16 @@ class ZPlus:
     """
 
     def forward(self, layer: LinearMap) -> Tensor:
-        """The output without a graph: the way back goes through the positive part alone."""
+        """z without a graph: the way back goes through the positive part alone, never through
+        `layer.pull`.
+        """
         return layer.apply(layer.a.detach(), layer.weight, layer.bias)
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         z = _positive(layer)
         s = divide(relevance, z)
         c = pull(z, layer.a, s)
-        return c.mul_(layer.a)
+        return layer.a * c
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ class ZBox:
     >>> from lib.lrp import lrp
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[2.0, -1.0]]))
-    >>> lrp(layer, torch.tensor([[1.0, 0.0]]), rules=ZBox(0, 1))  # a dark pixel, too, may speak
+    >>> lrp(layer, torch.tensor([[1.0, 0.0]]), rules=ZBox(0, 1))  # an empty pixel gets its share
     tensor([[1.3333, 0.6667]])
     """
 
@@ -217,8 +220,12 @@ class ZBox:
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         x, w, (low, high) = layer.a, layer.weight, self._box(layer.a.detach())
-        with torch.enable_grad():
-            z = layer.apply(x, w) - layer.apply(low, _above(w)) - layer.apply(high, _below(w))
+        with torch.enable_grad():  # the differences need a graph, too
+            z = (
+                layer.apply(x, w)
+                - layer.apply(low, _positive_part(w))
+                - layer.apply(high, _negative_part(w))
+            )
         s = divide(relevance, z)
         c = torch.autograd.grad(z, (x, low, high), s)
         return x * c[0] + low * c[1] + high * c[2]
@@ -251,7 +258,7 @@ class WSquare:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        ones = _leaf(torch.ones_like(layer.a))
+        ones = _leaf(torch.ones_like(layer.a))  # in the place of a, so that R = c
         z = layer.apply(ones, layer.weight**2)
         s = divide(relevance, z)
         c = pull(z, ones, s)
@@ -271,7 +278,7 @@ class Flat:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        ones = _leaf(torch.ones_like(layer.a))
+        ones = _leaf(torch.ones_like(layer.a))  # in the place of a, so that R = c
         z = layer.apply(ones, torch.ones_like(layer.weight))
         s = divide(relevance, z)
         c = pull(z, ones, s)
@@ -310,9 +317,10 @@ COMPOSITES = {
 
 
 def denominator_of(rule: object) -> Callable[[Tensor], Tensor] | None:
-    """For rules whose denominators are a function of the stored z alone, that function.
+    """For rules whose denominators are a function of the stored z alone, that function; else None.
 
-    Asked by type, so that no other rule is taken for one of these.
+    Recurrent layers ask, to compute them for all steps at once. Asked by type, so that no other
+    rule is taken for one of these.
     """
     if type(rule) is Zero:
         return lambda z: z
@@ -326,12 +334,12 @@ def is_nonnegative(layer: LinearMap) -> bool:
 
 def _positive(layer: LinearMap) -> Tensor:
     """sum_i z_ij^+ + b_j^+ for every j, with its graph to the input."""
-    return _of_sign(layer, _above, _below)
+    return _of_sign(layer, _positive_part, _negative_part)
 
 
 def _negative(layer: LinearMap) -> Tensor:
     """sum_i z_ij^- + b_j^- for every j, with its graph to the input."""
-    return _of_sign(layer, _below, _above)
+    return _of_sign(layer, _negative_part, _positive_part)
 
 
 def _of_sign(layer: LinearMap, same: Callable, other: Callable) -> Tensor:
@@ -342,14 +350,14 @@ def _of_sign(layer: LinearMap, same: Callable, other: Callable) -> Tensor:
     if is_nonnegative(layer):
         return layer.apply(a, same(w), b)
     with torch.enable_grad():
-        return layer.apply(_above(a), same(w), b) + layer.apply(_below(a), other(w))
+        return layer.apply(_positive_part(a), same(w), b) + layer.apply(_negative_part(a), other(w))
 
 
-def _above(values: Tensor) -> Tensor:
+def _positive_part(values: Tensor) -> Tensor:
     return values.relu()
 
 
-def _below(values: Tensor) -> Tensor:
+def _negative_part(values: Tensor) -> Tensor:
     return values.clamp(max=0)
 
 
