@@ -22,8 +22,8 @@ family:
 
 A call is sorted by its name (`FAMILY`) to a handler (`HANDLERS`), which writes a step of one of
 these families. A gate is a factor that only says how much of a signal passes: the sigmoid of an
-LSTM, say. Nothing is silently wrong. An operation in place is done on a copy, so that what it would write
-over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
+LSTM, say. Nothing is silently wrong. An operation in place is done on a copy, so that what it would
+write over survives; and a tensor that comes from calls out of sight (scripted code) is refused too.
 """
 
 from collections.abc import Callable, Iterable, Sequence
