@@ -21,12 +21,12 @@ def check(name):
 def talking(right):
     """The right answer of somebody who prints, warns and logs on the way."""
 
-    def answer(*arguments):
+    def answer(*arguments, **named):
         print("here", arguments)
         print("to stderr", file=sys.stderr)
         warnings.warn("a warning", stacklevel=2)
         logging.getLogger("student").warning("a log line")
-        return right(*arguments)
+        return right(*arguments, **named)
 
     return answer
 

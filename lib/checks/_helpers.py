@@ -38,6 +38,7 @@ _random_states: list[tuple[Callable, Callable]] = [
 _tolist, _detach, _to = Tensor.tolist, Tensor.detach, Tensor.to
 _sum, _expand = Tensor.sum, Tensor.expand
 _isfinite, _sqrt, _infinity = math.isfinite, math.sqrt, math.inf
+_REAL = float32, float64
 
 Probes = Mapping[str, tuple]
 Slips = Mapping[str, Callable | tuple[Callable, ...]]
@@ -112,22 +113,21 @@ def _judge(
                     raise
                 # The contracts name no dtype: an answer that insists on single precision is
                 # judged in single precision.
-                values = _twice(answer, tuple(map(_single, given)), wanted[kind], tolerance)
+                values = _twice(answer, _in(float32, given), wanted[kind], tolerance)
             if values is not None:
                 explained = _explained(values, slips, given, tolerance)
                 raise AssertionError(explained or _usual(values, wanted[kind], tolerance) or hint)
 
 
-# What is said of answers that draw, where a check has no words of its own for it.
 DRAWN = {
-    "fixed": "what does not depend on chance is wrong",
-    "same": "two calls give the very same result: is a seed set in it, or is nothing drawn?",
+    "fixed": "the first or the last value, which is the same for every draw, is wrong",
+    "same": "two calls give the very same result: nothing is drawn anew, or a seed is set",
     "rows": "all samples of a batch share their noise; each draws its own",
-    "copies": "all copies share one draw, so that nothing is averaged; draw anew for each",
-    "mean": "the mean over many draws is wrong",
-    "spread": "the spread of the result is wrong",
+    "copies": "all draws to be averaged share one noise, so that nothing is averaged",
+    "mean": "the mean over many draws is not the expected one",
+    "spread": "the spread of the draws is wrong: noise, copies and samples are independent",
     "normal": "the noise is not normally distributed",
-    "related": "the numbers of a row share their noise; each draws its own",
+    "related": "all dimensions of a row share one noise; each draws its own",
 }
 
 
@@ -136,7 +136,7 @@ def judge_draws(
     given: tuple,
     mean: Tensor,
     variance: Tensor,
-    hints: Mapping[str, str],
+    kind: str,
     *,
     seeds: Sequence[int] = (1, 2),
     calls: int = 2,
@@ -153,48 +153,50 @@ def judge_draws(
     copies: how many draws the answer itself averages; the variance is that of their mean. excess:
     the excess kurtosis of a result. normal: that the numbers of a draw are normal and independent
     of each other is judged too. each: judges every result, raw and as numbers.
-    hints: the words for this exercise; its keys are those of DRAWN.
     """
-    words, wanted = DRAWN | dict(hints), _plain(mean)
+    wanted = _plain(mean)
     width = math.prod(mean.shape[1:] if len(mean.shape) > 1 else mean.shape)
     middle, var, fourth = (
         list(flat(_plain(_expand(_as_tensor(value), mean.shape))))
         for value in (mean, variance, excess)
     )
-    for seed in seeds:
-        _manual_seed(seed)
-        results = []
-        for _ in range(calls):
-            raw = call(answer, given)
-            values = _values(raw, wanted)
-            if each is not None:
-                each(raw, values)
-            results.append(list(flat(values)))
-        if any(
-            abs(value - m) > TOLERANCE * (copies + abs(m))
-            for result in results
-            for value, m, v in zip(result, middle, var, strict=True)
-            if not v
-        ):
-            raise AssertionError(words["fixed"])
-        if all(result == results[0] for result in results):
-            raise AssertionError(words["same"])
-        draws = []
-        for result in results:
-            z = [(u - m) / _sqrt(v) if v else 0.0 for u, m, v in zip(result, middle, var)]
-            rows = [z[k : k + width] for k in range(0, len(z), width)]
-            alike = [
-                row for k, row in enumerate(rows) if middle[k * width :][:width] == middle[:width]
-            ]
-            if len(alike) > 1 and all(close(row, rows[0]) for row in alike):
-                raise AssertionError(words["rows"])
-            draws += rows
-        if len(draws) >= 50:
-            judged = [k for k in range(width) if var[k]]
-            columns = [[row[k] for row in draws] for k in judged]
-            problem = _moments(columns, [fourth[k] for k in judged], copies, normal)
-            if problem:
-                raise AssertionError(words[problem])
+    with seen(kind):
+        for seed in seeds:
+            _manual_seed(seed)
+            results = []
+            for _ in range(calls):
+                raw = call(answer, given)
+                values = _values(raw, wanted)
+                if each is not None:
+                    each(raw, values)
+                results.append(list(flat(values)))
+            if any(
+                abs(value - m) > TOLERANCE * (copies + abs(m))
+                for result in results
+                for value, m, v in zip(result, middle, var, strict=True)
+                if not v
+            ):
+                raise AssertionError(DRAWN["fixed"])
+            if all(result == results[0] for result in results):
+                raise AssertionError(DRAWN["same"])
+            draws = []
+            for result in results:
+                z = [(u - m) / _sqrt(v) if v else 0.0 for u, m, v in zip(result, middle, var)]
+                rows = [z[k : k + width] for k in range(0, len(z), width)]
+                alike = [
+                    row
+                    for k, row in enumerate(rows)
+                    if middle[k * width :][:width] == middle[:width]
+                ]
+                if len(alike) > 1 and all(close(row, rows[0]) for row in alike):
+                    raise AssertionError(DRAWN["rows"])
+                draws += rows
+            if len(draws) >= 50:
+                judged = [k for k in range(width) if var[k]]
+                columns = [[row[k] for row in draws] for k in judged]
+                problem = _moments(columns, [fourth[k] for k in judged], copies, normal)
+                if problem:
+                    raise AssertionError(DRAWN[problem])
 
 
 def _moments(
@@ -273,7 +275,7 @@ def _exact(equation: Callable, given: tuple) -> Any:
     """What an equation or a slip computes in double precision."""
     _set_default_dtype(float64)
     try:
-        return equation(*map(_double, given))
+        return equation(*_in(float64, given))
     finally:
         _set_default_dtype(float32)
 
@@ -395,15 +397,9 @@ def _dtype(argument: Any) -> torch.dtype | None:
     return getattr(part, "dtype", None)
 
 
-def _single(argument: Any) -> Any:
-    argument = copy.deepcopy(argument)
-    return argument.to(float32) if _dtype(argument) == float64 else argument
-
-
-def _double(argument: Any) -> Any:
-    """A copy in double precision, for the equation."""
-    argument = copy.deepcopy(argument)
-    return argument.to(float64) if _dtype(argument) == float32 else argument
+def _in(dtype: torch.dtype, given: tuple) -> tuple:
+    """Copies of the arguments, real ones in this precision."""
+    return tuple(v.to(dtype) if _dtype(v) in _REAL else v for v in copy.deepcopy(given))
 
 
 # ---------------------------------------------------------------- what must stay as it was

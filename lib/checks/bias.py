@@ -84,9 +84,7 @@ def check_opportunity_gap(answer: Callable) -> None:
         {
             "the sign is kept; the absolute value is asked for": lambda *v: -gap(*v),
             "this is demographic parity; count only y = 1": between(lambda y, yhat: mean(yhat)),
-            "this is the false positive rate; count only y = 1": between(
-                lambda y, yhat: mean(yhat, y == 0)
-            ),
+            "this is the false positive rate": between(lambda y, yhat: mean(yhat, y == 0)),
             "y and yhat are exchanged": between(lambda y, yhat: mean(y, yhat == 1)),
             "it is divided by the size of the group": between(lambda y, yhat: mean(y * yhat)),
         },

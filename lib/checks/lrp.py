@@ -1,8 +1,4 @@
-"""The checks of the exercises on layer-wise relevance propagation.
-
-Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not.
-"""
+"""The checks of the exercises on layer-wise relevance propagation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,11 +36,6 @@ def shared(z: Tensor, R: Tensor, total: Tensor | None = None) -> Tensor:
     return (z / total[:, None] * R[:, None]).sum(2)
 
 
-def over_outputs(z: Tensor, R: Tensor) -> Tensor:
-    """The slip of normalising over j."""
-    return (z / z.sum(2, keepdim=True) * R[:, None]).sum(2)
-
-
 def with_zeros(a: Tensor) -> Tensor:
     """One input that is zero in every sample, and one zero more in each sample."""
     a = a.clone()
@@ -80,24 +71,15 @@ def check_lrp_zplus(answer: Callable) -> None:
         standard(make, clear, 1e3) | {"zeros among the activations": (with_zeros(a), w, R)},
         lambda a, w, R: shared(parts(a, plus(w)), R),
         {
-            "negative weights take part; this rule knows only w+": lambda a, w, R: shared(
-                parts(a, w), R
-            ),
-            "the numerator has w where w+ belongs": lambda a, w, R: shared(
-                parts(a, w), R, a @ plus(w)
-            ),
-            "the denominator has w where w+ belongs": lambda a, w, R: shared(
-                parts(a, plus(w)), R, a @ w
-            ),
+            "negative weights take part; use only w+": lambda a, w, R: shared(parts(a, w), R),
+            "the numerator has w, not w+": lambda a, w, R: shared(parts(a, w), R, a @ plus(w)),
             "the last factor a_i is missing": lambda a, w, R: R / (a @ plus(w)) @ plus(w).T,
             "negative R_j are set to 0": lambda a, w, R: shared(parts(a, plus(w)), plus(R)),
-            "something is added to the denominator, the plain sum": tuple(
-                lambda a, w, R, eps=eps: shared(parts(a, plus(w)), R, a @ plus(w) + eps)
-                for eps in (1e-3, 1e-2, 0.1, 1)
+            "something is added to the denominator": lambda a, w, R: shared(
+                parts(a, plus(w)), R, a @ plus(w) + 0.01
             ),
         },
-        "the shares of the inputs in R_j are not those of the equation; do they sum to R_j for "
-        "each j?",
+        "the shares of the inputs are not those of the equation; do they sum to R_j for each j?",
     )
 
 
@@ -136,15 +118,12 @@ def check_lrp_epsilon(answer: Callable) -> None:
             ),
             "eps is added without the sign of z_j": divided(lambda z, eps: z + eps),
             "eps is missing in the denominator": divided(lambda z, eps: z),
-            "the sign of eps is wrong: towards zero": divided(lambda z, eps: z - eps * sign(z)),
             "where z_j is exactly 0 the sign s(z_j) must be +1; nothing is skipped there": (
                 divided(lambda z, eps: z - eps * sign(-z)),
                 divided(lambda z, eps: where(z == 0, float("inf"), z + eps * sign(z))),
             ),
-            "the denominator is made positive": divided(lambda z, eps: z.abs() + eps),
         },
-        "the shares are not those of the equation; look at z_j, at the sign of eps, and over "
-        "which index you sum",
+        "the shares are not those of the equation; look at z_j and at the sign of eps",
     )
 
 
@@ -174,28 +153,17 @@ def check_lrp_alphabeta(answer: Callable) -> None:
         | {"zeros among the activations, alpha 3 and beta 2": (with_zeros(a), w, R, 3, 2)},
         mixed,
         {
-            "the negative shares are added, not subtracted": lambda a, w, R, p, q: mixed(
-                a, w, R, p, -q
-            ),
+            "negative shares must be subtracted": lambda a, w, R, p, q: mixed(a, w, R, p, -q),
             "alpha and beta have changed places": lambda a, w, R, p, q: mixed(a, w, R, q, p),
-            "alpha and beta are rounded to whole numbers": (
-                lambda a, w, R, p, q: mixed(a, w, R, int(p), int(q)),
-                lambda a, w, R, p, q: mixed(a, w, R, round(p), round(q)),
+            "they are rounded to whole numbers": lambda a, w, R, p, q: mixed(
+                a, w, R, int(p), int(q)
             ),
-            "alpha multiplies both sides": lambda a, w, R, p, q: mixed(a, w, R, p, p),
-            "alpha and beta are not used; they are not always 2 and 1": (
-                lambda a, w, R, p, q: mixed(a, w, R, 1, 1),
-                lambda a, w, R, p, q: mixed(a, w, R, 2, 1),
-            ),
+            "alpha and beta are not used": lambda a, w, R, p, q: mixed(a, w, R, 2, 1),
             "both sides are divided by z_j; each has its own sum": lambda a, w, R, p, q: mixed(
                 a, w, R, p, q, by=lambda z, R: shared(z, R, a @ w)
             ),
-            "both sides are divided by the sum of absolute values": lambda a, w, R, p, q: mixed(
-                a, w, R, p, -q, by=lambda z, R: shared(z, R, a @ w.abs())
-            ),
         },
-        "the result is not that of the equation; each side is divided by its own sum over i, then "
-        "alpha multiplies the positive side and beta the negative one",
+        "each side is divided by its own sum over i, then multiplied by alpha or beta",
     )
 
 
@@ -240,15 +208,10 @@ def check_lrp_zb(answer: Callable) -> None:
             "the bounds do not take part": lambda x, w, R, l, h: shared(parts(x, w), R),
             "the upper bound does not take part": lambda x, w, R, l, h: equation(x, w, R, l, 0 * h),
             "the lower bound does not take part": lambda x, w, R, l, h: equation(x, w, R, 0 * l, h),
-            "the bounds are added; they are subtracted": lambda x, w, R, l, h: equation(
-                x, w, R, -l, -h
-            ),
-            "the denominator lacks the bounds": lambda x, w, R, l, h: shared(
-                numerator(x, w, l, h), R, x @ w
-            ),
+            "the bounds are not subtracted": lambda x, w, R, l, h: equation(x, w, R, -l, -h),
+            "the total lacks bounds": lambda x, w, R, l, h: shared(numerator(x, w, l, h), R, x @ w),
         },
-        "the shares are not those of the equation; every numerator must be >= 0 and the shares of "
-        "each j must sum to 1",
+        "every numerator must be >= 0, and the shares of each j must sum to 1",
     )
 
 
@@ -276,15 +239,11 @@ def check_absorbed_by_bias(answer: Callable) -> None:
         lambda *v: kept(*v).sum(1),
         {
             "this is what reaches the inputs": lambda *v: (v[3] - kept(*v)).sum(1),
-            "absolute values are taken; a bias can give relevance away": lambda *v: (
-                kept(*v).abs().sum(1)
-            ),
+            "absolute values are taken; a bias can give, too": lambda *v: kept(*v).abs().sum(1),
             "the bias is missing in the denominator": lambda a, w, b, R: (b / (a @ w) * R).sum(1),
             "the biases are summed as they are": lambda a, w, b, R: b.sum().expand(len(a)),
-            "the mean over the neurons is taken": lambda *v: kept(*v).mean(1),
         },
-        "what the biases keep and what LRP-0 hands to the inputs must sum to sum_j R_j, sample by "
-        "sample",
+        "what the biases keep and what the inputs get under LRP-0 must sum to sum_j R_j",
     )
 
 
@@ -370,21 +329,13 @@ def check_lrp_mlp(answer: Callable) -> None:
         backward,
         {
             "this is the gradient": lambda m, x, c: backward(m, x, c) / x,
-            "it starts with 1, not with the logit f_c(x)": started(
-                lambda f, c: chosen(ones_like(f), c)
-            ),
-            "it starts with a probability, not a logit": started(
-                lambda f, c: chosen(f.softmax(1), c)
-            ),
-            "it starts with all logits; only class c is explained": started(lambda f, c: f),
-            "it starts with the predicted class, not c": started(
-                lambda f, c: chosen(f, f.argmax(1))
-            ),
+            "it starts with 1, not with f_c(x)": started(lambda f, c: chosen(ones_like(f), c)),
+            "it starts with a probability, not f_c": started(lambda f, c: chosen(f.softmax(1), c)),
+            "it starts with the predicted class": started(lambda f, c: chosen(f, f.argmax(1))),
             "the biases are missing in the denominators": lambda *v: backward(*v, bias=False),
             "the stabiliser eps is too large; at most 1e-6": lambda *v: backward(*v, eps=0.01),
         },
-        "the relevances are not those of LRP-0; does each layer divide by its own z_j, bias "
-        "included?",
+        "these are not those of LRP-0; does each layer divide by its own z_j, bias included?",
     )
 
 
@@ -435,15 +386,11 @@ def check_deep_lift_layer(answer: Callable) -> None:
         | {"an input that is its reference": (a0, a0.clone(), w, b, m)},
         equation,
         {
-            "the slope is that of the ReLU at z_j, not from z0_j to z_j": lifted(
+            "the slope is that at z_j; take the slope from z0_j to z_j": lifted(
                 lambda z, z0: step(z)
             ),
-            "the ReLU does not take part": lifted(lambda z, z0: ones_like(z)),
             "each input is multiplied by a_i, not by a_i - a0_i": lifted(rescale, lambda a, a0: a),
-            "the differences a_i - a0_i are missing": lifted(rescale, lambda a, a0: 1),
-            "the bias is missing in z_j and z0_j": lambda a, a0, w, b, m: equation(
-                a, a0, w, 0 * b, m
-            ),
+            "the bias is missing in z_j, z0_j": lambda a, a0, w, b, m: equation(a, a0, w, 0 * b, m),
             "the reference is not always zero": lambda a, a0, *v: equation(a, 0 * a0, *v),
             "h0_j is missing in the slope": lifted(lambda z, z0: plus(z) / (z - z0)),
             "where z_j = z0_j the slope must be 1 if z_j > 0 and else 0": tuple(
@@ -451,8 +398,7 @@ def check_deep_lift_layer(answer: Callable) -> None:
                 for at in (zeros_like, ones_like, lambda z: (z >= 0).to(z))
             ),
         },
-        "for each sample the contributions must sum to sum_j m_j (h_j - h0_j), each in proportion "
-        "to (a_i - a0_i) w_ij",
+        "the sum must be sum_j m_j (h_j - h0_j), in proportion to (a_i - a0_i) w_ij",
     )
 
 
@@ -534,13 +480,9 @@ def check_lstm_word_relevance(answer: Callable) -> None:
             "the input gate is multiplied in once more": back(lambda *v: v[1] * to_new(*v)),
             "gates take nothing": back(lambda *v: to_new(*v) / 2, lambda *v: to_old(*v) / 2),
             "the forget gate f_t is missing": back(old=lambda g, i, f, *v: to_old(g, i, 1, *v)),
-            "the input gate i_t is missing": back(lambda g, i, *v: to_new(g, 1, *v)),
-            "the two terms get equal halves": back(lambda *v: 0.5, lambda *v: 0.5),
             "every step starts from R": back(old=lambda *v: 1),
             "where c_t = 0 nothing is passed on": unrolled,
-            "where c_t = 0 a small number makes the shares huge": tuple(
-                guarded(lambda c, eps=eps: eps) for eps in (1e-12, 1e-9, 1e-8, 1e-6)
-            ),
+            "where c_t = 0 a small number makes the shares huge": guarded(lambda c: 1e-9),
             "something is added to c_t in the denominator": guarded(lambda c: 1e-3 * sign(c)),
         },
         "where no c_t is 0 the relevances of a memory cell must sum over the steps to its R, "
@@ -576,18 +518,10 @@ def check_one_class_relevance(answer: Callable) -> None:
     u_ij)^2 / d_j, the soft minimum o of d_j = |x - u_j|^2.
     """
 
-    def hard(d: Tensor, *_: object) -> Tensor:
-        return d.min(1, keepdim=True).values
-
     def nearest(d: Tensor, *_: object) -> Tensor:
-        return (d == hard(d)).to(d)
+        return (d == d.min(1, keepdim=True).values).to(d)
 
     even = tensor(1.0)
-
-    def conserved(x: Tensor, u: Tensor, alpha: Tensor, gamma: float) -> Tensor:
-        R, o = equation(x, u, alpha, gamma), o_of(((x[:, None] - u) ** 2).sum(2), alpha, gamma)
-        total = R.sum(1, keepdim=True)
-        return R * o / where(total == 0, 1.0, total)
 
     def make(d: Draw, n: int, i: int, m: int, gamma: float = 0.7, far: float = 0.0) -> tuple:
         x, u, alpha = far + d.uniform(-1, 1, n, i), d.uniform(-1, 1, m, i), d.uniform(0.3, 2, m)
@@ -621,22 +555,15 @@ def check_one_class_relevance(answer: Callable) -> None:
         },
         equation,
         {
-            "only the nearest vector gets relevance": (
-                relevance(nearest),
-                relevance(nearest, hard),
-            ),
-            "o(x) is a hard minimum; it is the soft one": relevance(o=hard),
+            "only the nearest vector gets relevance": relevance(nearest),
             "alpha is missing from the weights p_j": relevance(lambda d, *v: p_of(d, even, v[1])),
             "alpha is missing": lambda x, u, alpha, gamma: equation(x, u, ones_like(alpha), gamma),
             "each vector gets p_j o(x), not p_j d_j": relevance(o=lambda d, *_: d),
             "the weights p_j are missing": relevance(lambda d, *_: ones_like(d)),
             "o(x) is missing: the sum must be the score": relevance(o=lambda *v: 1),
             "the factor 1/gamma of o(x) is missing": lambda *v: v[3] * equation(*v),
-            "gamma does not take part": lambda x, u, alpha, gamma: equation(x, u, alpha, 1.0),
-            "the squared differences are not divided by d_j": relevance(shares=lambda v, d: v**2),
-            "a vector with d_j = 0 keeps its share": (
-                conserved,
-                relevance(shares=lambda v, d: by_square(v, d) + (d == 0)[..., None] / v.shape[2]),
+            "a vector with d_j = 0 keeps its share": relevance(
+                shares=lambda v, d: by_square(v, d) + (d == 0)[..., None] / v.shape[2]
             ),
         },
         "where no d_j is 0 the relevances of a sample must sum to o(x): by p_j to the vectors, "

@@ -1,22 +1,10 @@
-"""The checks of the exercises on sensitivity.
-
-Each takes a student's function, returns None if it is right and raises AssertionError with a hint
-if not. smoothgrad, which draws, is judged by its moments.
-"""
+"""The checks of the exercises on sensitivity."""
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import (
-    Tensor,
-    arange,
-    eye,
-    float64,
-    linspace,
-    nn,
-    tensor,
-)
+from torch import Tensor, arange, eye, float64, linspace, nn, tensor
 
 from ._helpers import (
     Draw,
@@ -27,7 +15,6 @@ from ._helpers import (
     judge,
     judge_draws,
     network,
-    seen,
     standard,
 )
 
@@ -56,9 +43,6 @@ def probes_of_classes() -> dict[str, tuple]:
 def check_sensitivity(answer: Callable) -> None:
     """(f, x (N, D), c (N,)) -> (N, D): R_i = (df_c/dx_i)^2, sample by sample."""
 
-    def total(scores: Tensor) -> Tensor:
-        return scores.sum(1, keepdim=True).expand_as(scores)
-
     def best(scores: Tensor) -> Tensor:
         return scores.max(1, keepdim=True).values.expand_as(scores)
 
@@ -71,16 +55,13 @@ def check_sensitivity(answer: Callable) -> None:
             "absolute values are taken; square them": lambda *v: gradient(*v).abs(),
             "it multiplies by the input": lambda f, x, c: gradient(f, x, c) * x,
             "it is the derivative of the squared score": lambda *v: gradient(*v, of=lambda s: s**2),
-            "something is normalised": lambda *v: nn.functional.normalize(gradient(*v)) ** 2,
             "it differentiates a probability, or its logarithm; the logit is asked for": (
                 lambda *v: gradient(*v, of=lambda s: s.softmax(1)) ** 2,
                 lambda *v: gradient(*v, of=lambda s: s.log_softmax(1)) ** 2,
             ),
-            "it differentiates the sum of all logits": lambda *v: gradient(*v, of=total) ** 2,
             "it differentiates the highest logit": lambda *v: gradient(*v, of=best) ** 2,
         },
-        "the values are not the squared derivatives of the logit of class c; is each sample on "
-        "its own?",
+        "the values are not the squared derivatives of the logit of class c, sample by sample",
     )
 
 
@@ -133,13 +114,11 @@ def check_finite_diff(answer: Callable) -> None:
             "it takes forward differences; step to both sides": between(1, 0, 1),
             "it takes backward differences; step to both sides": between(0, 1, 1),
             "it divides by h; the two points are 2 h apart": between(1, 1, 1),
-            "it steps by h / 2 to each side; each side is h": between(0.5, 0.5, 1),
             "it does not divide by 2 h": lambda f, x, h: 2 * h * between(1, 1, 2)(f, x, h),
             "it moves all inputs at once; one input at a time": all_at_once,
             "this is the exact derivative; differences with the given step are asked for": exact,
         },
-        "the values are not the central differences; does each input move alone, by h to both "
-        "sides?",
+        "the values are not the central differences; each input moves alone, to both sides",
     )
 
 
@@ -170,33 +149,13 @@ def check_smoothgrad(answer: Callable) -> None:
         lambda f, x, c, n, sigma: gradient(f, x, c),
         {
             "the n gradients are summed; take their mean": lambda *v: v[3] * gradient(*v[:3]),
-            "the gradients are squared; their plain mean is asked for": lambda *v: (
-                gradient(*v[:3]) ** 2
-            ),
+            "the gradients are squared; take their mean": lambda *v: gradient(*v[:3]) ** 2,
         },
         "without noise the result must be the gradient of the logit of class c, sample by sample",
     )
     for n, sigma, var in cases:
-        with seen(f"n = {n} and sigma = {sigma}"):
-            judge_draws(
-                answer,
-                (f, x, c, n, sigma),
-                mean,
-                var,
-                {
-                    "same": "two calls give the very same result: no noise is added, or each call "
-                    "draws the same",
-                    "rows": "all samples of a batch share their noise, or meet hardly any; every "
-                    "copy of every sample has noise of its own",
-                    "copies": "all n copies meet the same noise, so that nothing is averaged; draw "
-                    "new noise for each copy",
-                    "mean": "the mean over many samples is not the expected gradient: average the "
-                    "gradients of class c, at x plus noise of mean 0",
-                    "spread": "the spread of the result is wrong: the noise is normal with "
-                    "standard deviation sigma, independent for each input, copy and sample",
-                },
-                copies=n,
-            )
+        kind = f"n = {n} and sigma = {sigma}"
+        judge_draws(answer, (f, x, c, n, sigma), mean, var, kind, copies=n)
 
 
 @dataclass(frozen=True)
@@ -262,16 +221,13 @@ def check_n_pieces(answer: Callable) -> None:
         {
             "these are the kinks; k kinks lie between k + 1 pieces": lambda *v: equation(*v) - 1,
             "a kink inside a cell of the grid is counted twice": (lambda *v: bends(*v) + 1, bends),
-            "different slopes are counted; a slope may come back": lambda *v: len(
-                grid(*v).round(decimals=3).unique()
-            ),
+            "different slopes are counted": lambda *v: len(grid(*v).round(decimals=3).unique()),
             "only changes of the slope's sign are counted": lambda *v: (
                 1 + sum(p * q < 0 for p, q in itertools.pairwise(v[0].slopes))
             ),
             "one piece too many is counted": lambda *v: equation(*v) + 1,
         },
-        "the number of pieces is wrong: count the runs of equal slope, and a kink inside a cell "
-        "once",
+        "the number of pieces is wrong: count runs of equal slope, a kink inside a cell once",
         tolerance=1e-6,
     )
 
@@ -321,22 +277,14 @@ def check_integrated_gradients(answer: Callable) -> None:
         probes | {"another m": (*drawn(make, 3, 5, 2, clear=clear), 200)},
         equation,
         {
-            "it takes the gradient at x alone": lambda f, x, x0, c, m=64: (
-                (x - x0) * gradient(f, x, c)
-            ),
-            "it takes the gradient at x0 alone": lambda f, x, x0, c, m=64: (
-                (x - x0) * gradient(f, x0, c)
-            ),
+            "this is the gradient at x": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x, c),
+            "this is the gradient at x0": lambda f, x, x0, c, m=64: (x - x0) * gradient(f, x0, c),
             "the factor x - x0 is missing": mean,
-            "it multiplies by x; the factor is x - x0": lambda *v: v[1] * mean(*v),
             "x0 is taken for 0": lambda f, x, x0, c, m=64: equation(f, x, 0 * x, c),
-            "the gradients of the m points are summed": lambda f, x, x0, c, m=64: (
-                m * equation(f, x, x0, c)
-            ),
+            "the m gradients are summed": lambda f, x, x0, c, m=64: m * equation(f, x, x0, c),
             "it multiplies by the difference at every point of the path": shrunk,
         },
-        "the values are not those of the path integral; do they sum to f_c(x) - f_c(x0), sample "
-        "by sample?",
+        "the values are not those of the path integral; they sum to f_c(x) - f_c(x0)",
         tolerance=LOOSE,
     )
 
@@ -364,10 +312,8 @@ def check_guided_relu(answer: Callable) -> None:
             "this is the gradient: negative messages must be stopped too": lambda z, g: g * (z > 0),
             "this is the deconvnet: a neuron at rest passes nothing": lambda z, g: g.relu(),
             "the message is multiplied by the activation": lambda z, g: z.relu() * g.relu(),
-            "the message is multiplied by the input": lambda z, g: z * g.relu(),
             "where z is exactly 0 the neuron is at rest": lambda z, g: g.relu() * (z >= 0),
             "negative messages are turned positive": lambda z, g: g.abs() * (z > 0),
-            "this is the ReLU of z; the message g is what passes": lambda z, g: z.relu(),
         },
         "two conditions must hold for a message to pass, one on z and one on g",
     )
@@ -406,13 +352,8 @@ def check_grad_cam_map(answer: Callable) -> None:
             "the weights are sums; they are means": lambda A, g: (
                 (g.sum((2, 3), keepdim=True) * A).sum(1).relu()
             ),
-            "gradient and activation are multiplied place by place": lambda A, g: (
-                (g * A).sum(1).relu()
-            ),
-            "the channels are averaged; they are summed": lambda A, g: (
-                (alpha(g) * A).mean(1).relu()
-            ),
+            "gradient and map are multiplied place by place": lambda A, g: (g * A).sum(1).relu(),
+            "the channels are averaged, not summed": lambda A, g: (alpha(g) * A).mean(1).relu(),
         },
-        "the map is not that of the equation: one weight for each channel, then a sum over the "
-        "channels, then max(0, .)",
+        "the map is not that of the equation: mean of g, sum over the channels, then max(0, .)",
     )

@@ -1,6 +1,4 @@
-"""The checks of the exercises on uncertainty. Passes with dropout, which draw, are judged by the
-moments over all masks there are.
-"""
+"""The checks of the exercises on uncertainty."""
 
 import copy
 import functools
@@ -12,7 +10,7 @@ from torch import Tensor, arange, cartesian_prod, float32, float64, nn, tensor, 
 from torch import bool as boolean
 from torch.special import entr
 
-from ._helpers import Draw, close, drawn, exercise, judge, judge_draws, seen
+from ._helpers import Draw, close, drawn, exercise, judge, judge_draws
 
 _double = Tensor.double
 
@@ -164,21 +162,19 @@ def check_mc_dropout(answer: Callable) -> None:
         (modes, *drawn(dropping, modes, n, dtype=dtype)) for modes, (n, dtype) in models.items()
     ]
     wanted = [by_mask(model, x) for _, model, x in cases]
-    rates = "each pass drops units with the layers' own rates, by masks of its own"
     for (modes, model, x), (mean, variance, excess, masks) in zip(cases, wanted, strict=True):
         for S, calls in ((200, 2), (1, 8)):
-            with seen(f"a model in {modes}"):
-                judge_draws(
-                    answer,
-                    (model, x, S),
-                    mean.expand(S, -1, -1),
-                    variance,
-                    {"mean": rates, "spread": rates},
-                    seeds=[len(x)],
-                    calls=calls,
-                    excess=excess,
-                    each=single(masks),
-                )
+            judge_draws(
+                answer,
+                (model, x, S),
+                mean.expand(S, -1, -1),
+                variance,
+                f"a model in {modes}",
+                seeds=[len(x)],
+                calls=calls,
+                excess=excess,
+                each=single(masks),
+            )
 
 
 # ---------------------------------------------------------------- ensembles and calibration
