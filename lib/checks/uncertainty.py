@@ -12,7 +12,7 @@ from torch.special import entr
 
 from ._helpers import Draw, close, drawn, exercise, judge, judge_draws
 
-_double = Tensor.double
+_double, _expand = Tensor.double, Tensor.expand
 
 
 # ---------------------------------------------------------------- entropies
@@ -167,7 +167,7 @@ def check_mc_dropout(answer: Callable) -> None:
             judge_draws(
                 answer,
                 (model, x, S),
-                mean.expand(S, -1, -1),
+                _expand(mean, (S, -1, -1)),
                 variance,
                 f"a model in {modes}",
                 seeds=[len(x)],

@@ -73,18 +73,12 @@ def check_reparameterize(answer: Callable) -> None:
         return judged
 
     mu, logvar = tensor([[1.5, -200, 0]]), tensor([[1, -1.5, 0]])
+    cases: list[Any] = []
     for rows, seeds, dtype in ((1000, [1, 2], float32), (1, [5], float32), (3, [6], float64)):
-        means, logvars = (_requires_grad(v.repeat(rows, 1).to(dtype)) for v in (mu, logvar))
-        judge_draws(
-            answer,
-            (means, logvars),
-            means,
-            logvars.exp(),
-            f"{rows} rows",
-            seeds=seeds,
-            normal=True,
-            each=tangent(means, logvars),
-        )
+        given = tuple(_requires_grad(v.repeat(rows, 1).to(dtype)) for v in (mu, logvar))
+        cases.append((given, given[0], given[1].exp(), f"{rows} rows", seeds, tangent(*given)))
+    for *case, seeds, each in cases:
+        judge_draws(answer, *case, seeds=seeds, normal=True, each=each)
 
 
 @exercise
