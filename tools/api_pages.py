@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 NAME = r"\*{0,2}[A-Za-z_]\w*"
 ITEM = re.compile(rf"((?:{NAME}(?: \([^)]*\))?)(?:(?:, | and )(?:{NAME}(?: \([^)]*\))?))*) ?: (.+)")
 LIST = re.compile(r"([-+*•]|\(?\w+[.)])( |$)")  # what would begin a list
-LONG = 60  # characters of a value: a longer one is left out
+LONG = 40  # characters of a value: a longer one is left out
 
 
 # ---------------------------------------------------------------- which names
