@@ -28,7 +28,7 @@ def install() -> None:
     command = _debian_command()
     if command is not None:
         print(f"The tests need a browser: installing Debian's package `chromium` by `{command}`.")
-        _runs(command.replace("install", "update", 1).partition(" -y")[0])
+        _runs(f"{command.partition('apt-get')[0]}apt-get update")
         if _runs(command) and find():
             return
     print("The tests need a browser: `playwright install chromium` downloads one for this user.")
@@ -70,9 +70,10 @@ def _of_playwright() -> str | None:
 
 
 def main() -> int:
-    if find() is None and "--find" not in sys.argv:
-        install()
     path = find()
+    if path is None and "--find" not in sys.argv:
+        install()
+        path = find()
     print(path or MISSING, file=sys.stdout if path else sys.stderr)
     return 0 if path else 1
 

@@ -30,16 +30,19 @@ class NoRuleError(ValueError):
         return f"model: the operation {self.operation!r} {self.why}{where}{remedy}"
 
 
-def place_of_call(model: nn.Module) -> str:
-    """The path within the model of the module whose `forward` is running, the innermost one.
-
-    Read off the stack, so that it costs nothing before something is refused.
+def running_module() -> nn.Module | None:
+    """The innermost module whose `forward` is running, read off the stack: nothing is watched until
+    something is refused.
     """
-    paths = {id(module): path for path, module in model.named_modules()}
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         caller = frame.f_locals.get("self")
-        if isinstance(caller, nn.Module) and id(caller) in paths:
-            return paths[id(caller)]
+        if isinstance(caller, nn.Module):
+            return caller
         frame = frame.f_back
-    return ""
+    return None
+
+
+def path_of(model: nn.Module, module: nn.Module | None) -> str:
+    """The path of a module within the model; empty for the model itself and for another one."""
+    return next((path for path, part in model.named_modules() if part is module), "")

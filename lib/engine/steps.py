@@ -29,11 +29,6 @@ class Call:
     def __call__(self) -> Any:
         return self.function(*self.args, **self.kwargs)
 
-    @property
-    def values(self) -> tuple:
-        """All its arguments, whether they were named or not."""
-        return (*self.args, *self.kwargs.values()) if self.kwargs else self.args
-
 
 @dataclass(eq=False, slots=True)
 class Step:
@@ -54,7 +49,7 @@ class Step:
     linear: LinearMap | None = None
     rule: Rule | None = None
     recurrence: Recurrence | None = None
-    place: str = ""
+    place: Callable[[], str] = str
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

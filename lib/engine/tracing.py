@@ -53,7 +53,7 @@ from .operations import (
     name_of,
 )
 from .recurrent import CELLS, recurrence
-from .refusal import NoRuleError, place_of_call
+from .refusal import NoRuleError, path_of, running_module
 from .steps import Call, Step, hand_written_activation
 
 RuleOf = Callable[[LinearMap], Rule]
@@ -176,7 +176,7 @@ class Tracer(TorchFunctionMode):
                 raise NoRuleError(call.name, "with out=... has no relevance rule")
             return HANDLERS[FAMILY.get(call.name, "other")](self, call)
         except NoRuleError as error:
-            error.place = error.place or place_of_call(self._model)
+            error.place = error.place or path_of(self._model, running_module())
             raise
 
     # ------------------------------------------------------------ what is known of tensors
@@ -270,7 +270,8 @@ class Tracer(TorchFunctionMode):
             or not all(map(torch.is_floating_point, outputs))
         ):
             raise NoRuleError(call.name)
-        place = place_of_call(self._model)
+        # The path is looked up only if relevance arrives here.
+        place = partial(path_of, self._model, running_module())
         self._record(Step(call.name, "refused", call.inputs, outputs, place=place))
         if call.name in GATE:
             for output in outputs:

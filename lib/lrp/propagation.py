@@ -239,7 +239,7 @@ def _embedding(step: Step, above: Messages) -> Messages:
 
 def _refused(step: Step, above: Messages) -> Messages:
     hint = ": explain the logits" if "softmax" in step.operation else ""
-    raise NoRuleError(step.operation, f"has no relevance rule{hint}", step.place)
+    raise NoRuleError(step.operation, f"has no relevance rule{hint}", step.place())
 
 
 FAMILIES: dict[str, Callable[[Step, Messages], Messages]] = {

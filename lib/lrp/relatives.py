@@ -341,7 +341,7 @@ def _backward(
     def send_known(step: Step, above: Messages) -> Messages:
         if step.family not in ("pass", "route", "share", "linear"):
             why = "has a rule in lib.lrp at most, and none here"
-            raise NoRuleError(step.operation, why, step.place)
+            raise NoRuleError(step.operation, why, step.place())
         return send(step, above)
 
     return send_back(steps, x, scores, start, send_known)
