@@ -217,13 +217,16 @@ def _route(step: Step, above: Messages) -> Messages:
 
 def _share(step: Step, above: Messages) -> Messages:
     """R_i = a_i c_i with s = R / z: an input's share is its part of the sum z."""
-    s = [None if R is None else divide(R, z) for R, z in zip(above, step.outputs)]
-    return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(s))]
+    return _in_proportion(step, above, step.outputs)
 
 
 def _taylor(step: Step, above: Messages) -> Messages:
     """The same with sum_i a_i dz_j/da_i in the place of z_j."""
     whole = [_directional(z, a) for z, a in zip(step.results, step.leaves)]
+    return _in_proportion(step, above, whole)
+
+
+def _in_proportion(step: Step, above: Messages, whole: Sequence[Tensor]) -> Messages:
     s = [None if R is None else divide(R, z) for R, z in zip(above, whole)]
     return [None if c is None else a * c for a, c in zip(step.inputs, step.pull(s))]
 
