@@ -36,9 +36,11 @@ if ! { [ -x .venv/bin/python ] && recent .venv/bin/python; }; then
 fi
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
-# torch alone first: its wheel decides what else it needs. zennit without its dependencies: it would ask for torchvision.
+# torch alone first: its wheel decides what else it needs. Then the rest, and last the packages that would ask for other
+# versions of torch or for what the book does not use. Zennit asks for Python 3.11.11 or later, and works with all of 3.11.
 pip install --quiet "$(grep '^torch==' requirements.txt)"
 pip install --quiet -r requirements.txt
-pip install --quiet --no-deps "$(sed -n 's/^# no-deps: //p' requirements.txt)"
+# shellcheck disable=SC2046  # one word a package
+pip install --quiet --no-deps --ignore-requires-python $(sed -n 's/^# no-deps: //p' requirements.txt)
 
 echo "$wanted" >"$stamp"
