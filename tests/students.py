@@ -1,21 +1,68 @@
-"""What the tests of the exercises' checks share: a check by its name, forms that any right answer
-may have, ways to spoil it, and the two tests that tables of right and wrong answers make.
+"""What the tests of the exercises' checks share: the solutions, what becomes of them when a text is
+replaced, forms that any right answer may have, and the two tests that a table of answers makes.
 """
 
 import copy
+import inspect
 import logging
+import math
 import re
 import sys
 import warnings
 
+import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
+from conftest import ROOT
 
 from lib import checks
+
+NAMES = [name.removeprefix("check_") for name in checks.__all__]
+
+
+def solutions():
+    """The source of each exercise's solution and the names around it, by the name of its function;
+    the cells of a notebook share their names, as they do when it runs.
+    """
+    found = {}
+    for path in (ROOT / "solutions").glob("*.ipynb"):
+        shared = {"F": F, "math": math}
+        for cell in nbformat.read(path, 4).cells:
+            mark = cell.metadata.get("nbgrader", {})
+            answer = mark.get("solution") and not mark.get("grade")
+            if cell.cell_type == "code" and (answer or cell.id == "imports"):
+                exec(cell.source, shared)
+                of = (name for name in NAMES if f"def {name}(" in cell.source)
+                found |= {name: (cell.source, shared) for name in of}
+    return found
+
+
+SOURCES = solutions()
+SOLUTIONS = {name: shared[name] for name, (_, shared) in SOURCES.items()}
 
 
 def check(name):
     return getattr(checks, f"check_{name}")
+
+
+def replaced(name, texts, names):
+    """The solution with one text replaced by the next, wherever it stands; it may use the names."""
+    source, shared = SOURCES[name]
+    for old, new in zip(texts[::2], texts[1::2]):
+        assert old in source, f"{name}: the solution has no text {old}"
+        source = source.replace(old, new)
+    shared = names | shared
+    exec(source, shared)
+    return shared[name]
+
+
+def formula(name, text, names):
+    """A function of the solution's arguments; `right` is what the solution returns."""
+    signature = inspect.signature(SOLUTIONS[name])
+    right = f"{name}({', '.join(signature.parameters)})"
+    text = re.sub(r"\bright\b", right, text)
+    return eval(f"lambda {str(signature)[1:-1]}: {text}", names | SOURCES[name][1])
 
 
 def talking(right):
@@ -47,6 +94,17 @@ def then(change):
     return lambda right: lambda *arguments: change(torch.as_tensor(right(*arguments)))
 
 
+def afterwards(right, position, change=lambda t: t.mul_(2)):
+    """The right answer of somebody who changes an argument afterwards."""
+
+    def answer(*arguments):
+        result = right(*arguments)
+        change(arguments[position])
+        return result
+
+    return answer
+
+
 FORMS = {
     "talks": talking,
     "single precision only": single_only,
@@ -73,6 +131,52 @@ SPOILT = {
 }
 
 
+def spoilt(name, *leave):
+    """Rows of wrong answers, made from the solution."""
+    kinds = {kind: change for kind, change in SPOILT.items() if kind not in leave}
+    return [(then(change)(SOLUTIONS[name]), "") for change in kinds.values()]
+
+
+def row_of(name, row, names):
+    """The answer of a row and the words of its refusal, None if it is right."""
+    *texts, words = row if isinstance(row, tuple) else (row, None)
+    if callable(texts[0]):
+        return texts[0], words
+    answer = formula(name, *texts, names) if len(texts) == 1 else replaced(name, texts, names)
+    answer.row = texts
+    return answer, words
+
+
+def judged(table, names, leave=None):
+    """Two tests of table[name], a list of answers. A right one stands alone, or with None; a wrong
+    one with a pattern of its hint: (answer, words). An answer is a function, a formula of the
+    solution's arguments as text, or texts of the solution with what they are replaced by: (old,
+    new, words); texts may use the names. The solution is tried in every form, too; leave: the
+    forms that make no sense for a name.
+    """
+    right, wrong = [], []
+    for name, rows in table.items():
+        rows = [row_of(name, row, names) for row in rows]
+        forms = [FORMS[form] for form in FORMS if form not in (leave or {}).get(name, ())]
+        right += [(name, form(SOLUTIONS[name])) for form in (lambda answer: answer, *forms)]
+        right += [(name, answer) for answer, words in rows if words is None]
+        wrong += [(name, *row) for row in rows if row[1] is not None]
+
+    @pytest.mark.parametrize(("name", "answer"), right)
+    def accepted(name, answer):
+        assert check(name)(answer) is None
+
+    @pytest.mark.parametrize(("name", "answer", "words"), wrong)
+    def refused(name, answer, words):
+        with pytest.raises(AssertionError, match=f"^{name}: .*({words})") as refusal:
+            check(name)(copy.copy(answer))
+        hint = str(refusal.value)
+        assert len(hint) > len(name) + 30 and not re.search(r"\d\.\d{3}|tensor\(", hint)
+
+    return accepted, refused
+
+
+# ---- until all chapters are rewritten
 def spoil(right, *leave):
     """Rows of wrong answers, made from a right one."""
     kinds = {kind: change for kind, change in SPOILT.items() if kind not in leave}
