@@ -47,6 +47,8 @@ class LinearMap:
     parts : what a rule's `forward` has kept; None also where a batch normalisation has changed the
         weights since.
     function : what `apply` calls. owner : finds the name.
+    origin, again : a is again(origin), where only values were moved, padded or, from x, scaled and
+        shifted by constants; None: a itself.
     """
 
     owner: Callable[[], str]
@@ -62,6 +64,8 @@ class LinearMap:
     z: Tensor = field(init=False)
     scale: Tensor | None = None
     parts: tuple[Tensor, Tensor] | None = None
+    origin: Tensor | None = None
+    again: Callable[[Tensor], Tensor] = torch.Tensor.contiguous
 
     def apply(self, a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The map of another input, with other parameters; with its graph to those that ask for
@@ -78,6 +82,16 @@ class LinearMap:
         else:
             self.root = forward(self)
         self.z = self.root.detach()
+
+    def present(self) -> Tensor:
+        """1 where a holds a value of its origin, 0 where it holds a constant: the zeros of a
+        padding, say.
+        """
+        if self.origin is None:
+            return torch.ones_like(self.a)
+        with torch.no_grad():
+            ones, zeros = torch.ones_like(self.origin), torch.zeros_like(self.origin)
+            return (self.again(ones) != self.again(zeros)).to(self.a.dtype)
 
     def pull(self, s: Tensor) -> Tensor:
         """c_i = sum_j dz_j/da_i s_j for the stored z; for a z of your own, `lib.engine.pull`."""

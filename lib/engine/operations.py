@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from .frozen import FROZEN
 from .recurrent import CELLS
@@ -20,9 +20,10 @@ def _names(text: str) -> set[str]:
 
 PASS = _names("""
     relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus tanh tanhshrink softsign
-    sigmoid log_sigmoid hardtanh hardswish hardsigmoid threshold clamp clip clamp_min clamp_max
-    neg negative positive dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout
-    feature_alpha_dropout contiguous clone to cpu cuda float double half bfloat16 type type_as
+    sigmoid log_sigmoid hardtanh hardswish hardsigmoid hardshrink softshrink threshold clamp clip
+    clamp_min clamp_max neg negative positive abs square pow sqrt dropout dropout1d dropout2d
+    dropout3d alpha_dropout feature_dropout feature_alpha_dropout contiguous clone to cpu cuda float
+    double half bfloat16 type type_as
 """)
 ROUTE = _names("""
     reshape reshape_as view view_as flatten unflatten ravel permute transpose swapaxes swapdims
@@ -31,7 +32,8 @@ ROUTE = _names("""
     take_along_dim cat concat concatenate stack hstack vstack pad roll flip pixel_shuffle
     pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d
     adaptive_max_pool2d adaptive_max_pool3d max_unpool1d max_unpool2d max_unpool3d max min amax amin
-    maximum minimum sort topk where masked_fill
+    fractional_max_pool2d fractional_max_pool3d pack_padded_sequence pad_packed_sequence maximum
+    minimum sort topk where masked_fill
 """)
 SHARE = _names("""
     add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
@@ -39,9 +41,36 @@ SHARE = _names("""
 """)
 DENSE = _names("linear matmul mm addmm")
 CONVOLUTION = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
-PRODUCT = _names("mul multiply matmul mm bmm einsum")
+PRODUCT = _names("mul multiply matmul mm bmm mv dot inner outer tensordot einsum bilinear")
 QUOTIENT = _names("div divide true_divide truediv")
 RECURRENT = _names("lstm gru rnn_tanh rnn_relu")
+
+
+def _addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: float = 1) -> Tensor:
+    return input + tensor1 * tensor2 * value
+
+
+def _addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: float = 1) -> Tensor:
+    return input + tensor1 / tensor2 * value
+
+
+def _baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    return torch.bmm(batch1, batch2) * alpha + input * beta
+
+
+def _lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    return input + (end - input) * weight
+
+
+# Calls written out, so that each operation in them is followed.
+WRITTEN_OUT: dict[str, Callable[..., Any]] = CELLS | {
+    "addcmul": _addcmul,
+    "addcdiv": _addcdiv,
+    "baddbmm": _baddbmm,
+    "lerp": _lerp,
+}
 
 # matmul and mm are in PRODUCT and in DENSE: the later entry counts, and its handler hands products
 # of two signals back.
@@ -56,10 +85,11 @@ FAMILY = {
         ("linear", DENSE | CONVOLUTION),
         ("batch norm", {"batch_norm"}),
         ("frozen", set(FROZEN)),
-        ("taylor", {"local_response_norm"}),
+        ("taylor", _names("local_response_norm lp_pool1d lp_pool2d lp_pool3d")),
+        ("scatter", {"scatter_reduce"}),
         ("recurrent", RECURRENT),
         ("embedding", {"embedding", "embedding_bag"}),
-        ("written out", {*CELLS, "multi_head_attention_forward"}),
+        ("written out", {*WRITTEN_OUT, "multi_head_attention_forward"}),
     )
     for name in names
 }
@@ -67,16 +97,24 @@ FAMILY = {
 # Routes that may take several tensors, among them constants.
 SEVERAL = _names("cat concat concatenate stack hstack vstack max min maximum minimum where")
 # What multiplies a signal without being one.
-GATE = _names("sigmoid hardsigmoid softmax rsqrt reciprocal exp erf")
+GATE = _names("""
+    sigmoid hardsigmoid softmax rsqrt reciprocal rdiv exp expm1 rpow pow erf div divide true_divide
+    truediv norm vector_norm std var
+""")
+# Weighted sums with the same weights for every x, all of one sign: bounds of x go through them as x
+# does.
+MONOTONE = _names("""
+    add sub subtract rsub mul multiply div divide true_divide truediv batch_norm mean sum
+    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+    interpolate upsample
+""")
 # What uses no more of x than its shape, and positions, which are no values.
 CONSTANT = _names("""
     zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full
     new_empty new_tensor argmax argmin argsort nonzero
 """)
 # Functions of single neurons, of which activations are written by hand.
-ELEMENTWISE = (
-    PASS | QUOTIENT | _names("add sub subtract rsub mul multiply pow square exp log log1p")
-)
+ELEMENTWISE = PASS | QUOTIENT | _names("add sub subtract rsub mul multiply exp log log1p")
 # Arguments that hold no tensor.
 PLAIN = {int, float, bool, str, type(None)}
 

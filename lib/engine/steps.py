@@ -35,8 +35,9 @@ class Step:
     """One operation of the forward pass: from `inputs` to `outputs`.
 
     `leaves` are the inputs and `results` the outputs of a small graph of their own, through which
-    `pull` goes back. `call` is kept of operations on single neurons, `linear` and `rule` of linear
-    maps, `recurrence` of recurrent layers, `place` of refused operations.
+    `pull` goes back. `call` is kept where it may be needed again, `linear` and `rule` of linear
+    maps, `recurrence` of recurrent layers, `place` of refused operations; `factors` counts the
+    signals of a product.
     """
 
     operation: str
@@ -50,6 +51,7 @@ class Step:
     rule: Rule | None = None
     recurrence: Recurrence | None = None
     place: Callable[[], str] = str
+    factors: int = 1
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

@@ -16,6 +16,7 @@ family:
   2016).
 - recurrent: LSTM, GRU and Elman layers and cells, in `lib.engine.recurrent`.
 - embedding: the relevance of a word is the sum of that of its vector.
+- product: of two signals neither has a claim: half to each (Achtibat et al., 2024).
 - refused: no rule. No error as long as no relevance arrives there (inside a gate, say); otherwise
   refused by name. An operation in place, or in a form that its family does not know, is refused at
   once.
@@ -45,14 +46,16 @@ from .operations import (
     CONVOLUTION,
     FAMILY,
     GATE,
+    MONOTONE,
     ONLY_CALL,
     PLAIN,
     PRODUCT,
     SEVERAL,
+    WRITTEN_OUT,
     altered,
     name_of,
 )
-from .recurrent import CELLS, recurrence
+from .recurrent import recurrence
 from .refusal import NoRuleError, path_of, running_module
 from .steps import Call, Step, hand_written_activation
 
@@ -95,19 +98,25 @@ def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[T
 class Known:
     """What is known of one tensor; it holds the tensor, so that its id stays its own.
 
-    signal: it depends on x. raw: its values are those of x, in another shape or a selection.
-    nonnegative: it cannot be below 0. gate: it depends on x, but as a factor it gets no relevance.
-    made: it does not depend on x, and the call that made it was seen. step: the step of the linear
-    map whose output it is.
+    signal: it depends on x. nonnegative: it cannot be below 0. gate: it depends on x, but as a
+    factor it gets no relevance. mixing: it comes from a softmax; what a linear map makes of it,
+    with as many values, is still a gate (the talking heads of an attention). made: it does not
+    depend on x, and the call that made it was seen. weight: that call had a parameter of the model.
+    step: the step of the linear map whose output it is.
+    origin, again: it is again(origin), by moving and padding alone, or, where the origin is x, also
+    by weighted sums that do not depend on x; None: itself.
     """
 
     tensor: Tensor
     signal: bool = True
-    raw: bool = False
     nonnegative: bool = False
     gate: bool = False
+    mixing: bool = False
     made: bool = False
+    weight: bool = False
     step: Step | None = None
+    origin: Tensor | None = None
+    again: Callable[[Tensor], Tensor] = Tensor.contiguous
 
 
 class Tracer(TorchFunctionMode):
@@ -125,8 +134,8 @@ class Tracer(TorchFunctionMode):
     def __init__(self, model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> None:
         super().__init__()
         self.steps: list[Step] = []
-        self.known: dict[int, Known] = {id(x): Known(x, raw=True)}
-        self._model, self._rule_of = model, rule_of
+        self.known: dict[int, Known] = {id(x): Known(x)}
+        self._model, self._x, self._rule_of = model, x, rule_of
         self._maps = 0
         # What an in-place operation would have written over: by its id, what is meant from then
         # on; by its memory, the tensors that lie there.
@@ -163,7 +172,7 @@ class Tracer(TorchFunctionMode):
             self._refuse_stale([*tensors(args), *tensors(list(kwargs.values()))])
         inputs = self._signals((*args, *kwargs.values()) if kwargs else args)
         if not inputs:
-            return self._constant(function(*args, **kwargs))
+            return self._constant(function(*args, **kwargs), self._has_weight(args))
         return self._write_down(function, args, kwargs, inputs)
 
     def _write_down(
@@ -209,24 +218,46 @@ class Tracer(TorchFunctionMode):
                 found += self._signals(value)  # strides and the like hold no tensor
         return found
 
-    def _constant(self, result: Any) -> Any:
+    def _constant(self, result: Any, weight: bool = False) -> Any:
         """The result of a call in which x had no part."""
         for t in tensors(result):
             known = self.known.setdefault(id(t), Known(t, signal=False))
-            known.made = True
+            known.made, known.weight = True, known.weight or weight
         return result
 
-    def _record(self, step: Step, *keeps: str) -> None:
-        """Add the step. keeps: names of fields of `Known`; an output has such a field if all inputs
-        of the step have it. What a linear map makes of gates is a signal again.
+    def _has_weight(self, values: Iterable[Any]) -> bool:
+        """Whether a parameter of the model, or what was made of one, is among these tensors."""
+        return any(
+            type(value) is nn.Parameter
+            or ((known := self.known.get(id(value))) is not None and known.weight)
+            for value in values
+        )
+
+    def _record(self, step: Step, nonnegative: bool = False) -> None:
+        """Add the step. nonnegative: whether its outputs are so where its inputs are. What a linear
+        map makes of gates is a signal again.
         """
         self.steps.append(step)
         inputs = [self.known[id(t)] for t in step.inputs]
+        numel = sum([t.numel() for t in step.inputs])
         for output in step.outputs:
             known = self.known[id(output)] = Known(output)
-            known.gate = step.family != "linear" and all([k.gate for k in inputs])
-            for what in keeps:
-                setattr(known, what, all([getattr(k, what) for k in inputs]))
+            known.mixing = all([k.mixing for k in inputs]) and output.numel() == numel
+            known.gate = known.mixing or (step.family != "linear" and all([k.gate for k in inputs]))
+            known.nonnegative = nonnegative and all([k.nonnegative for k in inputs])
+
+    def _follow_origin(self, step: Step, call: Call) -> None:
+        """Note how the outputs are made of the origin of the inputs, where they have one."""
+        inputs = [self.known[id(t)] for t in step.inputs]
+        origins = [k.tensor if k.origin is None else k.origin for k in inputs]
+        if any(origin is not origins[0] for origin in origins):
+            return
+        if call.name in MONOTONE and (origins[0] is not self._x or len(call.inputs) > 1):
+            return
+        ways = {id(k.tensor): k.again for k in inputs}
+        for place, output in enumerate(step.outputs):
+            known = self.known[id(output)]
+            known.origin, known.again = origins[0], partial(_again, call, ways, place)
 
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
         """From now on whoever uses the tensor means the output."""
@@ -275,14 +306,19 @@ class Tracer(TorchFunctionMode):
         self._record(Step(call.name, "refused", call.inputs, outputs, place=place))
         if call.name in GATE:
             for output in outputs:
-                self.known[id(output)].gate = True
+                known = self.known[id(output)]
+                known.gate, known.mixing = True, call.name == "softmax"
         return result
 
     def _pass(self, call: Call) -> Any:
         a = call.inputs[0]
         first = call.args[0] if call.args else a
-        if call.name in ("to", "type_as") and first is not a:  # a constant of the other's dtype
-            return self._constant(call())
+        if call.name in ("to", "type_as"):  # of the other tensor no more than its dtype is used
+            if first is not a:
+                return self._constant(call())
+            call.inputs = [a]
+        if call.name == "pow" and not (first is a and len(call.inputs) == 1 and _positive(call)):
+            return self._other(call)
         if first is not a or len(call.inputs) > 1:
             raise NoRuleError(
                 call.name, "of several tensors that depend on x has no relevance rule"
@@ -303,23 +339,54 @@ class Tracer(TorchFunctionMode):
         if not kept:  # float(a), a.to(torch.long), a.type()
             return self._not_followed(call, output)
         dropout = call.name.startswith("dropout")
-        keeps = ("raw", "nonnegative") if dropout else ()
-        self._record(Step(call.name, "pass", [a], [output], call=call), *keeps)
+        step = Step(call.name, "pass", [a], [output], call=call)
+        self._record(step, nonnegative=dropout)
+        if dropout:
+            self._follow_origin(step, call)
         known = self.known[id(output)]
-        known.nonnegative |= call.name in ("relu", "relu6", "sigmoid")
+        known.nonnegative |= call.name in ("relu", "relu6", "sigmoid", "square", "abs")
         known.gate |= call.name in GATE
         if output is source:
             self._overwrite(a, output)
         return output
 
     def _product(self, call: Call) -> Any:
-        """Of a gate and a signal, the signal takes all; of two signals neither has a claim."""
+        """Of a gate and a signal, the signal takes all; several signals take the same part each.
+        With a weight of the model the rule for linear maps decides.
+        """
         signals = call.inputs
-        if len(signals) > 1:
-            signals = [t for t in signals if not self.known[id(t)].gate]
-            if len(signals) == 2 and call.name in ("mul", "multiply"):
-                signals = hand_written_activation(signals, self.steps)
-        return self._graph("share", call, signals) if len(signals) == 1 else self._other(call)
+        if len(signals) == 1:
+            z = self._weighted(call) if call.name in ("matmul", "mm", "einsum") else None
+            return self._graph("share", call, signals) if z is None else z
+        signals = [t for t in signals if not self.known[id(t)].gate] or signals
+        if len(signals) == 2 and call.name in ("mul", "multiply"):
+            signals = hand_written_activation(signals, self.steps) or signals
+        if len(signals) == 1:
+            return self._graph("share", call, signals)
+        result = self._graph("product", call, signals)
+        self.steps[-1].factors = len(signals)
+        return result
+
+    def _weighted(self, call: Call) -> Tensor | None:
+        """A weight of the model times the signal, in an order of their own; None where there is no
+        weight, or more than these two.
+        """
+        operands = tensors(call.args)
+        others = [t for t in operands if t is not call.inputs[0]]
+        if call.kwargs or len(operands) != 2 or len(others) != 1 or not self._has_weight(others):
+            return None
+        a, weight = call.inputs[0], others[0]
+
+        def apply(a_: Tensor, weight_: Tensor, bias: Tensor | None = None) -> Tensor:
+            z = call.function(*replace(call.args, {id(a): a_, id(weight): weight_}))
+            return z if bias is None else z + bias
+
+        layer = self._map("dense", call.name, a, weight, None, apply)
+        rule = self._rule(layer)
+        layer.run(rule)
+        step = Step(call.name, "linear", [a], [layer.z], linear=layer, rule=rule)
+        self._record(step)  # without `Known.step`: its outputs need not be its last dimension
+        return layer.z
 
     def _quotient(self, call: Call) -> Any:
         """The numerator takes all: what a signal is divided by is a measure of its size, or a
@@ -344,6 +411,12 @@ class Tracer(TorchFunctionMode):
         inputs = call.inputs[:1] if call.name.endswith("_as") else call.inputs
         return self._graph("route", call, inputs)
 
+    def _scatter_reduce(self, call: Call) -> Any:
+        """A sum or mean of what arrives at a place, or the largest or smallest of it."""
+        reduce = str(call.kwargs.get("reduce", call.args[4] if len(call.args) > 4 else None))
+        family = {"sum": "share", "mean": "share", "amax": "route", "amin": "route"}.get(reduce)
+        return self._graph(family, call) if family else self._other(call)
+
     def _graph(self, family: str, call: Call, inputs: Sequence[Tensor] | None = None) -> Any:
         """Run the operation in a small graph of its own, so that torch knows the way back."""
         inputs = call.inputs if inputs is None else inputs
@@ -361,10 +434,11 @@ class Tracer(TorchFunctionMode):
         if not results:  # x gave no more than its shape
             return self._constant(result)
         outputs = [t.detach().to(inputs[0].dtype) if words else t.detach() for t in results]
-        keeps: tuple[str, ...] = ("raw", "nonnegative") if family != "share" else ()
-        if constants or call.name in ("pad", "masked_fill"):
-            keeps = keeps[:1]
-        self._record(Step(call.name, family, list(inputs), outputs, leaves, results), *keeps)
+        stays = family == "route" and not constants and call.name not in ("pad", "masked_fill")
+        step = Step(call.name, family, list(inputs), outputs, leaves, results, call)
+        self._record(step, nonnegative=stays)
+        if not words and (family == "route" or call.name in MONOTONE):
+            self._follow_origin(step, call)
         if call.in_place:
             self._overwrite(call.args[0], outputs[0])
         if result is results[0]:
@@ -379,12 +453,9 @@ class Tracer(TorchFunctionMode):
             return self._other(call)
         a, weight, bias, apply = _operands(call)
         if len(call.inputs) > 1 or call.inputs[0] is not a:
-            if call.name in PRODUCT:  # a constant times the signal
-                return self._product(call)
-            raise NoRuleError(call.name, "with weights that depend on x has no relevance rule")
-        known = self.known[id(a)]
+            return self._product(call)  # a constant times the signal, or weights that depend on x
         kind = "convolution" if call.name in CONVOLUTION else "dense"
-        layer = self._map(kind, call.name, a, weight, bias, apply, known.raw, known.nonnegative)
+        layer = self._map(kind, call.name, a, weight, bias, apply)
         rule = self._rule(layer)
         layer.run(rule)
         return self._record_linear(call.name, layer, rule, a)
@@ -397,15 +468,19 @@ class Tracer(TorchFunctionMode):
         weight: Tensor,
         bias: Tensor | None,
         apply: Callable[..., Tensor],
-        reads_input: bool = False,
-        nonnegative: bool = False,
     ) -> LinearMap:
         """The next linear map."""
+        known = self.known[id(a)]
+        reads_input = a is self._x or known.origin is self._x
         owner = partial(owner_of, self._model, weight, operation)
         leaf, index = a.detach().requires_grad_(a.is_floating_point()), self._maps
         self._maps += 1
         w = weight.detach() if weight.requires_grad else weight
-        return LinearMap(owner, kind, index, reads_input, nonnegative, leaf, w, fixed(bias), apply)
+        layer = LinearMap(
+            owner, kind, index, reads_input, known.nonnegative, leaf, w, fixed(bias), apply
+        )
+        layer.origin, layer.again = known.origin, known.again
+        return layer
 
     def _rule(self, layer: LinearMap) -> Rule | None:
         if self._rule_of is None:
@@ -487,9 +562,12 @@ class Tracer(TorchFunctionMode):
 
     def _written_out(self, call: Call) -> Any:
         """A cell, or attention: its body runs and each call in it is seen."""
-        body = CELLS.get(call.name) or opened(call.function)
+        body = WRITTEN_OUT.get(call.name) or opened(call.function)
         with self:
-            return body(*call.args, **call.kwargs)
+            result = body(*call.args, **call.kwargs)
+        if call.in_place:
+            self._overwrite(call.args[0], result)
+        return result
 
 
 HANDLERS: dict[str, Callable[[Tracer, Call], Any]] = {
@@ -505,8 +583,24 @@ HANDLERS: dict[str, Callable[[Tracer, Call], Any]] = {
     "recurrent": Tracer._recurrent,
     "embedding": Tracer._embedding,
     "written out": Tracer._written_out,
+    "scatter": Tracer._scatter_reduce,
     "other": Tracer._other,
 }
+
+
+def _again(call: Call, ways: dict[int, Callable], place: int, origin: Tensor) -> Tensor:
+    """One output of the call for other values of the origin of its inputs."""
+    stand_in = {key: way(origin) for key, way in ways.items()}
+    if call.in_place:
+        stand_in = {key: value.clone() for key, value in stand_in.items()}
+    result = call.function(*replace(call.args, stand_in), **replace(call.kwargs, stand_in))
+    return [t for t in tensors(result) if t.is_floating_point()][place]
+
+
+def _positive(call: Call) -> bool:
+    """Whether the exponent of a power is a positive number: another one measures a size."""
+    exponent = call.args[1] if len(call.args) > 1 else call.kwargs.get("exponent")
+    return isinstance(exponent, (int, float)) and exponent > 0
 
 
 def _with_leaves(call: Call, inputs: Sequence[Tensor], leaves: Sequence[Tensor]) -> Any:

@@ -220,6 +220,12 @@ def _share(step: Step, above: Messages) -> Messages:
     return _in_proportion(step, above, step.outputs)
 
 
+def _product(step: Step, above: Messages) -> Messages:
+    """Of n signals that are multiplied, each gets the n-th part (Achtibat et al., 2024)."""
+    shares = _in_proportion(step, above, step.outputs)
+    return [None if R is None else R / step.factors for R in shares]
+
+
 def _taylor(step: Step, above: Messages) -> Messages:
     """The same with sum_i a_i dz_j/da_i in the place of z_j."""
     whole = [_directional(z, a) for z, a in zip(step.results, step.leaves)]
@@ -249,6 +255,7 @@ FAMILIES: dict[str, Callable[[Step, Messages], Messages]] = {
     "pass": _pass,
     "route": _route,
     "share": _share,
+    "product": _product,
     "linear": _linear,
     "taylor": _taylor,
     "recurrent": _recurrent,

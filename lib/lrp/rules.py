@@ -219,7 +219,7 @@ class ZBox:
     high: float | Tensor | None = None
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        x, w, (low, high) = layer.a, layer.weight, self._box(layer.a.detach())
+        x, w, (low, high) = layer.a, layer.weight, self._box(layer)
         with torch.enable_grad():  # the differences need a graph, too
             z = (
                 layer.apply(x, w)
@@ -230,7 +230,11 @@ class ZBox:
         c = torch.autograd.grad(z, (x, low, high), s)
         return x * c[0] + low * c[1] + high * c[2]
 
-    def _box(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _box(self, layer: LinearMap) -> tuple[Tensor, Tensor]:
+        """The bounds of the network's input, brought to the map's: through a padding, or a
+        normalisation that is part of the model.
+        """
+        x = layer.a.detach() if layer.origin is None else layer.origin
         each = tuple(range(1, x.dim()))
         low, high = x.amin(each, keepdim=True).clamp(max=0), x.amax(each, keepdim=True).clamp(min=1)
         if self.low is not None:
@@ -242,7 +246,8 @@ class ZBox:
                 "x: expected values between low and high of ZBox, got a range of "
                 f"{x.min():.3g} to {x.max():.3g}"
             )
-        return _leaf(low.expand_as(x)), _leaf(high.expand_as(x))
+        ends = [layer.again(end.expand_as(x)) for end in (low, high)]
+        return _leaf(torch.minimum(*ends)), _leaf(torch.maximum(*ends))
 
 
 @dataclass(frozen=True)
@@ -258,11 +263,11 @@ class WSquare:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        ones = _leaf(torch.ones_like(layer.a))  # in the place of a, so that R = c
+        ones = layer.present().requires_grad_()  # in the place of a
         z = layer.apply(ones, layer.weight**2)
         s = divide(relevance, z)
         c = pull(z, ones, s)
-        return c
+        return ones * c
 
 
 @dataclass(frozen=True)
@@ -278,11 +283,11 @@ class Flat:
     """
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        ones = _leaf(torch.ones_like(layer.a))  # in the place of a, so that R = c
+        ones = layer.present().requires_grad_()  # in the place of a
         z = layer.apply(ones, torch.ones_like(layer.weight))
         s = divide(relevance, z)
         c = pull(z, ones, s)
-        return c
+        return ones * c
 
 
 @dataclass(frozen=True)

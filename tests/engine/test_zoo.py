@@ -31,14 +31,14 @@ pytestmark = pytest.mark.filterwarnings(
 ACTIVATIONS = set(
     (
         "gelu silu hardswish elu selu celu mish softplus tanh hardtanh relu6 clamp clip "
-        "log_sigmoid logsigmoid softsign"
+        "log_sigmoid logsigmoid softsign abs sqrt pow square"
     ).split()
 )
-GATES = set("sigmoid hardsigmoid softmax exp".split())
+GATES = set("sigmoid hardsigmoid softmax exp norm".split())
 SHAPES = set(
     (
         "view reshape unsqueeze squeeze expand expand_as transpose permute flatten getitem split "
-        "chunk unbind dropout"
+        "chunk unbind dropout div"
     ).split()
 )
 
@@ -91,6 +91,8 @@ class Twin(TorchFunctionMode):
         elif name in SHAPES and given and self._is(given[0], "gate"):
             for part in result if isinstance(result, (tuple, list)) else [result]:
                 self._mark(part, "gate")
+        elif name == "linear" and self._is(before, "gate") and result.shape == before.shape:
+            self._mark(result, "gate")  # talking heads
         elif name in ACTIVATIONS:
             result = as_factor(before, result) if given else result
         return result
@@ -102,9 +104,16 @@ class Twin(TorchFunctionMode):
         return self.kind.get(id(tensor), (None, None))[1] == kind
 
     def _product(self, function, a, b, *rest):
-        return function(*(t.detach() if self._is(t, "gate") else t for t in (a, b)), *rest)
+        gates = [self._is(t, "gate") for t in (a, b)]
+        signals = [isinstance(t, torch.Tensor) and t.requires_grad for t in (a, b)]
+        if all(signals) and not any(gates):  # half to each
+            return (function(a, b.detach(), *rest) + function(a.detach(), b, *rest)) / 2
+        return function(*(t.detach() if gate else t for t, gate in zip((a, b), gates)), *rest)
 
-    _mul = _matmul = _bmm = _product
+    _mul = _matmul = _bmm = _bilinear = _product
+
+    def _addcmul(self, function, input, a, b, value=1):
+        return input + self._product(torch.mul, a, b) * value
 
     def _truediv(self, function, a, b):
         return function(a, b.detach() if isinstance(b, torch.Tensor) else b)
@@ -200,7 +209,7 @@ class Twin(TorchFunctionMode):
 
 
 def gradient_x_input_of_the_twin(model, x, target):
-    model, twin, leaf = copy.deepcopy(model).eval(), Twin(), x.clone()
+    model, twin, leaf = copy.deepcopy(model).eval().requires_grad_(False), Twin(), x.clone()
     for parent in list(model.modules()):
         for name, part in parent.named_children():
             if type(part) in WRITTEN:  # an activation in many calls: the same in one
@@ -1149,6 +1158,74 @@ class Siamese(nn.Module):
         return self.head(torch.cat([a, b], dim=1) if self.join == "cat" else self.join(a, b))
 
 
+class Part(nn.Module):
+    """A dense layer, the operation, and a dense layer."""
+
+    def __init__(self, operation, width=6):
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(width, 3)
+        self.operation = operation
+
+    def forward(self, x):
+        return self.last(self.operation(self.a(x), self.b(x)))
+
+
+class TalkingHeads(nn.Module):
+    """Attention whose heads are mixed before and after the softmax."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.before, self.after = nn.Linear(8, 24), nn.Linear(2, 2), nn.Linear(2, 2)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        weights = self.before((q @ k.mT).permute(0, 2, 3, 1)).permute(0, 3, 1, 2).softmax(-1)
+        mixed = self.after(weights.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.last((mixed @ v).transpose(1, 2).flatten(2).mean(1))
+
+
+class LinearAttention(nn.Module):
+    """relu(q) (relu(k)^T v), divided by its weights' sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.last = nn.Linear(8, 24), nn.Linear(8, 3)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        q, k = F.relu(q) + 0.1, F.relu(k) + 0.1
+        return self.last((q @ (k.mT @ v) / (q @ k.sum(1, keepdim=True).mT)).mean(1))
+
+
+class TokenMixing(nn.Module):
+    """Weights that stand on the left, or in einsum."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(6, 6))
+        self.channels = nn.Parameter(torch.randn(8, 3))
+
+    def forward(self, x):
+        x = F.relu(self.tokens @ x)
+        return torch.einsum("ntd,dk->nk", x, self.channels)
+
+
+class GlobalResponseNorm(nn.Module):
+    """That of ConvNeXt V2: each channel by its length, next to the mean of all."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(8)), nn.Parameter(torch.randn(8))
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.first(x)
+        size = x.norm(p=2, dim=1, keepdim=True)
+        x = x + torch.addcmul(self.bias, self.weight, x * (size / size.mean(-1, keepdim=True)))
+        return self.last(x.mean(1))
+
+
 # Habits of code.
 
 
@@ -1253,6 +1330,20 @@ ZOO = {
     "experts": (Experts, (3, 8)),
     "siamese": (lambda: Siamese("cat"), (3, 2, 4)),
     "siamese, difference": (lambda: Siamese(lambda a, b: a - b), (3, 2, 4)),
+    "siamese, absolute difference": (lambda: Siamese(lambda a, b: (a - b).abs()), (3, 2, 4)),
+    "siamese, product": (lambda: Siamese(lambda a, b: a * b), (3, 2, 4)),
+    "pointnet with a transform": (lambda: PointNet(transform=True), POINTS),
+    "swiglu": (lambda: Part(lambda a, b: F.silu(a) * b), (3, 4)),
+    "bilinear": (lambda: Part(nn.Bilinear(6, 6, 6)), (3, 4)),
+    "another's activation": (lambda: Part(lambda a, b: a * F.relu6(a + b)), (3, 4)),
+    "a sum over neurons": (lambda: Part(lambda a, b: a * torch.tanh(a.flip(1))), (3, 4)),
+    "powers": (lambda: Part(lambda a, b: a * a * a + b**2 + b.square()), (3, 4)),
+    "roots": (lambda: Part(lambda a, b: a.abs().sqrt() + b.relu() ** 0.5), (3, 4)),
+    "addcmul": (lambda: Part(lambda a, b: torch.addcmul(a, a, b, value=0.5)), (3, 4)),
+    "talking heads": (TalkingHeads, (3, 6, 8)),
+    "linear attention": (LinearAttention, (3, 6, 8)),
+    "weights in an order of their own": (TokenMixing, (3, 6, 8)),
+    "global response norm": (GlobalResponseNorm, (3, 6, 8)),
     "habits": (Habits, IMAGES),
 }
 
@@ -1476,54 +1567,27 @@ def test_a_convolution_that_is_used_with_and_without_its_batch_normalisation():
 # Refused by name.
 
 
-class Part(nn.Module):
-    """A dense layer, the operation, and a dense layer."""
-
-    def __init__(self, operation):
-        super().__init__()
-        self.a, self.b, self.last, self.operation = (
-            nn.Linear(4, 6),
-            nn.Linear(4, 6),
-            nn.LazyLinear(3),
-            operation,
-        )
-
-    def forward(self, x):
-        return self.last(self.operation(self.a(x), self.b(x)))
-
-
 REFUSED = {
-    "siamese, absolute difference": (
-        lambda: Siamese(lambda a, b: torch.abs(a - b)),
-        (3, 2, 4),
-        "'abs'",
-    ),
-    "siamese, absolute difference, method": (
-        lambda: Siamese(lambda a, b: (a - b).abs()),
-        (3, 2, 4),
-        "'abs'",
-    ),
-    "siamese, product": (lambda: Siamese(lambda a, b: a * b), (3, 2, 4), "'mul'"),
     "siamese, distance": (
         lambda: Siamese(lambda a, b: F.pairwise_distance(a, b)[:, None].expand(-1, 5)),
         (3, 2, 4),
         "'pairwise_distance'",
     ),
-    "pointnet with a transform": (lambda: PointNet(transform=True), POINTS, "'bmm'"),
-    "swiglu": (lambda: Part(lambda a, b: F.silu(a) * b), (3, 4), "'mul'"),
-    "a gate that is no gate": (lambda: Part(lambda a, b: a * torch.tanh(b)), (3, 4), "'mul'"),
-    "an activation of another's": (lambda: Part(lambda a, b: a * F.relu6(a + b)), (3, 4), "'mul'"),
-    "a sum over neurons": (lambda: Part(lambda a, b: a * torch.tanh(a.flip(1))), (3, 4), "'mul'"),
-    "bilinear": (lambda: Part(nn.Bilinear(6, 6, 2)), (3, 4), "'bilinear'"),
-    "product of all": (lambda: Part(lambda a, b: a.prod(1, keepdim=True)), (3, 4), "'prod'"),
+    "product of all": (lambda: Part(lambda a, b: a.prod(1, keepdim=True), 1), (3, 4), "'prod'"),
     "logsumexp": (
         lambda: Part(lambda a, b: torch.logsumexp(torch.stack([a, b]), 0)),
         (3, 4),
         "'logsumexp'",
     ),
-    "a power": (lambda: Part(lambda a, b: a * a * a), (3, 4), "'mul'"),
+    "a power of a signal": (lambda: Part(lambda a, b: 2**a), (3, 4), "'rpow'"),
+    "signal to the power of a signal": (lambda: Part(lambda a, b: a.abs() ** b), (3, 4), "'pow'"),
+    "scattered product": (
+        lambda: Part(lambda a, b: a.scatter_reduce(1, torch.zeros(3, 6).long(), b, "prod")),
+        (3, 4),
+        "'scatter_reduce'",
+    ),
     "prototypes": (
-        lambda: Part(lambda a, b: -torch.cdist(a, torch.ones(2, 6).to(a))),
+        lambda: Part(lambda a, b: -torch.cdist(a, torch.ones(2, 6).to(a)), 2),
         (3, 4),
         "'cdist'",
     ),
@@ -1553,7 +1617,5 @@ def test_what_has_no_rule_is_refused_by_its_name(make, shape, name):
             if shape == WORDS
             else torch.rand(shape, dtype=torch.float64)
         )
-    if any(isinstance(module, nn.LazyLinear) for module in model.modules()):
-        model(x)
     with pytest.raises(ValueError, match=f"^model: the operation {name}"):
         lrp(model, x)
