@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .downloads import file, given
+from .packages import PackagedFile
 
 NEWSGROUPS = "946f0053e1aa22863bcf75b6308bb10320184c51348aae9123b4e5272138a8e3"
 POLARITY = {
@@ -79,6 +81,33 @@ BOXES = {
         ("spoon", (325, 66, 424, 327)),
     ],
     "rocket.jpg": [("rocket", (307, 126, 336, 408))],
+    "china.jpg": [("pagoda", (62, 29, 372, 427))],
+    "flower.jpg": [("flower", (168, 84, 447, 360))],
+    "grace_hopper.jpg": [
+        ("person", (14, 22, 512, 600)),
+        ("face", (155, 123, 376, 344)),
+        ("hat", (146, 22, 372, 184)),
+    ],
+}
+SHIPPED_PHOTOS = {
+    "china.jpg": PackagedFile(
+        "sklearn/datasets/images/china.jpg",
+        196_653,
+        "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+        "scikit-learn",
+    ),
+    "flower.jpg": PackagedFile(
+        "sklearn/datasets/images/flower.jpg",
+        142_987,
+        "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+        "scikit-learn",
+    ),
+    "grace_hopper.jpg": PackagedFile(
+        "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+        61_306,
+        "a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130",
+        "matplotlib",
+    ),
 }
 LABEL_ERRORS = {  # probabilities, labels, votes
     "mnist": (
@@ -297,24 +326,38 @@ class Photo:
     boxes: list[tuple[str, tuple[int, int, int, int]]]
 
 
-def photos() -> dict[str, Photo]:
-    """Five photos that may be used freely: astronaut, camera, chelsea (a cat), coffee and rocket,
-    300 to 512 pixels high.
+def photos(names: Sequence[str] | None = None) -> dict[str, Photo]:
+    """Photos that may be used freely, 300 to 600 pixels high.
 
-    Looked for in the folder named by BOOK_DATA, else downloaded once from scikit-image.
-    Raises OSError that says what failed.
+    names: those wanted; None for the first five.
 
-    >>> photos()["chelsea"].image.shape  # doctest: +SKIP
-    torch.Size([3, 300, 451])
+    - "astronaut", "camera", "chelsea" (a cat), "coffee" and "rocket" (CC0 or public domain): looked
+      for in the folder named by BOOK_DATA, else downloaded once from scikit-image;
+    - "china" (a pagoda; danielbuechele, CC BY 2.0) and "flower" (vultilion, CC BY 2.0), which
+      scikit-learn ships, and "grace_hopper" (a portrait by the United States Navy, public domain),
+      which matplotlib ships: nothing is downloaded, and who shows the first two names their makers.
+
+    Raises ValueError for another name, OSError that says what failed.
+
+    >>> photos(["grace_hopper"])["grace_hopper"].image.shape
+    torch.Size([3, 600, 512])
     """
+    files = {name.partition(".")[0]: name for name in (*PHOTOS, *SHIPPED_PHOTOS)}
+    wanted = [name.partition(".")[0] for name in PHOTOS] if names is None else names
+    if isinstance(wanted, str) or not set(wanted) <= set(files):
+        raise ValueError(f"names: expected a list of names of {sorted(files)}, got {names!r}")
+    return {name: Photo(_photo(files[name]), BOXES[files[name]]) for name in wanted}
+
+
+def _photo(name: str) -> Tensor:
     from PIL import Image
 
-    found = {}
-    for name, sha256 in PHOTOS.items():
-        path = file(f"photos/{name}", sha256, [PHOTO_FOLDER + name])
-        image = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1) / 255
-        found[name.partition(".")[0]] = Photo(image, BOXES[name])
-    return found
+    if name in SHIPPED_PHOTOS:
+        content = SHIPPED_PHOTOS[name].content()
+    else:
+        content = file(f"photos/{name}", PHOTOS[name], [PHOTO_FOLDER + name]).read_bytes()
+    pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1) / 255
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,6 @@
-"""The few networks of the book, and the weights that come with it."""
+"""The few networks of the book and the weights that come with it, and networks that others trained
+and published.
+"""
 
 from .networks import (
     ARCHITECTURES,
@@ -24,6 +26,10 @@ from .networks import (
     vgg16,
     with_weights,
 )
+from .pictures import AgeNetwork, EfficientNetLite, GenderNetwork, Preparation
+from .published import PUBLISHED, imagenet_classes
+from .sentences import SentenceEncoder, SentenceScores
+from .sounds import PitchNetwork
 
 __all__ = [
     "WEIGHTS",
@@ -44,8 +50,17 @@ __all__ = [
     "QuestionNetwork",
     "game_network",
     "ARCHITECTURES",
+    "PUBLISHED",
     "pretrained",
     "with_weights",
     "mnist_cnn",
+    "Preparation",
+    "EfficientNetLite",
+    "imagenet_classes",
+    "AgeNetwork",
+    "GenderNetwork",
+    "SentenceEncoder",
+    "SentenceScores",
+    "PitchNetwork",
     "seeded",
 ]

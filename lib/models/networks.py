@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..data.generated import VOCABULARY
+from .published import PUBLISHED
 
 #: The folder of the committed weights.
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -465,16 +466,24 @@ ARCHITECTURES = {
 
 
 def pretrained(name: str) -> nn.Module:
-    """A network of `ARCHITECTURES` with its committed weights, in evaluation mode.
+    """A trained network in evaluation mode: one of `ARCHITECTURES` with its committed weights, or
+    one of `PUBLISHED`, which others trained.
 
-    Each `lib/weights/NAME.md` says how the weights were made and what they score. Raises ValueError
-    for another name.
+    Each `lib/weights/NAME.md` says how the weights of the book were made and what they score. Those
+    of others are read from the package that ships them and verified: see `EfficientNetLite`,
+    `AgeNetwork`, `GenderNetwork`, `SentenceEncoder` and `PitchNetwork`. Raises ValueError for
+    another name or a broken file, FileNotFoundError that says what to install.
 
     >>> pretrained("digits_mlp")(torch.zeros(1, 1, 8, 8)).shape
     torch.Size([1, 10])
+    >>> pretrained("efficientnet_lite0")(torch.zeros(1, 3, 224, 224)).shape
+    torch.Size([1, 1000])
     """
+    if name in PUBLISHED:
+        return PUBLISHED[name].load()
     if name not in ARCHITECTURES:
-        raise ValueError(f"name: expected one of {sorted(ARCHITECTURES)}, got {name!r}")
+        names = sorted([*ARCHITECTURES, *PUBLISHED])
+        raise ValueError(f"name: expected one of {names}, got {name!r}")
     return with_weights(ARCHITECTURES[name](), name)
 
 

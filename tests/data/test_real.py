@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lib import data
-from lib.data import downloads, real
+from lib.data import downloads, packages, real
 
 
 def needs(name: str) -> None:
@@ -89,12 +89,46 @@ def test_photos():
         photos["chelsea"].image.shape == (3, 300, 451)
         and 0 <= photos["chelsea"].image.min() < photos["chelsea"].image.max() <= 1
     )
+    assert list(photos) == ["astronaut", "camera", "chelsea", "coffee", "rocket"]
     for photo in photos.values():
-        for _, (left, top, right, bottom) in photo.boxes:
-            assert (
-                0 <= left < right <= photo.image.shape[2]
-                and 0 <= top < bottom <= photo.image.shape[1]
-            )
+        boxes_lie_in(photo)
+
+
+def boxes_lie_in(photo):
+    for _, (left, top, right, bottom) in photo.boxes:
+        assert (
+            0 <= left < right <= photo.image.shape[2] and 0 <= top < bottom <= photo.image.shape[1]
+        )
+
+
+def test_photos_that_packages_ship_need_no_download(cache, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a download that nobody asked for")
+
+    monkeypatch.setattr(pooch, "retrieve", never)
+    shipped = data.photos(["china", "flower", "grace_hopper"])
+    assert list(shipped) == ["china", "flower", "grace_hopper"] and not cache.exists()
+    assert [tuple(photo.image.shape) for photo in shipped.values()] == [
+        (3, 427, 640),
+        (3, 427, 640),
+        (3, 600, 512),
+    ]
+    for photo in shipped.values():
+        assert 0 <= photo.image.min() < photo.image.max() <= 1 and photo.boxes
+        boxes_lie_in(photo)
+    assert data.photos([]) == {}
+
+
+@pytest.mark.parametrize("names", [["cat"], "china", ["china", "china.jpg"]], ids=str)
+def test_other_photos_are_refused(names):
+    with pytest.raises(ValueError, match="names: expected a list of names of .*'grace_hopper'"):
+        data.photos(names)
+
+
+def test_a_package_that_does_not_ship_a_photo_is_named(cache, monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
+    with pytest.raises(OSError, match="china.jpg: .*`pip install --no-deps scikit-learn`"):
+        data.photos(["china"])
 
 
 @pytest.mark.parametrize(
