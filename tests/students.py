@@ -62,7 +62,7 @@ def formula(name, text, names):
     signature = inspect.signature(SOLUTIONS[name])
     right = f"{name}({', '.join(signature.parameters)})"
     text = re.sub(r"\bright\b", right, text)
-    return eval(f"lambda {str(signature)[1:-1]}: {text}", names | SOURCES[name][1])
+    return eval(f"lambda {str(signature)[1:-1]}: ({text})", names | SOURCES[name][1])
 
 
 def talking(right):

@@ -4,7 +4,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from students import SOLUTIONS, spoilt, judged
+from students import SOLUTIONS, judged, spoilt
 from torch import nn
 
 signed = lambda z: torch.where(z >= 0, 1.0, -1.0)
@@ -126,19 +126,9 @@ ANSWERS = {
         ("eps * sign", "torch.copysign(torch.tensor(eps), z)", None),
         ("eps * sign", "eps * (z.sign() + (z == 0))", None),
         ("a @ w + b", "torch.addmm(b, a, w)", "eps * sign", "eps * (2 * (z >= 0) - 1)", None),
-        (
-            "a @ w + b",
-            "F.linear(a, w.T, b)",
-            "a * (s @ w.T)",
-            "(parts(a, w) @ s[..., None])[..., 0]",
-            None,
-        ),
+        ("a @ w + b", "F.linear(a, w.T, b)", "a * (s @ w.T)", "shares(parts(a, w), 1, s)", None),
         ("a @ w + b", "a @ w", "bias is missing"),
-        (
-            "a * (s @ w.T)",
-            "((parts(a, w) + b / len(w)) * s[:, None]).sum(2)",
-            "handed to the inputs",
-        ),
+        ("a * (s @ w.T)", "shares(parts(a, w) + b / len(w), 1, s)", "handed to the inputs"),
         ("eps * sign", "eps * z.sign()", "NaN"),
         ("R / (z + eps * sign)", "(R / (z + eps * z.sign())).nan_to_num(0, 0, 0)", "exactly 0"),
         ("z >= 0", "z > 0", "exactly 0"),
@@ -214,13 +204,7 @@ ANSWERS = {
         "x * gradient(m, x, c)",
         mlp_on_a_copy,
         mlp_tidy_hooks,
-        (
-            "with",
-            "mode = m.training\n    m.eval()\n    with",
-            "return",
-            "m.train(mode)\n    return",
-            None,
-        ),
+        ("with", "mode = m.training; m.eval()\n    with", "return", "m.train(mode); return", None),
         "[lrp_mlp(m, x[[n]], c[[n]])[0] for n in range(len(x))]",
         "lrp_mlp(copy.deepcopy(m).double(), x.double(), c)",
         ("1e-9", "1e-6", None),
@@ -242,15 +226,15 @@ ANSWERS = {
         ("1e-9", "0.01", "too large"),
         ("1e-9", "0.25", ""),
         ("lrp_epsilon(below, w, b, R, 1e-9)", "lrp_zplus(below, w, R)", ""),
-        ("return", "m.eval()\n    return", "mode"),
-        ("return", "m.train()\n    return", "mode"),
-        ("return", "m.requires_grad_(False)\n    return", "requires_grad"),
-        ("return", "m.requires_grad_(True)\n    return", "requires_grad"),
+        ("return", "m.eval(); return", "mode"),
+        ("return", "m.train(); return", "mode"),
+        ("return", "m.requires_grad_(False); return", "requires_grad"),
+        ("return", "m.requires_grad_(True); return", "requires_grad"),
         (leaves_gradients, "gradients|requires_grad"),
-        ("return", "m[0].register_forward_hook(lambda *a: None)\n    return", "hooks"),
-        ("return", "m[0].weight.data.clamp_(min=0)\n    return", "parameters"),
-        ("return", "m[4].bias.data.zero_()\n    return", "parameters"),
-        ("return", "m[1] = nn.ReLU()\n    return", "layers"),
+        ("return", "m[0].register_forward_hook(lambda *a: None); return", "hooks"),
+        ("return", "m[0].weight.data.clamp_(min=0); return", "parameters"),
+        ("return", "m[4].bias.data.zero_(); return", "parameters"),
+        ("return", "m[1] = nn.ReLU(); return", "layers"),
         ("right * (score(m, x, c) / right.sum(1, keepdim=True))", ""),
     ],
     "deep_lift_layer": [
