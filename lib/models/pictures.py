@@ -23,6 +23,11 @@ class Preparation:
     size: of the square, in pixels.
     mean, spread: of red, green and blue: the network reads (picture - mean) / spread.
 
+    `prepare(image)` takes numbers in [0, 1], an array (H, W, 3), as plt.imread gives it, or a
+    tensor (3, H, W) or (N, 3, H, W), as `lib.data.photos` gives it, to float32 (N, 3, size, size):
+    the largest square in the middle, scaled and normalised. Raises TypeError or ValueError if the
+    image is anything else; bytes are divided by 255 first.
+
     >>> prepare = Preparation(size=4, mean=(0.5, 0.5, 0.5), spread=(0.5, 0.5, 0.5))
     >>> x = prepare(np.ones((8, 6, 3)))
     >>> x.shape, x.unique(), prepare.picture(x).unique()
@@ -34,13 +39,7 @@ class Preparation:
     spread: Colours
 
     def __call__(self, image: np.ndarray | Tensor) -> Tensor:
-        """The largest square in the middle of each picture, scaled and normalised: float32
-        (N, 3, size, size).
-
-        image: numbers in [0, 1], as an array (H, W, 3), as plt.imread gives it, or as a tensor
-            (3, H, W) or (N, 3, H, W).
-        Raises TypeError or ValueError if it is anything else; bytes are divided by 255 first.
-        """
+        """The input for pictures. Raises TypeError or ValueError for what is no picture."""
         x = _pictures(image)
         height, width = x.shape[2:]
         side = min(height, width)

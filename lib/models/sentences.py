@@ -36,10 +36,10 @@ class Attention(nn.Module):
             part(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N, heads, T, width / heads)
             for part in (self.query, self.key, self.value)
         )
-        logits = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        # not -inf: a sentence without any word must not become NaN
-        logits = logits.masked_fill(~there[:, None, None], torch.finfo(logits.dtype).min)
-        return self.output((logits.softmax(3) @ value).transpose(1, 2).flatten(2))
+        # the least number, not -inf: a sentence without any word must not become NaN
+        hidden = query.new_zeros(there.shape).masked_fill(~there, torch.finfo(query.dtype).min)
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=hidden[:, None, None])
+        return self.output(read.transpose(1, 2).flatten(2))
 
 
 class EncoderLayer(nn.Module):

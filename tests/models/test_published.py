@@ -2,6 +2,7 @@
 weights is missing, cut or changed.
 """
 
+import copy
 import functools
 import hashlib
 import sys
@@ -15,6 +16,7 @@ from torch import nn
 
 from lib import data, models
 from lib.data import downloads, packages
+from lib.interpretability import attention_rollout
 from lib.lrp import ZBox, ZPlus, lrp
 from lib.models import PUBLISHED, onnx, pretrained, sentences
 
@@ -352,7 +354,10 @@ def test_padding_and_vectors_change_nothing():
         nothing = encoder(torch.zeros(1, 3, 384))
     assert (together - alone).abs().max() < 1e-5 and torch.equal(together, vectors)
     assert (together.norm(dim=1) - 1).abs().max() < 1e-5
+    exact = copy.deepcopy(encoder).double()
+    assert (exact(numbers) - together).abs().max() < 1e-6
     assert torch.equal(nothing, torch.zeros(1, 384))
+    assert not exact(torch.zeros(1, 3, 384, dtype=torch.float64)).any()
 
 
 def test_scores_are_cosines_with_given_sentences():
@@ -466,6 +471,14 @@ def test_relevance_passes_and_its_account_closes(name):
         scores = model(x).amax(1)
     kept = relevance.flatten(1).sum(1) + absorbed
     assert (kept - scores).abs().max() < 1e-3 * scores.abs().max()
+
+
+def test_the_attention_of_the_encoder_can_be_rolled_out():
+    encoder = network("minilm")
+    numbers = encoder.tokens(list(SENTENCES))
+    reached = attention_rollout(encoder.against("a cat"), numbers)
+    assert reached.shape == numbers.shape
+    assert (reached.sum(1) - 1).abs().max() < 1e-5 and reached[0, :9].min() > reached[0, 9:].max()
 
 
 def test_relevance_of_words_is_that_of_their_vectors():
