@@ -163,6 +163,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class EfficientNetLite(nn.Module):
     """Photographs (N, 3, H, W) to the logits (N, 1000) of ImageNet's classes: the EfficientNet of
     Tan and Le (2019) for small devices, without squeeze-and-excitation and with ReLU6 (Liu, 2020).
+    Published are a small one and a larger one, 75.1 % and 77.6 % top-1 (weights: Apache-2.0).
 
     width, depth: factors of the channels and of the repeats of the stages in the middle.
     size: of the square that it was trained with, in pixels; any other works.
