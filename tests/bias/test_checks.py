@@ -1,46 +1,23 @@
-"""The checks of the exercises on bias: a row is an answer, to be accepted, or to be refused with a
-hint.
-"""
+"""The checks of the exercises on bias: see `students.judged` for what a row is."""
 
 import itertools
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import stats
-from students import accept_and_refuse
+from students import SOLUTIONS, judged
 
-# ---------------------------------------------------------------- gaps between groups
-
-
-def parity(yhat, g, size=abs):
-    return size(yhat[g == 1].double().mean() - yhat[g == 0].double().mean())
-
-
-def parity_numpy(yhat, g):
-    yhat, g = yhat.numpy(), g.numpy()
-    return np.abs(yhat[g == 1].mean() - yhat[g == 0].mean())
-
-
-def number(yhat, g):
-    return abs((yhat * (2 * g - 1)).sum())
-
-
-def tpr_gap(y, yhat, g, given=1):
-    return parity(yhat[y == given], g[y == given])
-
-
-def tpr_counts(y, yhat, g):
-    rates = [((y * yhat) * (g == k)).sum() / (y * (g == k)).sum() for k in (0, 1)]
-    return abs(rates[0] - rates[1])
-
-
-# ---------------------------------------------------------------- vectors of words
-
-
-def remove(phi, v, factor=1.0):
-    u = v / v.norm()
-    return phi - factor * torch.outer(phi @ u, u)
+parity, chance, adjusted = (
+    SOLUTIONS[k] for k in ("parity_gap", "permutation_p", "adjusted_effect")
+)
+number = lambda yhat, g: abs((yhat * (2 * g - 1)).sum())
+caught = lambda y, yhat, g: (y * yhat * g).sum() / (y * g).sum()
+gap = lambda t, y, inside: y[(t == 1) & inside].mean() - y[(t == 0) & inside].mean()
+# What the spread of WEAT is not, where the sets have more than one word.
+alone = lambda spread: lambda x, y: spread(x, y) if len(x) > 1 else 1
+of_x = alone(lambda x, y: x.std())
+mean_spread = alone(lambda x, y: (x.std() + y.std()) / 2)
+pooled = alone(lambda x, y: ((x.var() + y.var()) / 2).sqrt())
 
 
 def remove_rows(phi, v):
@@ -50,19 +27,6 @@ def remove_rows(phi, v):
     return phi
 
 
-def cosines(W, A):
-    return F.cosine_similarity(W[:, None], A[None], dim=-1)
-
-
-def effect(X, Y, A, B, spread=lambda x, y: torch.cat([x, y]).std(), like=cosines):
-    x, y = (like(W, A).mean(1) - like(W, B).mean(1) for W in (X, Y))
-    return (x.mean() - y.mean()) / spread(x, y)
-
-
-def spread_by(spread):
-    return lambda *v: effect(*v, lambda x, y: spread(x, y) if len(x) > 1 else 1)
-
-
 def effect_numpy(*sets):
     X, Y, A, B = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in sets)
     x, y = (w @ A.mean(0) - w @ B.mean(0) for w in (X, Y))
@@ -70,23 +34,9 @@ def effect_numpy(*sets):
 
 
 def effect_loops(X, Y, A, B):
-    def near(w, A):
-        return sum(torch.cosine_similarity(w, a, dim=0) for a in A) / len(A)
-
+    near = lambda w, A: sum(torch.cosine_similarity(w, a, dim=0) for a in A) / len(A)
     x, y = ([near(w, A) - near(w, B) for w in W] for W in (X, Y))
     return (sum(x) / len(x) - sum(y) / len(y)) / torch.stack(x + y).std()
-
-
-# ---------------------------------------------------------------- weights and chance
-
-
-def weights(y, g, of=lambda pg, py, both: pg * py / both):
-    alike = ((g == b, y == a, (g == b) & (y == a)) for a, b in zip(y, g))
-    return torch.stack([of(*(same.double().mean() for same in three)) for three in alike])
-
-
-def weighed(of):
-    return lambda y, g: weights(y, g, of)
 
 
 def weights_table(y, g, scale=lambda w: 1):
@@ -99,18 +49,6 @@ def weights_list(y, g):
     y, g = y.tolist(), g.tolist()
     pairs = list(zip(y, g))
     return [y.count(a) * g.count(b) / pairs.count((a, b)) / len(y) for a, b in pairs]
-
-
-def gap(t, y, inside):
-    return y[(t == 1) & inside].mean() - y[(t == 0) & inside].mean()
-
-
-def adjusted(t, y, z, share=lambda t, z, k: (z == k).double().mean()):
-    return sum(share(t, z, k) * gap(t, y, z == k) for k in (0, 1))
-
-
-def shared(share):
-    return lambda *v: adjusted(*v, share)
 
 
 def adjusted_regression(t, y, z):
@@ -126,20 +64,6 @@ def adjusted_weights(t, y, z):
     return (t * y / p).mean() - ((1 - t) * y / (1 - p)).mean()
 
 
-def differences(s, n):
-    c = torch.tensor(list(itertools.combinations(range(len(s)), n)))
-    chosen = s.double()[c].sum(1)
-    return chosen / n - (s.double().sum() - chosen) / (len(s) - n)
-
-
-def chance(s, n, test=lambda d: d >= d[0] - 1e-9):
-    return test(differences(s, n)).double().mean()
-
-
-def counted(test):
-    return lambda *v: chance(*v, test)
-
-
 def chance_orders(s, n):
     orders, seen = list(itertools.permutations(s.tolist())), sum(s[:n].tolist())
     return sum(sum(o[:n]) >= seen - 1e-6 for o in orders) / len(orders)
@@ -153,136 +77,123 @@ def chance_scipy(s, n):
     return stats.permutation_test(parts, mean, alternative="greater", n_resamples=np.inf).pvalue
 
 
-# ---------------------------------------------------------------- the tables
-
-RIGHT = {
+ANSWERS = {
     "parity_gap": [
-        parity,
-        parity_numpy,
-        lambda yhat, g: parity(yhat, 1 - g),
-        lambda a, g: ((a * g).sum() / g.sum() - (a * (1 - g)).sum() / (1 - g).sum()).abs(),
-    ],
-    "opportunity_gap": [
-        tpr_gap,
-        tpr_counts,
-        lambda y, yhat, g: parity(1 - yhat[y == 1], g[y == 1]),
-        lambda y, yhat, g: tpr_gap(y, yhat, 1 - g).float(),
-    ],
-    "remove_direction": [
-        remove,
-        remove_rows,
-        lambda phi, v: phi @ (torch.eye(len(v), dtype=v.dtype) - torch.outer(v, v) / (v @ v)),
-        lambda phi, v: [remove(row[None], v)[0] for row in phi],
-        lambda phi, v: remove(phi, -3 * v),
-    ],
-    "weat": [effect, effect_numpy, effect_loops, lambda *v: effect(*map(F.normalize, v))],
-    "reweighing": [weights, weights_table, weights_list, lambda y, g: weights(g, y)],
-    "adjusted_effect": [
-        adjusted,
-        adjusted_regression,
-        adjusted_weights,
-        lambda t, y, z: adjusted(t, y.numpy(), z),
-    ],
-    "permutation_p": [chance, chance_orders, chance_scipy, lambda s, n: chance(2 * s + 1, n)],
-}
-
-WRONG = {
-    "parity_gap": [
-        (lambda *v: parity(*v, lambda d: d), "sign is kept"),
-        (lambda *v: parity(*v, lambda d: -d), "sign is kept"),
+        lambda yhat, g: np.abs(yhat.numpy()[g == 1].mean() - yhat.numpy()[g == 0].mean()),
+        "parity_gap(yhat, 1 - g)",
+        "((yhat * g).sum() / g.sum() - (yhat * (1 - g)).sum() / (1 - g).sum()).abs()",
+        (".abs()", "", "sign is kept"),
+        ("return (", "return -(", ".abs()", "", "sign is kept"),
         (number, "numbers of people"),
         (lambda yhat, g: number(yhat, g) / len(g), "divide each by the size"),
         (lambda yhat, g: parity(g, yhat) if 0 < yhat.sum() < len(g) else 0.0, "exchanged"),
-        (lambda *v: parity(*v) ** 2, ""),
-        (lambda *v: 100 * parity(*v), ""),
-        (lambda yhat, g: yhat[g == 1].mean() - yhat[g == 0].mean(), "raises RuntimeError"),
-        (lambda yhat, g: (yhat != g).double().mean(), ""),
-        (lambda yhat, g: yhat[g == 1].double().mean() / yhat[g == 0].double().mean(), ""),
-        (lambda *v: None, "return"),
-        (lambda *v: [parity(*v)] * 2, "shape"),
+        ("right**2", ""),
+        ("100 * right", ""),
+        ("yhat.double()", "yhat", "raises RuntimeError"),
+        ("(yhat != g).double().mean()", ""),
+        ("yhat[g == 1].double().mean() / yhat[g == 0].double().mean()", ""),
+        ("None", "return"),
+        ("[right] * 2", "shape"),
     ],
     "opportunity_gap": [
-        (lambda y, yhat, g: parity(yhat, g), "demographic parity"),
-        (lambda *v: tpr_gap(*v, given=0), "false positive"),
-        (lambda y, yhat, g: parity(y == yhat, g), ""),
-        (lambda y, yhat, g: tpr_gap(yhat, y, g), "exchanged"),
-        (lambda y, yhat, g: parity(yhat[y == 1], g[y == 1], lambda d: d), "sign"),
-        (lambda y, yhat, g: parity(y * yhat, g), "size of the group"),
-        (lambda y, yhat, g: number(y * yhat, g), ""),
-        (lambda y, yhat, g: number(y * yhat, g) / y.sum(), ""),
-        (lambda *v: tpr_gap(*v) ** 2, ""),
-        (lambda *v: 100 * tpr_gap(*v), ""),
+        "abs(caught(y, yhat, g) - caught(y, yhat, 1 - g))",
+        "parity_gap(1 - yhat[y == 1], g[y == 1])",
+        "opportunity_gap(y, yhat, 1 - g).float()",
+        ("parity_gap(yhat, g)", "demographic parity"),
+        ("y == 1", "y == 0", "false positive"),
+        ("parity_gap(y == yhat, g)", ""),
+        ("opportunity_gap(yhat, y, g)", "exchanged"),
+        (".abs()", "", "sign"),
+        ("parity_gap(y * yhat, g)", "size of the group"),
+        ("number(y * yhat, g)", ""),
+        ("number(y * yhat, g) / y.sum()", ""),
+        ("right**2", ""),
+        ("100 * right", ""),
     ],
     "remove_direction": [
-        (lambda phi, v: phi - torch.outer(phi @ v, v), "any length"),
-        (lambda phi, v: phi - torch.outer(phi @ v, v / v.norm()), "only once"),
-        (lambda phi, v: phi - remove(phi, v), "part along v"),
-        (lambda phi, v: remove(phi, v, -1), "added"),
-        (lambda phi, v: remove(phi, v, 2), "mirror"),
-        (lambda phi, v: phi - v, "direction itself"),
-        (lambda phi, v: phi - v / v.norm(), "direction itself"),
-        (lambda phi, v: F.normalize(remove(phi, v)), ""),
-        (lambda phi, v: phi.copy_(remove(phi, v)), "in place"),
-        (lambda phi, v: remove(phi, v)[0], "shape"),
-        (lambda phi, v: phi - (phi @ v / (v @ v)).mean() * v, ""),
-        (lambda phi, v: phi - torch.outer((phi @ v).abs(), v) / (v @ v), ""),
+        remove_rows,
+        "phi @ (torch.eye(len(v), dtype=v.dtype) - torch.outer(v, v) / (v @ v))",
+        "[remove_direction(row[None], v)[0] for row in phi]",
+        "remove_direction(phi, -3 * v)",
+        ("v / v.norm()", "v", "any length"),
+        ("u, u)", "v, u)", "only once"),
+        ("phi - right", "part along v"),
+        ("phi - torch", "phi + torch", "added"),
+        ("phi - torch", "phi - 2 * torch", "mirror"),
+        ("phi - v", "direction itself"),
+        ("phi - v / v.norm()", "direction itself"),
+        ("F.normalize(right)", ""),
+        ("phi.copy_(right)", "in place"),
+        ("right[0]", "shape"),
+        ("phi - (phi @ v / (v @ v)).mean() * v", ""),
+        ("phi - torch.outer((phi @ v).abs(), v) / (v @ v)", ""),
     ],
     "weat": [
-        (lambda *v: effect(*v, lambda x, y: torch.cat([x, y]).std(correction=0)), "n - 1"),
-        (lambda *v: effect(*v, lambda x, y: 1), "not divided"),
-        (lambda *v: effect(*v, lambda x, y: torch.cat([x, y]).var()), "not divided"),
-        (spread_by(lambda x, y: x.std()), "not of each alone"),
-        (spread_by(lambda x, y: (x.std() + y.std()) / 2), "not of each alone"),
-        (spread_by(lambda x, y: ((x.var() + y.var()) / 2).sqrt()), "not of each alone"),
-        (lambda *v: effect(*v, like=lambda W, A: W @ A.T), "cosine"),
-        (lambda *v: -effect(*v), "turned round"),
-        (lambda *v: effect(*v).abs(), "sign"),
-        (lambda X, Y, *v: effect(X, Y, *(W.mean(0)[None] for W in v)), "before the cosine"),
-        (lambda X, Y, A, B: effect(A, B, X, Y) if len(A) > 1 else effect(X, Y, A, B) + 1, ""),
-        (lambda *v: effect(*v) * len(v[0]), ""),
+        effect_numpy,
+        effect_loops,
+        "weat(*map(F.normalize, (X, Y, A, B)))",
+        (".std()", ".std(correction=0)", "n - 1"),
+        ("torch.cat([x, y]).std()", "1", "not divided"),
+        (".std()", ".var()", "not divided"),
+        ("torch.cat([x, y]).std()", "of_x(x, y)", "not of each alone"),
+        ("torch.cat([x, y]).std()", "mean_spread(x, y)", "not of each alone"),
+        ("torch.cat([x, y]).std()", "pooled(x, y)", "not of each alone"),
+        ("F.normalize(v)", "v", "cosine"),
+        ("-right", "turned round"),
+        ("right.abs()", "sign"),
+        ("weat(X, Y, A.mean(0)[None], B.mean(0)[None])", "before the cosine"),
+        ("weat(A, B, X, Y) if len(A) > 1 else right + 1", ""),
+        ("right * len(X)", ""),
     ],
     "reweighing": [
-        (lambda *v: 1 / weights(*v), "turned round"),
-        (weighed(lambda pg, py, both: pg / both), "left out"),
-        (weighed(lambda pg, py, both: py / both), "left out"),
-        (weighed(lambda pg, py, both: 1 / both), "left out"),
-        (weighed(lambda pg, py, both: 0.25 / both), "same total"),
-        (weighed(lambda pg, py, both: 0.5 / pg), ""),
-        (lambda y, g: weights(y, g) * len(y), "average to 1"),
-        (lambda y, g: weights(y, g) / len(y), "average to 1"),
-        (lambda y, g: torch.ones(len(y)), ""),
-        (weighed(lambda pg, py, both: pg * py), ""),
-        (lambda *v: weights(*v).sum(), "shape"),
+        weights_table,
+        weights_list,
+        "reweighing(g, y)",
+        ("1 / right", "turned round"),
+        (" * same_y.mean(1)", "", "left out"),
+        ("same_g.mean(1) * same_y", "same_y", "left out"),
+        ("same_g.mean(1) * same_y.mean(1)", "1", "left out"),
+        ("same_g.mean(1) * same_y.mean(1)", "0.25", "same total"),
+        ("0.5 / (g[:, None] == g).double().mean(1)", ""),
+        ("right * len(y)", "average to 1"),
+        ("right / len(y)", "average to 1"),
+        ("torch.ones(len(y))", ""),
+        (" / (same_g * same_y).mean(1)", "", ""),
+        ("right.sum()", "shape"),
         (lambda *v: weights_table(*v, torch.mean), "not P|NaN"),
     ],
     "adjusted_effect": [
-        (lambda t, y, z: gap(t, y, z >= 0), "nothing is adjusted"),
-        (shared(lambda t, z, k: 0.5), "count the same"),
-        (shared(lambda t, z, k: 1), "without their shares"),
-        (shared(lambda t, z, k: (z[t == 1] == k).double().mean()), "over all"),
-        (shared(lambda t, z, k: (z[t == 0] == k).double().mean()), "over all"),
-        (lambda *v: -adjusted(*v), "turned round"),
-        (lambda *v: adjusted(*v).abs(), "sign"),
-        (lambda t, y, z: gap(t, y, z == 1), "one stratum"),
-        (lambda t, y, z: gap(t, y, z == 0), "one stratum"),
-        (lambda t, y, z: adjusted(z, y, t), ""),
-        (shared(lambda t, z, k: (z != k).double().mean()), ""),
-        (shared(lambda t, z, k: (z == k).sum()), ""),
+        adjusted_regression,
+        adjusted_weights,
+        lambda t, y, z: adjusted(t, y.numpy(), z),
+        ("gap(t, y, z >= 0)", "nothing is adjusted"),
+        ("(z == k).double().mean()", "0.5", "count the same"),
+        ("(z == k).double().mean() * ", "", "without their shares"),
+        ("(z == k).double()", "(z[t == 1] == k).double()", "over all"),
+        ("(z == k).double()", "(z[t == 0] == k).double()", "over all"),
+        ("-right", "turned round"),
+        ("right.abs()", "sign"),
+        ("gap(t, y, z == 1)", "one stratum"),
+        ("gap(t, y, z == 0)", "one stratum"),
+        ("adjusted_effect(z, y, t)", ""),
+        ("(z == k).double()", "(z != k).double()", ""),
+        ("(z == k).double().mean()", "(z == k).sum()", ""),
     ],
     "permutation_p": [
-        (counted(lambda d: d > d[0] + 1e-9), "equality counts"),
-        (counted(lambda d: d[1:] >= d[0] - 1e-9), "left out"),
-        (counted(lambda d: d <= d[0] + 1e-9), "smaller"),
-        (counted(lambda d: d.abs() >= d[0].abs() - 1e-9), "one-sided"),
-        (lambda *v: (2 * chance(*v)).clamp(max=1), "one-sided"),
-        (counted(lambda d: (d >= d[0] - 1e-9) * len(d)), ""),
-        (lambda s, n: s[:n].mean() - s[n:].mean(), ""),
-        (counted(lambda d: torch.cat([d >= d[0] - 1e-9, d[:1] == d[0]])), "nor added"),
-        (lambda *v: 1 - chance(*v), ""),
-        (lambda *v: torch.rand(()), "share|second call"),
+        chance_orders,
+        chance_scipy,
+        "permutation_p(2 * s + 1, n)",
+        ("d >= d[0] - 1e-6", "d > d[0] + 1e-9", "equality counts"),
+        ("(d >=", "(d[1:] >=", "left out"),
+        ("d >= d[0] - 1e-6", "d <= d[0] + 1e-9", "smaller"),
+        ("d >= d[0] - 1e-6", "d.abs() >= d[0].abs() - 1e-9", "one-sided"),
+        ("(2 * right).clamp(max=1)", "one-sided"),
+        (".double().mean()", ".double().sum()", ""),
+        ("s[:n].mean() - s[n:].mean()", ""),
+        ("(d >= d[0] - 1e-6)", "torch.cat([d >= d[0] - 1e-6, d[:1] == d[0]])", "nor added"),
+        ("1 - right", ""),
+        ("torch.rand(())", "share|second call"),
     ],
 }
 
-test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = (
-    accept_and_refuse(RIGHT, WRONG)
-)
+test_right_answers, test_wrong_answers = judged(ANSWERS, globals())
