@@ -480,12 +480,18 @@ def test_residual_networks_and_relus_on_views():
         F.leaky_relu,
         F.silu,
         F.elu,
-        F.relu6,
         F.softplus,
         F.hardswish,
         F.selu,
-        lambda z: z.clamp(0, 1),
+        F.hardtanh,
+        lambda z: F.prelu(z, torch.full((1,), 0.2, dtype=torch.float64)),
+        lambda z: z.clamp(-1, 6),
+        lambda z: z.clamp(0, -1),
+        lambda z: z.clamp(max=6),
+        lambda z: z.clamp(z.new_zeros(6), torch.arange(1.0, 7.0, dtype=torch.float64)),
+        lambda z: F.silu(input=z),
         lambda z: z.clamp(min=-1),
+        lambda z: F.threshold(z, 1, 0),
     ],
     ids=lambda f: f.__name__,
 )
@@ -498,6 +504,102 @@ def test_what_is_no_relu_is_refused_by_name(activation):
     for method in (guided_backprop, deconvnet):
         with pytest.raises(ValueError, match="model: expected no activation but ReLU"):
             method(model, normal(2, 4))
+
+
+@pytest.mark.parametrize(
+    "activation", [nn.GELU(), nn.SiLU(), nn.ELU(), nn.LeakyReLU(), nn.Hardtanh()], ids=repr
+)
+def test_the_refusal_of_an_activation_names_its_place_and_the_reason(activation):
+    block = nn.Sequential(nn.Linear(4, 4), activation)
+    model = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.ModuleDict({"first": block})["first"], nn.Linear(4, 3)
+    ).double()
+    for method in (guided_backprop, deconvnet):
+        with pytest.raises(ValueError, match=r"\(in 2\.1\); both methods zero .* no such set"):
+            method(model, normal(2, 4))
+
+
+CAPPED = {
+    "nn.ReLU6": lambda s, z: s.act(z),
+    "in place module": lambda s, z: s.act_in_place(z),
+    "F.relu6": lambda s, z: F.relu6(z),
+    "F.relu6 in place": lambda s, z: F.relu6(z, True),
+    "clamp": lambda s, z: z.clamp(0, 6),
+    "clamp of keywords": lambda s, z: torch.clamp(z, min=0.0, max=6.0),
+    "clamp_": lambda s, z: z.clamp_(0, 6),
+    "clip": lambda s, z: z.clip(0, 6),
+    "clamp of tensors": lambda s, z: z.clamp(z.new_zeros(()), z.new_tensor(6.0)),
+    "hardtanh": lambda s, z: F.hardtanh(z, 0, 6),
+    "hardtanh_": lambda s, z: F.hardtanh_(z, 0, 6),
+    "hardtanh in place": lambda s, z: F.hardtanh(z, 0.0, 6.0, inplace=True),
+}
+
+
+def by_hooks(model, x, c, send):
+    """Autograd's way back, each ReLU6 module with another message."""
+    inputs, handles = {}, []
+    for act in (m for m in model.modules() if isinstance(m, nn.Hardtanh)):
+        keep = lambda m, given, _: inputs.update({m: given[0].detach()})
+        back = lambda m, _, g: (send(g[0], inputs[m]),)
+        handles += [act.register_forward_hook(keep), act.register_full_backward_hook(back)]
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(leaf)[:, c].sum(), leaf)
+    for handle in handles:
+        handle.remove()
+    assert min(z.min() for z in inputs.values()) < 0 and max(z.max() for z in inputs.values()) > 6
+    return gradient
+
+
+@pytest.mark.parametrize("relu6", CAPPED.values(), ids=CAPPED)
+def test_a_capped_relu_is_active_between_zero_and_its_cap(relu6):
+    act, act_in_place = nn.ReLU6(), nn.ReLU6(inplace=True)
+    model = drawn(
+        lambda: Net(
+            lambda s, x: s.c(relu6(s, s.b(relu6(s, 9 * s.a(x))))),
+            a=nn.Conv2d(2, 3, 3),
+            b=nn.Conv2d(3, 3, 3),
+            c=nn.Sequential(nn.Flatten(), nn.Linear(48, 3)),
+            act=act,
+            act_in_place=act_in_place,
+        )
+    )
+    plain = Net(
+        lambda s, x: s.c(s.second(s.b(s.first(9 * s.a(x))))),
+        **{name: getattr(model, name) for name in "abc"},
+        first=nn.ReLU6(),
+        second=nn.ReLU6(),
+    )
+    x = normal(4, 2, 8, 8)
+    active = lambda g, z: g.clamp(min=0) * ((z > 0) & (z < 6))
+    assert torch.allclose(guided_backprop(model, x, 1), by_hooks(plain, x, 1, active))
+    any_unit = lambda g, z: g.clamp(min=0)
+    assert torch.allclose(deconvnet(model, x, 1), by_hooks(plain, x, 1, any_unit))
+
+
+def test_any_cap_counts_and_at_the_cap_a_unit_is_not_active():
+    x = torch.tensor([[-1.0, 0.0, 1.5, 2.0, 3.0]])
+    for cap, active in (
+        (2, [0, 0, 1, 0, 0]),
+        (2.5, [0, 0, 1, 1, 0]),
+        (float("inf"), [0, 0, 1, 1, 1]),
+    ):
+        model = Net(lambda s, x: x.clamp(0, cap).sum(1, keepdim=True))
+        assert guided_backprop(model, x).tolist() == [active]
+        assert deconvnet(model, x).tolist() == [[1] * 5]
+
+
+def test_the_published_network_of_relu6s_on_a_photograph():
+    """Against hooks on its modules; that they agree at all is no matter of the architecture."""
+    model = models.pretrained("efficientnet_lite0")
+    x = F.interpolate(model.prepare(data.photos(["flower"])["flower"].image), (96, 96))
+    for method, send in (
+        (guided_backprop, lambda g, z: g.clamp(min=0) * ((z > 0) & (z < 6))),
+        (deconvnet, lambda g, z: g.clamp(min=0)),
+    ):
+        R = method(model, x, 985)
+        wanted = by_hooks(model, x, 985, send)
+        assert R.shape == x.shape and R.isfinite().all() and R.abs().max() > 0
+        assert torch.allclose(R, wanted, rtol=1e-3, atol=1e-5 * wanted.abs().max().item())
 
 
 @pytest.mark.parametrize(
@@ -698,6 +800,22 @@ def test_captum_agrees_where_the_definition_is_the_same():
         [gradient(model, x[:1] + 0.2 * normal(1, 1, 8, 8, seed=k), c[:1]) for k in range(200)]
     ).std(0)
     assert ((ours - smooth).abs() < 6 * spread * (2 / 4000) ** 0.5 + 1e-9).all()
+
+
+def test_captum_agrees_where_no_unit_reaches_its_cap():
+    """It knows nn.ReLU alone: below the cap ReLU6 is no other function."""
+    captum = pytest.importorskip("captum.attr")
+    model, x = drawn(lambda: models.cnn(1, 8, width=4)), normal(4, 1, 8, 8)
+    capped = copy.deepcopy(model)
+    for k, module in enumerate(model):
+        if isinstance(module, nn.ReLU):
+            capped[k] = nn.Hardtanh(0.0, 1e6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        guided = captum.GuidedBackprop(model).attribute(x.clone(), target=3)
+        deconvolved = captum.Deconvolution(model).attribute(x.clone(), target=3)
+    assert torch.allclose(guided_backprop(capped, x, 3), guided, atol=1e-10)
+    assert torch.allclose(deconvnet(capped, x, 3), deconvolved, atol=1e-10)
 
 
 def test_zennit_agrees():
