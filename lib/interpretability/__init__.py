@@ -2,7 +2,7 @@
 and how sure is that?
 """
 
-from .attention import attention_rollout, rollout, shuffled
+from .attention import attention_gradient, attention_rollout, rollout, shuffled
 from .coalitions import lime, shapley
 from .perturbation import meaningful_perturbation, occlusion, prediction_difference
 from .prototypes import prototype
@@ -17,6 +17,7 @@ __all__ = [
     "shapley",
     "attention_rollout",
     "rollout",
+    "attention_gradient",
     "shuffled",
     "grow_tree",
     "tree_rules",

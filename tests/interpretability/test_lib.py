@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drawn import Net
+from drawn import Net, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from witness import result_of_an_undisturbing
 
 from lib import data, interpretability, models
 from lib.interpretability import (
     attention,
+    attention_gradient,
     attention_rollout,
     coalitions,
     grow_tree,
@@ -785,27 +787,387 @@ def test_the_masked_attention_is_what_torch_computes():
         {"scale": 0.3},
     ):
         assert torch.allclose(
-            attention._weights(q, k, v, **options) @ v,
+            attention._weights(q, k, **options) @ v,
             F.scaled_dot_product_attention(q, k, v, **options),
         )
 
 
-def test_attention_leaves_the_model_and_refuses_what_has_none():
+@pytest.mark.parametrize("method", [attention_rollout, attention_gradient])
+def test_attention_refuses_what_has_none_or_another_shape(method):
+    model, x = transformer(), normal(2, 5, 8)
+    with pytest.raises(ValueError, match="model: expected nn.MultiheadAttention.*found none"):
+        method(small(), normal(2, 4))
+    with pytest.raises(ValueError, match="target"):
+        method(model, x, 7)
+    for position in (5, -6, 0.5):
+        with pytest.raises(ValueError, match=r"position: expected None or a whole number in -5..4"):
+            method(model, x, position=position)
+    with pytest.raises(ValueError, match=r"x: expected words .*, vectors .* or images"):
+        method(model, normal(2, 5, 8, 1, 1))
+    with pytest.raises(TypeError, match="x: expected torch.float64"):
+        method(model, x.float())
+    longer = Net(
+        lambda s, x: s.read(torch.cat([x, x], 1))[:, :5].flatten(1)[:, :2],
+        read=nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).double(),
+    )
+    with pytest.raises(ValueError, match=r"attention of shape \(2, heads, 5, 5\), got \(2, 2, 10"):
+        method(longer, x)
+
+
+def test_rollout_knows_no_class_and_sums_to_one():
     model, x = transformer().train(), normal(2, 5, 8)
     R = attention_rollout(model, x)
-    assert (
-        model.training
-        and torch.allclose(R.sum((1, 2)), torch.ones(2).double())
-        and torch.equal(R, attention_rollout(model, x, 1))
+    assert model.training and torch.equal(R, attention_rollout(model, x, 1))
+    assert torch.allclose(R.sum((1, 2)), torch.ones(2).double())
+
+
+class Reader(nn.Module):
+    """Two layers of attention with the same parameters, in one of three ways of writing it."""
+
+    def __init__(self, way, d=8, heads=2, mask=None):
+        super().__init__()
+        self.way, self.heads, self.mask = way, heads, mask
+        self.parts = nn.ModuleList(
+            nn.MultiheadAttention(d, heads, batch_first=True) for _ in range(2)
+        )
+        self.out = nn.Linear(d, 3)
+
+    def forward(self, h):
+        for part in self.parts:
+            h = h + self.attend(part, h)
+        return self.out(h[:, 0].tanh())
+
+    def attend(self, part, h):
+        if self.way == "module":
+            return part(h, h, h, attn_mask=self.mask, need_weights=False)[0]
+        if self.way == "module with weights":
+            return part(h, h, h, attn_mask=self.mask)[0]
+        q, k, v = (
+            t.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for t in F.linear(h, part.in_proj_weight, part.in_proj_bias).chunk(3, -1)
+        )
+        if self.way == "function":
+            hidden = None if self.mask is None else ~self.mask
+            read = F.scaled_dot_product_attention(q, k, v, hidden)
+        else:
+            W = self.strength(q, k).softmax(-1)
+            self.weights.append(W)
+            if W.requires_grad:
+                W.retain_grad()
+            read = W @ v
+        return part.out_proj(read.transpose(1, 2).flatten(2))
+
+    def strength(self, q, k):
+        E = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        return E if self.mask is None else E.masked_fill(self.mask, float("-inf"))
+
+    weights = []  # of the last run by hand
+
+
+WRITTEN = ["module", "module with weights", "function", "by hand"]
+
+
+def readers(mask=None):
+    return [drawn(lambda: Reader(way, mask=mask)) for way in WRITTEN]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("position", [None, 0, -1])
+def test_however_attention_is_written_it_is_the_same(masked, position):
+    x = normal(3, 5, 8)
+    mask = torch.ones(5, 5, dtype=torch.bool).triu(1) if masked else None
+    for method in (attention_rollout, attention_gradient):
+        R, *others = [method(model, x, 1, position) for model in readers(mask)]
+        assert R.shape == x.shape and R.dtype == x.dtype and (R >= 0).all()
+        assert all(torch.allclose(R, other, atol=1e-12) for other in others)
+
+
+def test_weighted_attention_is_its_equation():
+    """By hand: the network's own weights and autograd's slopes of them."""
+    *_, model = readers()
+    x, R = normal(4, 5, 8), []
+    for n in range(4):
+        model.weights.clear()
+        model(x[n : n + 1])[0, 2].backward()
+        rows = torch.eye(5).double()
+        for W in model.weights:
+            A = torch.stack([(W.grad[0, h] * W[0, h]).clamp(min=0) for h in range(2)]).mean(0)
+            rows = rows + A @ rows
+        R.append(rows.detach())
+    R = torch.stack(R)
+    model.zero_grad()
+    assert torch.allclose(attention_gradient(model, x, 2).sum(2), R.mean(1))
+    assert torch.allclose(attention_gradient(model, x, 2, position=3).sum(2), R[:, 3])
+    assert not torch.allclose(R[:, 0], R[:, 3])
+
+
+def test_weighted_attention_of_explicit_weights():
+    """f = w^T A_2 A_1 x at the first position: df/dA_2 and df/dA_1 in closed form."""
+    A1, A2 = (torch.tensor(W).double() for W in ([[0.5, 0.5], [0.2, 0.8]], [[0.25, 0.75], [1, 0]]))
+    w, x = torch.tensor([[1.0, -2.0], [0.5, 3.0]]).double(), normal(1, 2, 2)
+
+    def forward(self, h):
+        for A in (A1, A2):
+            h = A.log()[None, None].softmax(-1)[:, 0] @ h
+        return h[:, 0] @ w.T
+
+    for c in (0, 1):
+        value = x[0] @ w[c]  # of each word, for the class
+        slope2 = torch.stack([A1 @ value, torch.zeros(2).double()])
+        slope1 = A2[0][:, None] * value[None]
+        R = torch.eye(2).double()
+        for A, slope in ((A1, slope1), (A2, slope2)):
+            R = R + (A * slope).clamp(min=0) @ R
+        for position, row in ((0, R[0]), (1, R[1]), (None, R.mean(0))):
+            ours = attention_gradient(Net(forward), x, c, position)
+            assert torch.allclose(ours[0].sum(1), row)
+
+
+@pytest.mark.parametrize("model", [transformer(), *readers()], ids=["layers", *WRITTEN])
+def test_weighted_attention_knows_the_class_and_a_row_is_a_batch_of_one(model):
+    x, c = normal(3, 5, 8), torch.tensor([2, 0, 1])
+    together = attention_gradient(model, x, c)
+    assert not together.requires_grad and not torch.allclose(
+        together, attention_gradient(model, x, (c + 1) % 3)
     )
-    with pytest.raises(ValueError, match="found none"):
-        attention_rollout(small(), normal(2, 4))
-    with pytest.raises(ValueError, match="target"):
-        attention_rollout(model, x, 7)
-    with pytest.raises(ValueError, match="position"):
-        attention_rollout(model, x, position=5)
-    with pytest.raises(ValueError, match=r"x: expected words"):
-        attention_rollout(model, normal(2, 5, 8, 1))
+    for n in range(3):
+        alone = attention_gradient(model, x[n : n + 1], int(c[n]))
+        assert torch.allclose(alone[0], together[n], atol=1e-12)
+    single = attention_gradient(copy.deepcopy(model).float(), x.float(), c)
+    assert single.dtype == torch.float32 and torch.allclose(single.double(), together, atol=1e-5)
+
+
+def test_frozen_networks_and_weights_written_over():
+    """Where no parameter asks for a gradient, and where the model works on its weights in place."""
+    *_, model = readers()
+    x = normal(2, 5, 8)
+    wanted = attention_gradient(model, x, 0)
+    assert torch.equal(attention_gradient(model.requires_grad_(False), x, 0), wanted)
+
+    def halved(in_place):
+        def forward(self, h):
+            W = (h @ h.transpose(1, 2))[:, None].softmax(-1)
+            W = W.mul_(0.5) if in_place else W * 0.5
+            return (W[:, 0] @ h).flatten(1)[:, :3]
+
+        return Net(forward)
+
+    for method in (attention_rollout, attention_gradient):
+        assert method(halved(True), x).shape == x.shape
+    # what multiplies the values counts
+    A = (x @ x.transpose(1, 2)).softmax(-1) * 0.5
+    slope = x[:, :, 1][:, None] * torch.eye(5).double()[0][:, None]
+    R = torch.eye(5).double() + (A * slope).clamp(min=0)
+    assert torch.allclose(attention_gradient(halved(True), x, 1).sum(2), R.mean(1))
+
+
+def test_weights_that_no_score_depends_on():
+    look = lambda x: (x @ x.transpose(1, 2))[:, None].softmax(-1)
+
+    def looks_in_vain(self, x):
+        look(x)
+        return x.flatten(1)[:, :2]
+
+    def without_graph(self, x):
+        with torch.no_grad():
+            return (look(x)[:, 0] @ x).flatten(1)[:, :2]
+
+    x = normal(2, 5, 8)
+    for forward in (looks_in_vain, without_graph):
+        with pytest.raises(ValueError, match="model: its scores do not depend on its attention"):
+            attention_gradient(Net(forward), x)
+        assert attention_rollout(Net(forward), x).shape == x.shape
+
+
+def test_a_query_that_sees_nothing_gets_nothing():
+    q, k, v = (normal(2, 3, 5, 4, seed=s) for s in range(3))
+    there = torch.ones(5, 5, dtype=torch.bool)
+    there[2] = False
+    W = attention._weights(q, k, there)
+    assert (W[:, :, 2] == 0).all() and torch.allclose(
+        W @ v, F.scaled_dot_product_attention(q, k, v, there)
+    )
+
+
+def test_heads_of_the_query_may_share_a_key():
+    q, k, v = normal(2, 4, 5, 6), normal(2, 2, 5, 6, seed=1), normal(2, 2, 5, 6, seed=2)
+    with attention._Attentions() as seen:
+        ours = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    assert torch.allclose(ours, F.scaled_dot_product_attention(q, k, v, enable_gqa=True))
+    assert seen.weights[0].shape == (2, 4, 5, 5)
+
+
+def looking_around(model):
+    """The model behind attention between the 36 places of an image."""
+
+    def forward(self, x):
+        h = x.flatten(2).transpose(1, 2)
+        W = (h @ h.transpose(1, 2))[:, None].softmax(-1)
+        return self.model((W[:, 0] @ h).transpose(1, 2).view_as(x))
+
+    return Net(forward, model=model)
+
+
+@pytest.mark.parametrize("fail", [False, True])
+@pytest.mark.parametrize("method", [attention_rollout, attention_gradient])
+def test_attention_leaves_everything_as_it_was(method, fail):
+    result_of_an_undisturbing(
+        lambda model, x, c: method(looking_around(model), x, c), normal(2, 2, 6, 6), fail
+    )
+
+
+# ---------------------------------------------------------------- attention over patches
+
+
+@pytest.fixture(scope="module")
+def vision():
+    """name, fused -> a vision transformer with random weights"""
+    timm = pytest.importorskip("timm")
+    made = {}
+
+    def make(name, fused):
+        if name not in made:
+            with models.seeded(0):
+                made[name] = timm.create_model(name, pretrained=False, num_classes=4).eval()
+        for block in made[name].blocks:
+            block.attn.fused_attn = fused
+            # at the start all weights are equal
+            nn.init.normal_(block.attn.qkv.weight, 0, 0.1, torch.Generator().manual_seed(1))
+        return made[name]
+
+    return make
+
+
+VISION = pytest.mark.parametrize(
+    "name, tokens",
+    [("vit_tiny_patch16_224", 1), ("deit_tiny_distilled_patch16_224", 2)],
+    ids=["vit", "deit"],
+)
+
+
+def watched(model, x):
+    """The weights that timm's layers compute by hand, as arrays (N, heads, T, T)."""
+    weights, handles = [], []
+    for block in model.blocks:
+        keep = lambda module, given, output: weights.append(output.detach().double().numpy())
+        handles.append(block.attn.attn_drop.register_forward_hook(keep))
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return weights
+
+
+@VISION
+def test_rollout_of_an_image_is_the_product_over_its_patches(vision, name, tokens):
+    x = normal(2, 3, 224, 224).float()
+    weights = watched(vision(name, False), x)
+    T = 196 + tokens
+    product = np.broadcast_to(np.eye(T), (2, T, T))
+    for W in weights:
+        product = (W.mean(1) + np.eye(T)) / 2 @ product
+    for fused in (False, True):
+        for position, row in ((0, product[:, 0]), (None, product.mean(1))):
+            R = attention_rollout(vision(name, fused), x, position=position)
+            assert R.shape == x.shape and R.dtype == x.dtype
+            patches = row[:, tokens:] / row[:, tokens:].sum(1, keepdims=True)
+            squares = R.double().unflatten(3, (14, 16)).unflatten(2, (14, 16))
+            assert np.allclose(squares.sum((1, 3, 5)).flatten(1), patches, rtol=1e-4, atol=1e-7)
+            assert torch.equal(R, R[:, :1].expand_as(R)), "each channel the same"
+            assert torch.equal(R[:, :, ::16, ::16], R[:, :, 15::16, 15::16])
+            assert torch.allclose(R.sum((1, 2, 3)), torch.ones(2), atol=1e-4)
+
+
+@VISION
+def test_weighted_attention_of_an_image(vision, name, tokens):
+    x = normal(2, 3, 224, 224).float()
+    model = vision(name, False)
+    kept, handles = [], []
+    for block in model.blocks:
+        keep = lambda module, given, output: (kept.append(output), output.retain_grad())[0]
+        handles.append(block.attn.attn_drop.register_forward_hook(keep))
+    model(x)[:, 3].sum().backward()
+    model.zero_grad(set_to_none=True)
+    for handle in handles:
+        handle.remove()
+    R = torch.eye(196 + tokens)
+    for W in kept:
+        R = R + (W * W.grad).clamp(min=0).mean(1) @ R
+    patches = R.detach()[:, 0, tokens:]
+    wanted = patches / patches.sum(1, keepdim=True)
+    for fused in (False, True):
+        ours = attention_gradient(vision(name, fused), x, 3, position=0)
+        assert ours.shape == x.shape and torch.allclose(ours.sum((1, 2, 3)), torch.ones(2))
+        squares = ours.unflatten(3, (14, 16)).unflatten(2, (14, 16)).sum((1, 3, 5)).flatten(1)
+        assert torch.allclose(squares, wanted, rtol=1e-3, atol=1e-6)
+        alone = attention_gradient(vision(name, fused), x[1:], 3, position=0)
+        assert torch.allclose(alone[0], ours[1], rtol=1e-3, atol=1e-9)
+        assert all(p.grad is None for p in model.parameters())
+    assert not torch.allclose(ours, attention_gradient(model, x, 1, position=0), rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "T, shape, tokens, side",
+    [
+        (196, (224, 224), 0, 16),
+        (201, (224, 224), 5, 16),
+        (12, (6, 8), 0, 2),
+        (20, (6, 8), 8, 2),
+        (5, (2, 2), 1, 1),
+        (2, (7, 7), 1, 7),
+    ],
+)
+def test_the_grid_of_patches_is_found(T, shape, tokens, side):
+    assert attention._grid(T, torch.zeros(1, 3, *shape)) == (tokens, side)
+
+
+@pytest.mark.parametrize("method", [attention_rollout, attention_gradient])
+def test_positions_that_are_no_patches_are_refused(method):
+    model = Net(
+        lambda s, x: (
+            (h := x.flatten(1)[:, :21, None]),
+            ((h @ h.transpose(1, 2))[:, None].softmax(-1)[:, 0] @ h)[:, :2, 0],
+        )[1]
+    )
+    said = r"x: expected images that square patches and 0 to 8 tokens .* 21 positions .* got 6 x 8"
+    with pytest.raises(ValueError, match=said):
+        method(model, normal(2, 2, 6, 8))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_attention_within_windows_is_refused(fused):
+    timm = pytest.importorskip("timm")
+    model = timm.models.swin_transformer.SwinTransformer(
+        img_size=32,
+        patch_size=2,
+        num_classes=3,
+        embed_dim=8,
+        depths=(2,),
+        num_heads=(2,),
+        window_size=4,
+    ).eval()
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = fused
+    for method in (attention_rollout, attention_gradient):
+        with pytest.raises(ValueError, match=r"expected attention of shape \(2, heads, 16, 16\)"):
+            method(model, normal(2, 3, 32, 32).float())
+
+
+def test_weighted_attention_of_sentences():
+    """The published encoder: of several lengths, in words and in vectors."""
+    encoder = models.pretrained("minilm")
+    model = encoder.against(["the food was awful", "a wonderful evening"])
+    words = encoder.tokens(["We waited for an hour, but the cake was a delight.", "Cold soup."])
+    R = attention_gradient(model, words, 1)
+    assert R.shape == words.shape and R.dtype == torch.float32 and (R >= 0).all()
+    assert not torch.allclose(R, attention_gradient(model, words, 0), rtol=1e-3)
+    short = words[1:, : int((words[1] != 0).sum())]
+    first = attention_gradient(model, words, 1, position=0)[1, : short.shape[1]]
+    assert torch.allclose(attention_gradient(model, short, 1, position=0)[0], first, atol=1e-6)
+    vectors = encoder.embed(words).detach()
+    assert torch.allclose(attention_gradient(model, vectors, 1).sum(2), R, atol=1e-5)
+    assert all(p.grad is None for p in model.parameters())
 
 
 def test_shuffled_attention_is_dealt_out_among_the_same_words():
