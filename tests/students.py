@@ -27,7 +27,7 @@ def solutions():
     """
     found = {}
     for path in (ROOT / "solutions").glob("*.ipynb"):
-        shared = {"F": F, "math": math}
+        shared = {}
         for cell in nbformat.read(path, 4).cells:
             mark = cell.metadata.get("nbgrader", {})
             answer = mark.get("solution") and not mark.get("grade")
@@ -39,6 +39,7 @@ def solutions():
 
 
 SOURCES = solutions()
+HANDY = {"torch": torch, "F": F, "math": math}
 SOLUTIONS = {name: shared[name] for name, (_, shared) in SOURCES.items()}
 
 
@@ -52,7 +53,7 @@ def replaced(name, texts, names):
     for old, new in zip(texts[::2], texts[1::2]):
         assert old in source, f"{name}: the solution has no text {old}"
         source = source.replace(old, new)
-    shared = names | shared
+    shared = HANDY | names | shared
     exec(source, shared)
     return shared[name]
 
@@ -62,7 +63,7 @@ def formula(name, text, names):
     signature = inspect.signature(SOLUTIONS[name])
     right = f"{name}({', '.join(signature.parameters)})"
     text = re.sub(r"\bright\b", right, text)
-    return eval(f"lambda {str(signature)[1:-1]}: ({text})", names | SOURCES[name][1])
+    return eval(f"lambda {str(signature)[1:-1]}: ({text})", HANDY | names | SOURCES[name][1])
 
 
 def talking(right):
@@ -90,19 +91,13 @@ def single_only(right):
 
 
 def then(change):
-    """A form of answers: the result goes through `change`."""
-    return lambda right: lambda *arguments: change(torch.as_tensor(right(*arguments)))
+    """A form of answers: the result goes through `change`, as one tensor of numbers."""
 
+    def tensor(result):
+        result = torch.stack(result) if isinstance(result, tuple) else torch.as_tensor(result)
+        return result.float() if result.dtype == torch.bool else result
 
-def afterwards(right, position, change=lambda t: t.mul_(2)):
-    """The right answer of somebody who changes an argument afterwards."""
-
-    def answer(*arguments):
-        result = right(*arguments)
-        change(arguments[position])
-        return result
-
-    return answer
+    return lambda right: lambda *arguments: change(tensor(right(*arguments)))
 
 
 FORMS = {
@@ -143,88 +138,44 @@ def row_of(name, row, names):
     if callable(texts[0]):
         return texts[0], words
     answer = formula(name, *texts, names) if len(texts) == 1 else replaced(name, texts, names)
-    answer.row = texts
+    answer.__name__ = " -> ".join(texts)  # what pytest calls it
     return answer, words
 
 
 def judged(table, names, leave=None):
     """Two tests of table[name], a list of answers. A right one stands alone, or with None; a wrong
-    one with a pattern of its hint: (answer, words). An answer is a function, a formula of the
-    solution's arguments as text, or texts of the solution with what they are replaced by: (old,
-    new, words); texts may use the names. The solution is tried in every form, too; leave: the
+    one with a pattern of its hint: (answer, words). An answer is one of
+
+    - a function;
+    - a formula: "2 * right" is made of the names of the solution's arguments, of its notebook and
+      of this module, and of `right`, which is what the solution returns;
+    - texts of the solution with what they are replaced by: ("w.clamp(min=0)", "w", words), or
+      several such pairs, one after the other.
+
+    The solution is tried in every form, too; names: those of the module, `globals()`; leave: the
     forms that make no sense for a name.
     """
     right, wrong = [], []
     for name, rows in table.items():
         rows = [row_of(name, row, names) for row in rows]
-        forms = [FORMS[form] for form in FORMS if form not in (leave or {}).get(name, ())]
-        right += [(name, form(SOLUTIONS[name])) for form in (lambda answer: answer, *forms)]
-        right += [(name, answer) for answer, words in rows if words is None]
-        wrong += [(name, *row) for row in rows if row[1] is not None]
+        accepted = [SOLUTIONS[name], *(answer for answer, words in rows if words is None)]
+        refused = [(answer, words) for answer, words in rows if words is not None]
+        left = (leave or {}).get(name, ())
+        accepted += [FORMS[form](SOLUTIONS[name]) for form in FORMS if form not in left]
+        assert len(accepted) >= 4 and len(refused) >= 6, f"{name}: too few answers"
+        right += [(name, answer) for answer in accepted]
+        wrong += [(name, answer, words) for answer, words in refused]
 
     @pytest.mark.parametrize(("name", "answer"), right)
-    def accepted(name, answer):
+    def accept(name, answer):
         assert check(name)(answer) is None
 
     @pytest.mark.parametrize(("name", "answer", "words"), wrong)
-    def refused(name, answer, words):
+    def refuse(name, answer, words):
         with pytest.raises(AssertionError, match=f"^{name}: .*({words})") as refusal:
             check(name)(copy.copy(answer))
         hint = str(refusal.value)
-        assert len(hint) > len(name) + 30 and not re.search(r"\d\.\d{3}|tensor\(", hint)
+        assert len(hint) > len(name) + 30, "more than a name"
+        assert not re.search(r"\d\.\d{3}|tensor\(", hint), "a hint, and no value"
 
-    return accepted, refused
-
-
-# ---- until all chapters are rewritten
-def spoil(right, *leave):
-    """Rows of wrong answers, made from a right one."""
-    kinds = {kind: change for kind, change in SPOILT.items() if kind not in leave}
-    return [(then(change)(right), "") for change in kinds.values()]
-
-
-def in_place(right, position, change=lambda t: t.mul_(2)):
-    """The right answer of somebody who changes an argument afterwards."""
-
-    def answer(*arguments):
-        result = right(*arguments)
-        change(arguments[position])
-        return result
-
-    return answer
-
-
-def accept_and_refuse(right, wrong, leave=None):
-    """Two tests: right[name] is a list of answers to be accepted, wrong[name] of pairs of an answer
-    and a pattern of its hint. The first right answer is tried in every form, too; leave: the forms
-    that make no sense for a name.
-    """
-    out = leave or {}
-    accept = {
-        name: [*many, *(FORMS[form](many[0]) for form in FORMS if form not in out.get(name, ()))]
-        for name, many in right.items()
-    }
-
-    @pytest.mark.parametrize(
-        ("name", "answer"),
-        [(name, answer) for name, many in accept.items() for answer in many],
-        ids=[f"{name}-{k}" for name, many in accept.items() for k in range(len(many))],
-    )
-    def accepted(name, answer):
-        assert check(name)(answer) is None
-        assert len(accept[name]) >= 4
-
-    @pytest.mark.parametrize(
-        ("name", "answer", "hint"),
-        [(name, *pair) for name, many in wrong.items() for pair in many],
-        ids=[f"{name}-{k}" for name, many in wrong.items() for k in range(len(many))],
-    )
-    def refused(name, answer, hint):
-        with pytest.raises(AssertionError, match=f"^{name}: .*({hint})") as refusal:
-            check(name)(copy.copy(answer))
-        assert len(str(refusal.value)) > len(name) + 30 and not re.search(
-            r"\d\.\d{3}|tensor\(", str(refusal.value)
-        ), "a hint, and no value"
-        assert len(wrong[name]) >= 6
-
-    return accepted, refused
+    return accept, refuse

@@ -16,6 +16,12 @@ def within(R, boxes):
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
+def auc_sign(R, truth):
+    beats = (R[:, :, None] - R[:, None]).sign() / 2 + 0.5
+    pairs = truth[:, :, None] & ~truth[:, None]
+    return (beats * pairs).sum((1, 2)) / pairs.sum((1, 2))
+
+
 ANSWERS = {
     "topic_relevance": [
         "torch.zeros(len(R), K + 1, dtype=R.dtype).scatter_add(1, topics + 1, R)[:, 1:]",
@@ -83,7 +89,7 @@ ANSWERS = {
         ("((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).nanmean(1)", "left out"),
     ],
     "truth_auc": [
-        ("(a > b).double() + 0.5 * (a == b)", "(a - b).sign() / 2 + 0.5", None),
+        auc_sign,
         lambda R, truth: [roc_auc_score(t.numpy(), r.numpy()) for r, t in zip(R, truth)],
         ("(a > b).double() + 0.5 * (a == b)", "(a > b).double()", "ties count nothing"),
         ("(a > b).double() + 0.5 * (a == b)", "(a >= b).double()", "ties count in full"),

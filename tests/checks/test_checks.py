@@ -4,48 +4,24 @@ import random
 import sys
 import time
 
-import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
-from students import check, talking
+from students import NAMES, SOLUTIONS, check, talking
 from torch import Tensor
 
-from lib import checks
-
-NAMES = [name.removeprefix("check_") for name in checks.__all__]
-
-
-def answers():
-    """Each exercise's solution, by the name of its function; the cells of a notebook share their
-    names, as they do when it runs.
-    """
-    found = {}
-    for path in (ROOT / "solutions").glob("*.ipynb"):
-        shared = {}
-        for cell in nbformat.read(path, 4).cells:
-            mark = cell.metadata.get("nbgrader", {})
-            answer = mark.get("solution") and not mark.get("grade")
-            if cell.cell_type == "code" and (answer or cell.id == "imports"):
-                exec(cell.source, shared)
-        found |= {name: shared[name] for name in NAMES if name in shared}
-    return found
-
-
-ANSWERS = answers()
 each = pytest.mark.parametrize("name", NAMES)
 
 
 def test_every_check_belongs_to_a_solution():
-    assert set(ANSWERS) == set(NAMES)
+    assert set(SOLUTIONS) == set(NAMES)
 
 
 @each
 def test_the_solution_is_accepted_in_a_second(name):
-    check(name)(ANSWERS[name])  # the first call loads what is loaded once
+    check(name)(SOLUTIONS[name])  # the first call loads what is loaded once
     start = time.process_time()
-    assert check(name)(ANSWERS[name]) is None
+    assert check(name)(SOLUTIONS[name]) is None
     assert time.process_time() - start < 1
 
 
@@ -141,7 +117,7 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_is_wrong_in_any_exercise_is_refused_with_its_name(name, kind):
     with pytest.raises(AssertionError, match=f"^{name}: "):
-        check(name)(WRONG[kind](ANSWERS[name]))
+        check(name)(WRONG[kind](SOLUTIONS[name]))
     assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
 
 
@@ -155,7 +131,7 @@ def states():
 @each
 def test_checks_are_silent_and_leave_the_random_states(name, capfd, recwarn):
     start = states()
-    check(name)(talking(ANSWERS[name]))
+    check(name)(talking(SOLUTIONS[name]))
     with pytest.raises(AssertionError):
         check(name)(talking(lambda *arguments, **named: "a result"))
     assert states() == start
@@ -167,7 +143,7 @@ def test_a_notebook_with_other_settings_gets_the_same_verdict(name):
     torch.set_default_dtype(torch.float64)
     try:
         with torch.no_grad():
-            assert check(name)(ANSWERS[name]) is None
+            assert check(name)(SOLUTIONS[name]) is None
     finally:
         torch.set_default_dtype(torch.float32)
 

@@ -51,7 +51,10 @@ ANSWERS = {
         drawn(torch.randperm),
         drawn(np.random.default_rng().permutation),
         ("n * right", "summed"),
-        ("    c", "    R = torch.rand(len(x))\n    c", "torch.rand(len(x)), fill", "R, fill", ""),
+        (
+            *("    curves", "    R = torch.rand(len(x))\n    curves"),
+            *("torch.rand(len(x)), fill", "R, fill", ""),
+        ),
         (drawn(lambda d: torch.randint(d, (d,))), "first or the last"),
         ("    curves", "    torch.manual_seed(0)\n    curves", ""),
         ("random_curve(f, fill, x, n)", "first or the last"),

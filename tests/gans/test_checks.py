@@ -111,7 +111,10 @@ ANSWERS = {
         ("opt_g.step()", "opt_g.step(), G.eval()", "mode"),
         ("opt_g.step()", "opt_g.step(), D_.requires_grad_(False)", "requires_grad"),
         ("D_(G(z)))", "D_(G(z).detach()))", "has not moved"),
-        ("x, z)", "x, z, k=[])", "loss = d", "k.append(1)\n    if k[1:]: return\n    loss = d", ""),
+        (
+            *("x, z)", "x, z, calls=[])"),
+            *("loss = d", "calls.append(1)\n    if len(calls) > 1: return\n    loss = d", ""),
+        ),
         ("train_step(G, D_, opt_g, opt_d, x.mul_(2), z)", "in place|do not end"),
         ("train_step(G, D_, opt_d, opt_g, x, z)", "own network|moved|do not end"),
         ("opt_g.step()", "opt_g.step(), move(opt_g, g_loss(D_(G(z))))", "do not end"),

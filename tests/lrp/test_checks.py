@@ -100,7 +100,7 @@ def one_class_expanded(x, u, alpha, gamma):
 ANSWERS = {
     "lrp_zplus": [
         zplus_autograd,
-        ("w.clamp(min=0)", "w.relu()", "(a @ w)", "(a @ w + 1e-6)", None),
+        'torch.einsum("nij,nj->ni", (z := parts(a, w.relu())) / (z.sum(1, True) + 1e-6), R)',
         "by_input(parts(a, w).clamp(min=0), R)",
         ("w.clamp(min=0)", "w", "negative weights"),
         ("w.clamp(min=0)", "w.abs()", ""),
@@ -126,7 +126,8 @@ ANSWERS = {
         ("eps * sign", "torch.copysign(torch.tensor(eps), z)", None),
         ("eps * sign", "eps * (z.sign() + (z == 0))", None),
         ("a @ w + b", "torch.addmm(b, a, w)", "eps * sign", "eps * (2 * (z >= 0) - 1)", None),
-        ("a @ w + b", "F.linear(a, w.T, b)", "a * (s @ w.T)", "shares(parts(a, w), 1, s)", None),
+        ("a @ w + b", "F.linear(a, w.T, b)", None),
+        ("a * (s @ w.T)", 'torch.einsum("ni,ij,nj->ni", a, w, s)', None),
         ("a @ w + b", "a @ w", "bias is missing"),
         ("a * (s @ w.T)", "shares(parts(a, w) + b / len(w), 1, s)", "handed to the inputs"),
         ("eps * sign", "eps * z.sign()", "NaN"),
@@ -275,6 +276,7 @@ ANSWERS = {
     "lstm_word_relevance": [
         words_unrolled,
         ("c[t + 1] == 0", "c[t + 1].abs() <= 1e-9", None),
+        ("torch.where(c[t + 1] == 0, 0, R / c[t + 1])", "(R / c[t + 1]).nan_to_num(0, 0, 0)", None),
         ("R = f[t]", "R = f[t] * f[t]", "forget gate is multiplied in once"),
         ("append(i[t]", "append(i[t] * i[t]", "input gate is multiplied in once"),
         ("append(i[t]", "append(i[t] * i[t]", "R = f[t]", "R = f[t] * f[t]", ""),
@@ -342,7 +344,7 @@ ANSWERS = {
         ("alpha.log() - gamma * d", "(alpha * (-gamma * d).exp()).log()", "NaN or infinite"),
         ("alpha.log() - gamma * d", "(alpha * (-gamma * d).exp()).clamp(min=1e-30).log()", ""),
         ("d == 0", "d < 0", "NaN"),
-        ("** 2", "** 2 + 1e-12", "keeps its share"),
+        ("** 2", "** 2 + 1e-12", "keeps its share"),  # the same share for all inputs at d = 0
         ("* q).sum(1)", "* q).sum(1) / (s * d).sum(1, True).clamp(1e-9) * o", ""),
         ("o / d", "o / (d + 1e-2)", ""),
     ],

@@ -1,22 +1,14 @@
-"""The checks of the exercises on responsibility: a row is an answer, to be accepted, or to be
-refused with a hint.
-"""
+"""The checks of the exercises on responsibility: see `students.judged` for what a row is."""
 
 import math
 
 import numpy as np
 import torch
-from students import accept_and_refuse, in_place
+from students import SOLUTIONS, judged
 
-# ---------------------------------------------------------------- texts
-
-
-def merged(ids, a, b, new, most=math.inf):
-    result, i, ids = [], 0, ids.tolist()
-    while i < len(ids):
-        hit = ids[i : i + 2] == [a, b] and most > 0
-        result, i, most = [*result, new if hit else ids[i]], i + 1 + hit, most - hit
-    return result
+premium, epsilon = SOLUTIONS["language_premium"], SOLUTIONS["epsilon_of"]
+gap = lambda a, b, t: (a <= t).double().mean() - (b <= t).double().mean()
+lengths = lambda G: G.norm(dim=1, keepdim=True)
 
 
 def merged_text(ids, a, b, new):
@@ -32,19 +24,11 @@ def merged_stack(ids, a, b, new):
     return tuple(v for v in result if v is not None)
 
 
-def pairs(change):
-    """What each id becomes, by the pairs that it begins and ends."""
-
-    def answer(ids, a, b, new):
-        ids = ids.tolist()
-        hits = [ids[i : i + 2] == [a, b] for i in range(len(ids))]
-        return change(ids, hits, [False, *hits[:-1]], new)
-
-    return answer
-
-
-def overlapping(ids, begins, ends, new):
-    return [new if b else v for v, b, e in zip(ids, begins, ends) if b or not e]
+def overlapping(ids, a, b, new):
+    ids = ids.tolist()
+    begins = [ids[i : i + 2] == [a, b] for i in range(len(ids))]
+    ends = [False, *begins[:-1]]
+    return [new if begin else v for v, begin, end in zip(ids, begins, ends) if begin or not end]
 
 
 def looks_back(ids, a, b, new):
@@ -53,40 +37,6 @@ def looks_back(ids, a, b, new):
         hit = result and (result[-1], v) in ((a, b), (new, b))
         result[-1 if hit else len(result) :] = [new if hit else v]
     return result
-
-
-def premium(T, base):
-    return T.sum(1) / T[base].sum()
-
-
-# ---------------------------------------------------------------- privacy
-
-
-def gap(a, b, t=None, test=torch.le):
-    t = a.mean() if t is None else t
-    return test(a, t).double().mean() - test(b, t).double().mean()
-
-
-def lengths(G):
-    return G.norm(dim=1, keepdim=True)
-
-
-def private_sum(G, C):
-    return sum(g * min(1.0, C / g.norm().item()) if g.norm() > 0 else g for g in G)
-
-
-def clipped(G, C):
-    return G * (C / lengths(G).clamp(min=1e-12)).clamp(max=1)
-
-
-def epsilon(D, a, T, delta, of=lambda d, a, T, logs, last: T * d + logs + last / (a - 1), best=min):
-    """logs: log((a - 1) / a); last: -log delta - log a."""
-    logs, last = ((a - 1) / a).log(), -math.log(delta) - a.log()
-    return best(of(D, a, T, logs, last))
-
-
-def epsilon_of(of):
-    return lambda *v: epsilon(*v, of)
 
 
 def epsilon_loop(D, a, T, delta):
@@ -101,117 +51,92 @@ def epsilon_numpy(D, a, T, delta):
     return np.min(T * D + np.log((a - 1) / a) - np.log(delta * a) / (a - 1))
 
 
-# ---------------------------------------------------------------- the tables
-
-RIGHT = {
+ANSWERS = {
     "merge_pair": [
-        lambda *v: torch.tensor(merged(*v)),
         merged_text,
         merged_stack,
-        lambda *v: [torch.tensor(k) for k in merged(*v)],
+        "list(right)",
+        ("ids[i : i + 2] ==", "len(result) == i and ids[i : i + 2] ==", "only the first"),
+        (overlapping, ""),
+        ("merge_pair(ids.flip(0), b, a, new).flip(0)", "from left to right"),
+        ("2 if hit else 1", "1", "both"),
+        ("[new if v in (a, b) else v for v in ids.tolist()]", ""),
+        ("ids", "unchanged"),
+        (looks_back, ""),
+        ("[v for v in right.tolist() if v != new]", ""),
+        ("(right, ids.mul_(2))[0]", "in place"),
+        ("right[:-1]", "not those"),
     ],
     "language_premium": [
-        premium,
         lambda T, base: T.double().mean(1) / T[base].double().mean(),
         lambda T, base: [sum(r.tolist()) / sum(T[base].tolist()) for r in T],
-    ],
-    "membership_advantage": [
-        gap,
-        lambda a, b: np.mean(a.numpy() <= a.numpy().mean()) - np.mean((b <= a.mean()).numpy()),
-        lambda a, b: (b > a.mean()).float().mean() - (a > a.mean()).float().mean(),
-        lambda a, b: sum(a <= a.mean()) / len(a) - sum(b <= a.mean()) / len(b),
-    ],
-    "private_sum": [
-        private_sum,
-        lambda *v: clipped(*v).sum(0),
-        lambda G, C: torch.renorm(G, 2, 0, C).sum(0),
-        lambda G, C: (G / (lengths(G) / C).clamp(min=1)).sum(0),
-    ],
-    "epsilon_of": [epsilon, epsilon_loop, epsilon_numpy],
-    "emissions": [
-        lambda w, h, p, g: (w * h).sum() / 1000 * p * g / 1000,
-        lambda w, h, p, g: float(w @ h) * p * g * 1e-6,
-        lambda w, h, p, g: sum(a * b / 1000 * p * g / 1000 for a, b in zip(w, h)),
-        lambda w, h, p, g: np.dot(w.numpy(), h.numpy()) * p / 1000 * g / 1000,
-    ],
-}
-
-WRONG = {
-    "merge_pair": [
-        (lambda *v: merged(*v, most=1), "only the first"),
-        (pairs(overlapping), ""),
-        (lambda ids, a, b, new: merged(ids.flip(0), b, a, new)[::-1], "from left to right"),
-        (pairs(lambda ids, b, e, new: [new if k else v for v, k in zip(ids, b)]), "both"),
-        (lambda ids, a, b, new: [new if v in (a, b) else v for v in ids.tolist()], ""),
-        (lambda ids, *v: ids, "unchanged"),
-        (looks_back, ""),
-        (lambda *v: [k for k in merged(*v) if k != v[3]], ""),
-        (in_place(merged, 0), "in place"),
-        (lambda *v: merged(*v)[:-1], "not those"),
-    ],
-    "language_premium": [
-        (lambda T, b: (T / T[b]).double().mean(1), "divide the sums"),
-        (lambda *v: 1 / premium(*v), "exchanged"),
+        ("(T / T[base]).double().mean(1)", "divide the sums"),
+        ("1 / right", "exchanged"),
         (lambda T, b: premium(T, 0), "another language"),
         (lambda T, b: T.sum(1) / T.sum(1).min(), "another language"),
-        (lambda *v: premium(*v) - 1, "nothing is subtracted"),
+        ("right - 1", "nothing is subtracted"),
         (lambda T, b: T.double().mean(1), "not divided"),
-        (lambda *v: 100 * premium(*v), "percent"),
+        ("100 * right", "percent"),
         (lambda T, b: T.sum(0) / T.sum(0)[b % T.shape[1]], "shape|not sum"),
-        (lambda T, b: T.sum(1) // T[b].sum(), "not sum"),
+        ("total / total", "total // total", "not sum"),
         (lambda T, b: T[:, 0] / T[b, 0], ""),
     ],
     "membership_advantage": [
-        (lambda a, b: gap(a, b, test=torch.lt), "equal to the threshold"),
-        (lambda a, b: gap(a, b, b.mean()), "of them alone"),
-        (lambda a, b: gap(a, b, torch.cat([a, b]).mean()), "of them alone"),
-        (lambda a, b: gap(a, b, a.median()), "no median"),
-        (lambda *v: -gap(*v), "turned round"),
-        (lambda *v: gap(*v).abs(), ""),
-        (lambda *v: gap(*v).clamp(min=0), "has a sign"),
-        (lambda a, b: (a <= a.mean()).double().mean(), "false positive"),
-        (lambda *v: (1 + gap(*v)) / 2, ""),
+        lambda a, b: np.mean(a.numpy() <= a.numpy().mean()) - np.mean((b <= a.mean()).numpy()),
+        lambda a, b: (b > a.mean()).float().mean() - (a > a.mean()).float().mean(),
+        lambda a, b: sum(a <= a.mean()) / len(a) - sum(b <= a.mean()) / len(b),
+        ("<=", "<", "equal to the threshold"),
+        ("inside.mean()", "outside.mean()", "of them alone"),
+        ("inside.mean()", "torch.cat([inside, outside]).mean()", "of them alone"),
+        ("inside.mean()", "inside.median()", "no median"),
+        ("-right", "turned round"),
+        ("right.abs()", ""),
+        ("right.clamp(min=0)", "has a sign"),
+        ("- mistaken", "", "false positive"),
+        ("(1 + right) / 2", ""),
         (lambda a, b: b.mean() - a.mean(), ""),
         (lambda a, b: ((a <= a.mean()).sum() - (b <= a.mean()).sum()) / len(a), "own number"),
-        (lambda a, b: (a <= a.mean()).sum() - (b <= a.mean()).sum(), "own number"),
+        ("float().mean()", "sum()", "own number"),
         (lambda a, b: (a[:, None] < b).double().mean(), ""),
         (lambda a, b: max(gap(a, b, t) for t in torch.cat([a, b])), ""),
     ],
     "private_sum": [
-        (lambda G, C: clipped(G.sum(0)[None], C).sum(0), "sum or the mean"),
-        (lambda G, C: len(G) * clipped(G.mean(0)[None], C).sum(0), "sum or the mean"),
-        (lambda G, C: (C * G / lengths(G).clamp(min=1e-12)).sum(0), "stretched"),
-        (lambda G, C: G.clamp(-C, C).sum(0), "each number"),
-        (lambda *v: clipped(*v).mean(0), "mean; the sum"),
-        (lambda G, C: G[G.norm(dim=1) <= C].sum(0), ""),
-        (lambda G, C: G.sum(0), "nothing is clipped"),
-        (lambda G, C: torch.renorm(G, 1, 0, C).sum(0), "root"),
-        (lambda G, C: (G / lengths(G) * lengths(G).clamp(max=C)).sum(0), "NaN"),
-        (lambda G, C: G.copy_(clipped(G, C)).sum(0), "in place"),
-        (lambda G, C: (G / lengths(G).clamp(min=1)).sum(0), ""),
+        "sum(g * min(1.0, C / g.norm().item()) if g.norm() > 0 else g for g in G)",
+        "torch.renorm(G, 2, 0, C).sum(0)",
+        "(G / (lengths(G) / C).clamp(min=1)).sum(0)",
+        ("private_sum(G.sum(0)[None], C)", "sum or the mean"),
+        ("len(G) * private_sum(G.mean(0)[None], C)", "sum or the mean"),
+        (".clamp(max=1)", "", "stretched"),
+        ("G.clamp(-C, C).sum(0)", "each number"),
+        ("right / len(G)", "mean; the sum"),
+        ("G[G.norm(dim=1) <= C].sum(0)", ""),
+        ("G.sum(0)", "nothing is clipped"),
+        ("torch.renorm(G, 1, 0, C).sum(0)", "root"),
+        ("(G / lengths(G) * lengths(G).clamp(max=C)).sum(0)", "NaN"),
+        ("(G * scale)", "G.mul_(scale)", "in place"),
+        ("(G / lengths(G).clamp(min=1)).sum(0)", ""),
     ],
     "epsilon_of": [
+        epsilon_loop,
+        epsilon_numpy,
         (lambda D, a, T, d: epsilon(D, a, 1, d), "steps are not counted"),
         (lambda D, a, T, d: T * epsilon(D, a, 1, d), "only the divergences"),
         (lambda D, a, T, d: epsilon(D, a, math.sqrt(T), d), "grow with T"),
-        (lambda *v: epsilon(*v, best=max), "smallest"),
+        (".min()", ".max()", "smallest"),
         (lambda D, a, *v: epsilon(D[:1], a[:1], *v), "smallest"),
         (lambda D, a, *v: epsilon(D[-1:], a[-1:], *v), "smallest"),
-        (lambda D, a, T, d: min(T * D - math.log(d) / (a - 1)), "is missing"),
-        (epsilon_of(lambda D, a, T, logs, last: T * D + last / (a - 1)), "is missing"),
-        (
-            epsilon_of(lambda D, a, T, logs, last: T * D + logs + (last + a.log()) / (a - 1)),
-            "is missing",
-        ),
-        (epsilon_of(lambda D, a, T, logs, last: T * D + logs - last / (a - 1)), "wrong sign"),
-        (epsilon_of(lambda D, a, T, logs, last: T * D + logs + last / a), ""),
-        (
-            epsilon_of(lambda D, a, T, logs, last: T * D + (logs + last / (a - 1)) / math.log(10)),
-            "",
-        ),
+        ("(T * D - math.log(delta) / (orders - 1)).min()", "is missing"),
+        ("+ ((a - 1) / a).log()", "", "is missing"),
+        (" + a.log()", "", "is missing"),
+        ("- tail", "+ tail", "wrong sign"),
+        (") / (a - 1)", ") / a", ""),
+        ("((a - 1) / a).log() - tail", "(((a - 1) / a).log() - tail) / math.log(10)", ""),
     ],
     "emissions": [
-        (lambda w, h, p, g: (w * h).sum() * p * g / 1000, "kilowatts"),
+        lambda w, h, p, g: float(w @ h) * p * g * 1e-6,
+        lambda w, h, p, g: sum(a * b / 1000 * p * g / 1000 for a, b in zip(w, h)),
+        lambda w, h, p, g: np.dot(w.numpy(), h.numpy()) * p / 1000 * g / 1000,
+        ("1000 * right", "kilowatts"),
         (lambda w, h, p, g: (w * h).sum() * g / 1e6, "by PUE"),
         (lambda w, h, p, g: (w * h).sum() / p * g / 1e6, "by PUE"),
         (lambda w, h, p, g: (w * h).sum() * p / 1000, "energy"),
@@ -220,11 +145,9 @@ WRONG = {
         (lambda w, h, p, g: (w * h).mean() * p * g / 1e6, "the sum is asked for"),
         (lambda w, h, p, g: w[-1] * h[-1] * p * g / 1e6, "all runs count"),
         (lambda w, h, p, g: (w * h).sum() * (1 + p) * g / 1e6, "PUE"),
-        (lambda w, h, p, g: (w * h).sum() / 3600 * p * g / 1e6, ""),
+        ("right / 3600", ""),
         (lambda w, h, p, g: w * h * p * g / 1e6, "shape"),
     ],
 }
 
-test_right_answers_are_accepted, test_wrong_answers_are_refused_with_the_fitting_hint = (
-    accept_and_refuse(RIGHT, WRONG)
-)
+test_right_answers, test_wrong_answers = judged(ANSWERS, globals())
