@@ -9,6 +9,7 @@ from .contract import (
     slope,
     undisturbed,
 )
+from .frozen import attention_weights
 from .graph import pull
 from .linear import LinearMap, Rule
 from .refusal import NoRuleError
@@ -16,6 +17,7 @@ from .steps import Call, Step
 from .tracing import Tracer, trace
 
 __all__ = [
+    "attention_weights",
     "Call",
     "LinearMap",
     "NoRuleError",

@@ -3,11 +3,22 @@ as it was.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
+
+# The types of errors of torch and of models that read a wrong shape, and what they speak of.
+UNREADABLE = (RuntimeError, IndexError, AssertionError, TypeError, ValueError)
+OF_SHAPES = re.compile(
+    r"shape|size|dim(ension)?s?\b|\b\d-?D\b|channel|height|width|length|expected .*\binput\b"
+    r"|tuple index out of range|values to unpack",
+    re.IGNORECASE,
+)
+# how an error begins that names an argument
+NAMED = re.compile(r"[a-z_]+(, [a-z_]+)*: ")
 
 
 def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
@@ -130,6 +141,8 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
     """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and
     the random state are as before.
 
+    Raises ValueError if the model runs within it and cannot read an input of the shape of x.
+
     >>> model = nn.Dropout()
     >>> with undisturbed(model, torch.zeros(1, 2)):
     ...     model.training
@@ -157,6 +170,9 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
             else nullcontext()
         ):
             yield
+    except UNREADABLE as error:
+        _refuse_unreadable(x, error)
+        raise
     finally:
         for current, before in buffers:
             current.update(before)
@@ -169,6 +185,53 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
         torch.set_rng_state(state)
         if device_state is not None:
             torch.cuda.set_rng_state(device_state, x.device)
+
+
+def _refuse_unreadable(x: Tensor, error: Exception) -> None:
+    """Raise a ValueError that names x and its shape if the error means that the model cannot read
+    it: one about shapes, of the model as it ran, and the model alone gives one too.
+    """
+    if not _about_shapes(error):
+        return
+    model, given = _run_that_failed(error)
+    if model is None or given is None:
+        return
+    # x itself rather than many variants of it; what was made of it (a picture of a code) instead
+    for tried in (x, given) if x.shape[1:] == given.shape[1:] else (given,):
+        try:
+            with torch.no_grad():
+                model(tried.detach().clone())
+        except UNREADABLE as again:
+            if _about_shapes(again):
+                raise ValueError(
+                    f"x: the model cannot read an input of shape {tuple(tried.shape)}: {again}"
+                ) from error
+
+
+def _about_shapes(error: Exception) -> bool:
+    """Whether an error of torch or of a model speaks of shapes: not one that names an argument, and
+    none of a kind of its own, such as that of a full memory.
+    """
+    said = str(error)
+    return (
+        type(error) in UNREADABLE
+        and OF_SHAPES.search(said) is not None
+        and not (isinstance(error, (TypeError, ValueError)) and NAMED.match(said))
+    )
+
+
+def _run_that_failed(error: Exception) -> tuple[nn.Module | None, Tensor | None]:
+    """The outermost module that ran when the error was raised, and its input, read off the
+    traceback.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        seen = trace.tb_frame.f_locals
+        if isinstance(seen.get("self"), nn.Module) and "args" in seen:
+            given = seen["args"][0] if seen["args"] else None
+            return seen["self"], given if isinstance(given, Tensor) else None
+        trace = trace.tb_next
+    return None, None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ depend on x, but measure the signal rather than carry it (Ali et al., 2022). Eac
 computes what torch's function of that name does, with such factors detached.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -95,6 +95,56 @@ def scaled_dot_product_attention(
     """
     return F.scaled_dot_product_attention(query.detach(), key.detach(), value, *args, **kwargs)
 
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(q k^T scale) (..., T, S), by which scaled_dot_product_attention weighs the values.
+
+    query (..., T, D), key (..., S, D); scale is 1 / sqrt(D) unless it is given. attn_mask
+    broadcasts to the result: True where a position may be looked at, or numbers that are added.
+
+    >>> attention_weights(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4), is_causal=True)
+    tensor([[[1.0000, 0.0000],
+             [0.5000, 0.5000]]])
+    """
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        past = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        scores = scores.masked_fill(~past, float("-inf"))
+    if attn_mask is not None:
+        masked = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, float("-inf")) if masked else scores + attn_mask
+    return torch.softmax(scores, -1)
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    if enable_gqa:
+        times = query.shape[-3] // key.shape[-3]
+        key, value = (t.repeat_interleave(times, -3) for t in (key, value))
+    return attention_weights(query, key, attn_mask, is_causal, scale) @ value
+
+
+def _glu(x: Tensor, dim: int = -1) -> Tensor:
+    signal, gate = x.chunk(2, dim)
+    return signal * torch.sigmoid(gate)
+
+
+# The same written out, where the weights and the gate carry relevance as well.
+OPENED: dict[str, Callable[..., Tensor]] = {"scaled_dot_product_attention": _attention, "glu": _glu}
 
 FROZEN = {
     f.__name__: f

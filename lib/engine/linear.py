@@ -93,6 +93,13 @@ class LinearMap:
             ones, zeros = torch.ones_like(self.origin), torch.zeros_like(self.origin)
             return (self.again(ones) != self.again(zeros)).to(self.a.dtype)
 
+    def bias_like_z(self) -> Tensor:
+        """b_j in a shape that broadcasts to z; 0 without a bias."""
+        if self.bias is None:
+            return self.z.new_zeros(())
+        trailing = max(self.weight.dim(), self.z.dim()) - 2 if self.kind == "convolution" else 0
+        return self.bias.view(-1, *[1] * trailing)
+
     def pull(self, s: Tensor) -> Tensor:
         """c_i = sum_j dz_j/da_i s_j for the stored z; for a z of your own, `lib.engine.pull`."""
         return pull(self.root, self.a, s if self.scale is None else s * self.scale)

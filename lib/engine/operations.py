@@ -87,6 +87,7 @@ FAMILY = {
         ("frozen", set(FROZEN)),
         ("taylor", _names("local_response_norm lp_pool1d lp_pool2d lp_pool3d")),
         ("scatter", {"scatter_reduce"}),
+        ("softmax", {"softmax"}),
         ("recurrent", RECURRENT),
         ("embedding", {"embedding", "embedding_bag"}),
         ("written out", {*WRITTEN_OUT, "multi_head_attention_forward"}),
@@ -101,6 +102,8 @@ GATE = _names("""
     sigmoid hardsigmoid softmax rsqrt reciprocal rdiv exp expm1 rpow pow erf div divide true_divide
     truediv norm vector_norm std var
 """)
+# Those of them that may carry relevance themselves; the others measure the size of a signal.
+OPEN_GATE = _names("sigmoid hardsigmoid softmax")
 # Weighted sums with the same weights for every x, all of one sign: bounds of x go through them as x
 # does.
 MONOTONE = _names("""

@@ -194,7 +194,7 @@ class Recurrence:
         First states are constants and get none. denominator: of LRP-0 and epsilon, the denominators
         for the stored outputs z; of other rules None, and then each step asks the rule.
         """
-        R, *last = (torch.zeros_like(z) if r is None else r for r, z in zip(above, outputs))
+        R, *last = _or_zeros(above, outputs)
         R, R_h = self._inward(R), self._state(last[0])
         R_c = self._state(last[1]) if len(last) > 1 else torch.zeros_like(R_h)
         place = len(R_h)
@@ -223,21 +223,82 @@ class Recurrence:
         return state[:, 0] if self.single else state
 
 
+@dataclass(eq=False)
+class PackedRecurrence:
+    """The same for a packed sequence, whose rows are all samples' first steps, then all second ones
+    and so on, the longest samples first: samples of one length run together.
+
+    groups: the rows (T, n) of samples of one length, their places (n,), and their recurrence.
+    """
+
+    cells: list[list[Cell]]
+    groups: list[tuple[Tensor, Tensor, Recurrence]]
+
+    @staticmethod
+    def of(cells: list[list[Cell]], batch_sizes: Tensor) -> "PackedRecurrence":
+        """batch_sizes (T,): how many samples have a step t."""
+        starts = batch_sizes.cumsum(0) - batch_sizes
+        lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)
+        groups = []
+        for length in lengths.unique():
+            samples = (lengths == length).nonzero()[:, 0]
+            own = [[replace(cell, saved={}, per={}) for cell in layer] for layer in cells]
+            rows = starts[:length, None] + samples
+            groups.append((rows, samples, Recurrence(own, batch_first=False, single=False)))
+        return PackedRecurrence(cells, groups)
+
+    def forward(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
+        """The outputs of the call: the packed output, h_n (and c_n)."""
+        made = [
+            (rows, samples, part.forward(x[rows], [state[:, samples] for state in states]))
+            for rows, samples, part in self.groups
+        ]
+        whole = [x.new_zeros(len(x), made[0][2][0].shape[-1])]
+        whole += [
+            last.new_zeros(last.shape[0], states[0].shape[1], last.shape[-1])
+            for last in made[0][2][1:]
+        ]
+        for rows, samples, (out, *last) in made:
+            whole[0][rows] = out
+            for state, part in zip(whole[1:], last):
+                state[:, samples] = part
+        return whole
+
+    def backward(
+        self,
+        above: Sequence[Tensor | None],
+        outputs: list[Tensor],
+        denominator: Denominator | None = None,
+    ) -> Tensor:
+        """Relevance of the outputs (None where none arrived) to that of the packed input."""
+        R, *last = _or_zeros(above, outputs)
+        below = [
+            (rows, part.backward([R[rows], *(r[:, samples] for r in last)], outputs, denominator))
+            for rows, samples, part in self.groups
+        ]
+        whole = R.new_zeros(len(R), below[0][1].shape[-1])
+        for rows, relevance in below:
+            whole[rows] = relevance
+        return whole
+
+
 def recurrence(
     kind: str,
     call: Callable,
     args: tuple,
     make_map: Callable[[Tensor, Tensor | None], tuple[LinearMap, Rule | None]],
-) -> tuple[Recurrence, Tensor, list[Tensor]]:
+) -> tuple[Recurrence | PackedRecurrence, Tensor, list[Tensor]]:
     """Read the arguments of torch.lstm, torch.gru or torch.rnn_*: (recurrence, input, first
     states).
 
     make_map(weight, bias) returns a template `LinearMap` and its rule. Raises ValueError for what
     is not supported.
     """
-    if not isinstance(args[3], bool):
-        raise NoRuleError(kind, "on a packed sequence has no relevance rule: give a padded batch")
-    x, states, flat, has_bias, layers, _, _, bidirectional, batch_first = args
+    batch_sizes, batch_first = None, False
+    if isinstance(args[3], bool):
+        x, states, flat, has_bias, layers, _, _, bidirectional, batch_first = args
+    else:
+        x, batch_sizes, states, flat, has_bias, layers, _, _, bidirectional = args
     states = list(states) if isinstance(states, (tuple, list)) else [states]
     directions, per_cell = 1 + bidirectional, len(flat) // (layers * (1 + bidirectional))
     if per_cell != 2 + 2 * has_bias:
@@ -253,6 +314,8 @@ def recurrence(
             weights = (w_ih, w_hh, b_ih, b_hh)
             row.append(Cell(kind, call, weights, template, rule, backwards=direction == 1))
         cells.append(row)
+    if batch_sizes is not None:
+        return PackedRecurrence.of(cells, batch_sizes), x, states
     return Recurrence(cells, batch_first, x.dim() == 2), x, states
 
 
@@ -292,6 +355,10 @@ CELLS: dict[str, Callable[..., Any]] = {
         F.linear(x, w, b) + F.linear(h, u, d)
     ),
 }
+
+
+def _or_zeros(above: Sequence[Tensor | None], outputs: list[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(z) if r is None else r for r, z in zip(above, outputs)]
 
 
 def _reciprocal(z: Tensor) -> Tensor:

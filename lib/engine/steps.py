@@ -10,7 +10,7 @@ from torch import Tensor
 from .graph import pull, pull_to_all
 from .linear import LinearMap, Rule
 from .operations import ELEMENTWISE, PASS
-from .recurrent import Recurrence
+from .recurrent import PackedRecurrence, Recurrence
 
 Messages = Sequence[Tensor | None]
 
@@ -36,8 +36,8 @@ class Step:
 
     `leaves` are the inputs and `results` the outputs of a small graph of their own, through which
     `pull` goes back. `call` is kept where it may be needed again, `linear` and `rule` of linear
-    maps, `recurrence` of recurrent layers, `place` of refused operations; `factors` counts the
-    signals of a product.
+    maps, `recurrence` of recurrent layers; `place` finds the module that made the call, `factors`
+    counts the signals of a product, `dim` is that of a softmax.
     """
 
     operation: str
@@ -49,9 +49,10 @@ class Step:
     call: Call | None = None
     linear: LinearMap | None = None
     rule: Rule | None = None
-    recurrence: Recurrence | None = None
+    recurrence: Recurrence | PackedRecurrence | None = None
     place: Callable[[], str] = str
     factors: int = 1
+    dim: int = -1
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

@@ -12,6 +12,8 @@ family:
   residual sum, a signal times a gate, x times a function of x alone, a signal by its norm, values
   weighed by attention). Relevance is shared in proportion; added constants keep their part.
 - linear: z = a w + b with weights of the model. Its rule decides.
+- softmax: attention weights are gates; where these get relevance too, it goes on by a Taylor
+  expansion at x (Achtibat et al., 2024, proposition 3.1).
 - taylor: shared in proportion to input x gradient (local response normalisation; Binder et al.,
   2016).
 - recurrent: LSTM, GRU and Elman layers and cells, in `lib.engine.recurrent`.
@@ -39,7 +41,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .arguments import carries_values, fixed, opened, overlap, replace, tensors
-from .frozen import FROZEN
+from .frozen import FROZEN, OPENED
 from .linear import LinearMap, Rule, owner_of, scale_outputs
 from .operations import (
     CONSTANT,
@@ -48,6 +50,7 @@ from .operations import (
     GATE,
     MONOTONE,
     ONLY_CALL,
+    OPEN_GATE,
     PLAIN,
     PRODUCT,
     SEVERAL,
@@ -62,8 +65,13 @@ from .steps import Call, Step, hand_written_activation
 RuleOf = Callable[[LinearMap], Rule]
 
 
-def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[Tensor, list[Step]]:
+def trace(
+    model: nn.Module, x: Tensor, rule_of: RuleOf | None = None, through_gates: bool = False
+) -> tuple[Tensor, list[Step]]:
     """The scores model(x) and the steps that lead to them, each linear map with its rule.
+
+    through_gates: whether attention weights and gates are signals like others, that get half of the
+    relevance of what they multiply (Achtibat et al., 2024).
 
     Run it within `torch.no_grad()`. Raises ValueError if the scores do not depend on x, or in part
     through operations that are not seen.
@@ -75,7 +83,7 @@ def trace(model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> tuple[T
     """
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
-    tracer = Tracer(model, x, rule_of)
+    tracer = Tracer(model, x, rule_of, through_gates)
     scores = tracer.run(model, x)
     if isinstance(scores, Tensor) and not tracer.is_signal(scores):
         raise ValueError(
@@ -131,11 +139,18 @@ class Tracer(TorchFunctionMode):
     ['relu', 'add']
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, rule_of: RuleOf | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        rule_of: RuleOf | None = None,
+        through_gates: bool = False,
+    ) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self.known: dict[int, Known] = {id(x): Known(x)}
         self._model, self._x, self._rule_of = model, x, rule_of
+        self._through_gates = through_gates
         self._maps = 0
         # What an in-place operation would have written over: by its id, what is meant from then
         # on; by its memory, the tensors that lie there.
@@ -301,14 +316,26 @@ class Tracer(TorchFunctionMode):
             or not all(map(torch.is_floating_point, outputs))
         ):
             raise NoRuleError(call.name)
-        # The path is looked up only if relevance arrives here.
-        place = partial(path_of, self._model, running_module())
-        self._record(Step(call.name, "refused", call.inputs, outputs, place=place))
-        if call.name in GATE:
-            for output in outputs:
-                known = self.known[id(output)]
-                known.gate, known.mixing = True, call.name == "softmax"
+        self._record(Step(call.name, "refused", call.inputs, outputs, place=self._place()))
+        for output in outputs if self._is_gate(call.name) else ():
+            known = self.known[id(output)]
+            known.gate, known.mixing = True, call.name == "softmax"
         return result
+
+    def _is_gate(self, name: str) -> bool:
+        return name in GATE and not (self._through_gates and name in OPEN_GATE)
+
+    def _softmax(self, call: Call) -> Any:
+        dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+        if not self._through_gates or call.inputs[0] is not call.args[0] or dim is None:
+            return self._other(call)
+        output = call()
+        self._record(Step(call.name, "softmax", call.inputs, [output], dim=dim))
+        return output
+
+    def _place(self) -> Callable[[], str]:
+        """Finds the path of the module that runs now; it is looked up only if it is asked for."""
+        return partial(path_of, self._model, running_module())
 
     def _pass(self, call: Call) -> Any:
         a = call.inputs[0]
@@ -345,7 +372,7 @@ class Tracer(TorchFunctionMode):
             self._follow_origin(step, call)
         known = self.known[id(output)]
         known.nonnegative |= call.name in ("relu", "relu6", "sigmoid", "square", "abs")
-        known.gate |= call.name in GATE
+        known.gate |= self._is_gate(call.name)
         if output is source:
             self._overwrite(a, output)
         return output
@@ -381,12 +408,7 @@ class Tracer(TorchFunctionMode):
             z = call.function(*replace(call.args, {id(a): a_, id(weight): weight_}))
             return z if bias is None else z + bias
 
-        layer = self._map("dense", call.name, a, weight, None, apply)
-        rule = self._rule(layer)
-        layer.run(rule)
-        step = Step(call.name, "linear", [a], [layer.z], linear=layer, rule=rule)
-        self._record(step)  # without `Known.step`: its outputs need not be its last dimension
-        return layer.z
+        return self._run_map(call, self._map("dense", call.name, a, weight, None, apply), a)
 
     def _quotient(self, call: Call) -> Any:
         """The numerator takes all: what a signal is divided by is a measure of its size, or a
@@ -403,6 +425,9 @@ class Tracer(TorchFunctionMode):
         signal = (call.args or tuple(call.kwargs.values()))[2 if attention else 0]
         if not self.is_signal(signal):
             return self._other(call)
+        if self._through_gates and call.name in OPENED:
+            with self:
+                return OPENED[call.name](*call.args, **call.kwargs)
         call.function = FROZEN[call.name]
         return self._graph("share", call, [signal])
 
@@ -436,6 +461,8 @@ class Tracer(TorchFunctionMode):
         outputs = [t.detach().to(inputs[0].dtype) if words else t.detach() for t in results]
         stays = family == "route" and not constants and call.name not in ("pad", "masked_fill")
         step = Step(call.name, family, list(inputs), outputs, leaves, results, call)
+        if family != "route":
+            step.place = self._place()
         self._record(step, nonnegative=stays)
         if not words and (family == "route" or call.name in MONOTONE):
             self._follow_origin(step, call)
@@ -455,10 +482,9 @@ class Tracer(TorchFunctionMode):
         if len(call.inputs) > 1 or call.inputs[0] is not a:
             return self._product(call)  # a constant times the signal, or weights that depend on x
         kind = "convolution" if call.name in CONVOLUTION else "dense"
-        layer = self._map(kind, call.name, a, weight, bias, apply)
-        rule = self._rule(layer)
-        layer.run(rule)
-        return self._record_linear(call.name, layer, rule, a)
+        z = self._run_map(call, self._map(kind, call.name, a, weight, bias, apply), a)
+        self.known[id(z)].step = self.steps[-1]
+        return z
 
     def _map(
         self,
@@ -490,17 +516,15 @@ class Tracer(TorchFunctionMode):
             raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
         return rule
 
-    def _record_linear(
-        self, operation: str, layer: LinearMap, rule: Rule | None, a: Tensor
-    ) -> Tensor:
-        step = Step(operation, "linear", [a], [layer.z], linear=layer, rule=rule)
-        self._record(step)
-        self.known[id(layer.z)].step = step
+    def _run_map(self, call: Call, layer: LinearMap, a: Tensor) -> Tensor:
+        rule = self._rule(layer)
+        layer.run(rule)
+        self._record(Step(call.name, "linear", [a], [layer.z], linear=layer, rule=rule))
         return layer.z
 
     def _batch_norm(self, call: Call) -> Any:
         """In evaluation mode z -> scale z + shift: with the linear map before it, one linear map;
-        alone, a factor and a bias.
+        alone, a linear map of single neurons.
         """
         names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
         named = dict(zip((*names, "eps"), call.args)) | call.kwargs
@@ -508,19 +532,44 @@ class Tracer(TorchFunctionMode):
         own = mean is None or variance is None or named.get("training")
         if own or call.function is not F.batch_norm:
             raise NoRuleError(call.name, "with the statistics of the batch has no relevance rule")
-        known = self.known.get(id(z))
-        step = None if known is None else known.step
-        if step is None or step.linear is None or (step.linear.kind == "dense" and z.dim() > 2):
-            return self._graph("share", call, [z])
+        if len(call.inputs) > 1 or call.inputs[0] is not z:
+            return self._other(call)
         scale = torch.rsqrt(variance + named.get("eps", 1e-5))
         if named.get("weight") is not None:
             scale = scale * named["weight"]
         shift = -mean * scale
         if named.get("bias") is not None:
             shift = torch.addcmul(named["bias"], mean, scale, value=-1)
+        known = self.known[id(z)]
+        step = known.step
+        if step is None or step.linear is None or (step.linear.kind == "dense" and z.dim() > 2):
+            if known.origin is self._x or z is self._x:
+                return self._graph("share", call)  # the bounds of x go through it
+            layer = self._neuron_by_neuron(call, z, scale, shift)
+            rule = self._rule(layer)
+            layer.run(rule)
+            layer.z = call()  # exact where the mean is large
+            self._record(Step(call.name, "linear", [z], [layer.z], linear=layer, rule=rule))
+            return layer.z
         layer = _scaled(step.linear, scale, shift, step.operation)
         layer.z = call()
-        return self._record_linear(f"{step.operation}+batch_norm", layer, step.rule, step.inputs[0])
+        name = f"{step.operation}+batch_norm"
+        step = Step(name, "linear", step.inputs, [layer.z], linear=layer, rule=step.rule)
+        self._record(step)
+        self.known[id(layer.z)].step = step
+        return layer.z
+
+    def _neuron_by_neuron(self, call: Call, z: Tensor, scale: Tensor, shift: Tensor) -> LinearMap:
+        per_channel = (-1, *[1] * (z.dim() - 2))
+
+        def apply(a: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+            product = a * weight.view(per_channel)
+            return product if bias is None else product + bias.view(per_channel)
+
+        kind = "convolution" if z.dim() > 2 else "dense"
+        layer = self._map(kind, call.name, z, scale, shift, apply)
+        layer.owner = self._place()
+        return layer
 
     def _recurrent(self, call: Call) -> tuple[Tensor, ...]:
         x, *others = call.args
@@ -584,6 +633,7 @@ HANDLERS: dict[str, Callable[[Tracer, Call], Any]] = {
     "embedding": Tracer._embedding,
     "written out": Tracer._written_out,
     "scatter": Tracer._scatter_reduce,
+    "softmax": Tracer._softmax,
     "other": Tracer._other,
 }
 

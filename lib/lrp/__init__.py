@@ -3,7 +3,7 @@ layer.
 """
 
 from .kernels import kernel_svm, linear_svm, neuralized_score, one_class_svm
-from .propagation import Layer, deep_taylor, lrp, simple_taylor
+from .propagation import Layer, RelevanceWarning, deep_taylor, lrp, simple_taylor
 from .relatives import (
     contribution_propagation,
     deep_lift,
@@ -27,6 +27,7 @@ from .rules import (
 
 __all__ = [
     "Layer",
+    "RelevanceWarning",
     "lrp",
     "simple_taylor",
     "deep_taylor",

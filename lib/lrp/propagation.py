@@ -6,7 +6,8 @@ The rules for linear maps are in `lib.lrp.rules`, what happens at all other oper
 `lib.lrp.relatives`, kernel machines in `lib.lrp.kernels`.
 """
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, overload
 
@@ -15,13 +16,13 @@ from torch import Tensor, nn
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
-from ..engine.graph import divide
-from ..engine.linear import Rule
+from ..engine.graph import divide, pull
+from ..engine.linear import LinearMap, Rule
 from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import RuleOf, trace
 from ..sensitivity.gradients import gradient_x_input
-from .rules import COMPOSITES, Composite, ZBox, ZPlus, denominator_of
+from .rules import COMPOSITES, Composite, Gamma, ZBox, ZPlus, denominator_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Layer:
 
     name: the module that owns the weight, else the operation; rule: None where no rule is needed;
     relevance: of the output's shape; absorbed (N,): relevance that came in from above and was not
-        handed on below.
+        handed on below; shared (N,): that of biases which was handed on all the same.
     """
 
     name: str
@@ -38,9 +39,22 @@ class Layer:
     rule: Rule | None
     relevance: Tensor
     absorbed: Tensor
+    shared: Tensor
+
+
+class RelevanceWarning(UserWarning):
+    """Relevance far larger than the score, or nearly all of the score absorbed.
+
+    A class of its own: `warnings.filterwarnings("ignore", category=RelevanceWarning)` hides these
+    warnings alone, and "error" in its place stops at them.
+
+    >>> issubclass(RelevanceWarning, UserWarning)
+    True
+    """
 
 
 Rules = str | Rule | Sequence[Rule] | RuleOf
+Conditions = Mapping[str, int | Sequence[int]]
 
 
 @overload
@@ -50,6 +64,8 @@ def lrp(
     target: int | Tensor | None = None,
     rules: Rules = "epsilon_plus",
     return_layers: Literal[False] = False,
+    biases: str = "absorb",
+    conditions: Conditions | None = None,
 ) -> Tensor: ...
 
 
@@ -61,6 +77,8 @@ def lrp(
     rules: Rules = "epsilon_plus",
     *,
     return_layers: Literal[True],
+    biases: str = "absorb",
+    conditions: Conditions | None = None,
 ) -> tuple[Tensor, list[Layer]]: ...
 
 
@@ -70,6 +88,8 @@ def lrp(
     target: int | Tensor | None = None,
     rules: Rules = "epsilon_plus",
     return_layers: bool = False,
+    biases: str = "absorb",
+    conditions: Conditions | None = None,
 ) -> Tensor | tuple[Tensor, list[Layer]]:
     """Relevance of each input for the score f_c(x), sent back layer by layer (Bach et al., 2015).
 
@@ -79,10 +99,16 @@ def lrp(
         `lib.engine.tracing`.
     x : float tensor (N, ...), or word numbers (N, T), int64, for a network that embeds them.
     target : None (the class with the highest score), an int, or a LongTensor (N,).
-    rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1"),
-        one rule for all linear maps (any object with the method of `lib.engine.Rule`), a list with
-        one rule for each in the order in which they run, or a function of a `LinearMap` that
-        returns its rule (a `Composite` is one).
+    rules : the name of a composite ("epsilon_plus", "epsilon_gamma_box", "epsilon_alpha2_beta1",
+        or "attn_lrp", which sends relevance through attention weights and gates as well), one rule
+        for all linear maps (any object with the method of `lib.engine.Rule`), a list with one rule
+        for each in the order in which they run, or a function of a `LinearMap` that returns its
+        rule (a `Composite` is one).
+    biases : "absorb": each bias keeps its part, as the rules say; "share": that part is shared
+        among the inputs of its neuron in proportion to |a_i w_ij|, and nearly all of the score
+        arrives.
+    conditions : {module path: channel or channels}: at the output of these linear maps only the
+        relevance of these channels goes on (concept relevance propagation; Achtibat et al., 2023).
     return_layers : also return the account, one `Layer` for each operation in the order of the
         forward pass.
 
@@ -93,7 +119,8 @@ def lrp(
     denominators and absorb relevance; `ZBox`, `WSquare` and `Flat` leave them out.
 
     Raises TypeError or ValueError: a bad argument, or an operation of the model that has no
-        relevance rule, by name.
+        relevance rule, by name. Warns, with a `RelevanceWarning`, where sum |R| is more than 1,000
+        times |f_c(x)| or more than 90 % of the score was absorbed; it names the layer.
 
     Example
     -------
@@ -104,27 +131,35 @@ def lrp(
     tensor([[2., 6.]])
     """
     check_arguments(model, x, words=True)
+    if biases not in ("absorb", "share"):
+        raise ValueError(f"biases: expected 'absorb' or 'share', got {biases!r}")
     rule_of = _rule_function(rules)
+    through_gates = isinstance(rule_of, Composite) and rule_of.through_gates
     with undisturbed(model, x), torch.no_grad():
         x = x.clone() if x.is_inference() else x.detach()
-        scores, steps = trace(model, x, rule_of)
+        scores, steps = trace(model, x, rule_of, through_gates)
         check_scores(scores, x)
         _check_number(rules, steps)
+        way = _Way(biases == "share", _channels(conditions, steps), len(x))
         chosen = class_index(scores, target)[:, None]
         together = return_layers or _boxes_of_many(steps, len(x))
         if len(x) > 1 and together and any(_moves_samples(step, len(x)) for step in steps):
-            result = _one_by_one(model, x, chosen, rules)
+            result = _one_by_one(model, x, chosen, rules, biases, conditions)
             return result if return_layers else result[0]
-        start = torch.zeros_like(scores).scatter_(1, chosen, scores.gather(1, chosen))
-        if not return_layers:
-            return send_back(steps, x, scores, start, _propagate)
+        explained = scores.gather(1, chosen)
+        start = torch.zeros_like(scores).scatter_(1, chosen, explained)
         layers: list[Layer] = []
+        passages: list[Passage] = []
 
         def record(step: Step, above: Messages, below: Messages) -> None:
-            layers.append(_line(step, above, below, len(x)))
+            if return_layers:
+                layers.append(_line(step, above, below, way))
+            if step.family not in ("pass", "route"):
+                passages.append(Passage.of(step, above, below))
 
-        relevance = send_back(steps, x, scores, start, _propagate, record)
-        return relevance, layers[::-1]
+        relevance = send_back(steps, x, scores, start, way.send, record)
+        _warn(relevance, explained[:, 0], passages)
+        return (relevance, layers[::-1]) if return_layers else relevance
 
 
 def simple_taylor(model: nn.Module, x: Tensor, target: int | Tensor | None = None) -> Tensor:
@@ -195,9 +230,91 @@ def _check_number(rules: object, steps: list[Step]) -> None:
 # ---------------------------------------------------------------- one step back
 
 
-def _propagate(step: Step, above: Messages) -> Messages:
-    """Relevance at the outputs of a step to that at its inputs: what its family does with it."""
-    return FAMILIES[step.family](step, above)
+@dataclass(eq=False)
+class _Way:
+    """How relevance at the outputs of a step goes to its inputs: as its family says, and as the
+    options of `lrp` change it. shared: what biases handed on at the last step, (N,) or None.
+    """
+
+    share_biases: bool
+    channels: dict[str, Tensor]
+    count: int
+    shared: Tensor | None = None
+
+    def send(self, step: Step, above: Messages) -> Messages:
+        self.shared = None
+        if self.channels and step.family == "linear" and step.layer.name in self.channels:
+            above = [_only_channels(only(above), step.layer, self.channels[step.layer.name])]
+        if self.share_biases and _single_neurons(step):
+            return _without_constants(step, only(above))
+        below = FAMILIES[step.family](step, above)
+        if not self.share_biases:
+            return below
+        of_bias = getattr(step.rule, "of_bias", None)
+        if step.family == "linear" and step.layer.bias is not None and of_bias is not None:
+            kept = of_bias(step.layer, only(above))
+            self.shared = _per_sample([kept], self.count)
+            below = [only(below) + _in_proportion_to_size(step.layer, kept)]
+        return below
+
+
+# Sums and norms of single neurons, whose constants keep a part.
+OF_SINGLE_NEURONS = set("add sub rsub subtract batch_norm layer_norm group_norm rms_norm".split())
+
+
+def _single_neurons(step: Step) -> bool:
+    return (
+        step.family == "share"
+        and step.operation in OF_SINGLE_NEURONS
+        and all(a.shape == step.outputs[0].shape for a in step.inputs)
+    )
+
+
+def _without_constants(step: Step, R: Tensor) -> Messages:
+    """One input takes all of R; several take shares by the gamma rule, whose denominator does not
+    cross 0 where summands of both signs cancel.
+    """
+    if len(step.inputs) == 1:
+        return [R]
+    coefficients = step.pull([torch.ones_like(R)])
+    parts = torch.stack([a * c for a, c in zip(step.inputs, coefficients) if c is not None])
+    z, size, h = parts.sum(0), parts.abs().sum(0), Gamma().gamma / 2
+    s = divide(R, (1 + h) * z.abs() + h * size)
+    return list((1 + h) * parts * torch.where(z < 0, -s, s) + h * parts.abs() * s)
+
+
+def _in_proportion_to_size(layer: LinearMap, kept: Tensor) -> Tensor:
+    """R_i = sum_j |a_i w_ij| / (sum_i |a_i w_ij|) kept_j."""
+    size = layer.a.detach().abs().requires_grad_()
+    z = layer.apply(size, layer.weight.abs())
+    return size * pull(z, size, divide(kept, z))
+
+
+def _channels(conditions: Conditions | None, steps: list[Step]) -> dict[str, Tensor]:
+    """The channels of each condition, checked against the linear map of that name."""
+    found = {}
+    maps = {step.layer.name: step.layer for step in steps if step.family == "linear"}
+    for name, channels in (conditions or {}).items():
+        if name not in maps:
+            raise ValueError(f"conditions: expected paths among {sorted(maps)}, got {name!r}")
+        wanted = torch.as_tensor(channels, device=maps[name].z.device).reshape(-1)
+        count = maps[name].z.shape[_channel_dimension(maps[name])]
+        if wanted.dtype != torch.long or (wanted < 0).any() or (wanted >= count).any():
+            raise ValueError(
+                f"conditions: expected channels in 0..{count - 1} at {name!r}, got {channels!r}"
+            )
+        found[name] = wanted
+    return found
+
+
+def _channel_dimension(layer: LinearMap) -> int:
+    return 1 if layer.kind == "convolution" else layer.z.dim() - 1
+
+
+def _only_channels(relevance: Tensor, layer: LinearMap, channels: Tensor) -> Tensor:
+    dim = _channel_dimension(layer)
+    kept = relevance.index_select(dim, channels)
+    return torch.zeros_like(relevance).index_copy_(dim, channels, kept)
 
 
 def _pass(step: Step, above: Messages) -> Messages:
@@ -226,10 +343,17 @@ def _product(step: Step, above: Messages) -> Messages:
     return [None if R is None else R / step.factors for R in shares]
 
 
+def _softmax(step: Step, above: Messages) -> Messages:
+    """R_i = a_i (R_i - s_i sum_j R_j), Taylor's expansion at a (Achtibat et al., 2024, eq. 13)."""
+    R, s, dim = only(above), step.outputs[0], step.dim
+    a = step.inputs[0].nan_to_num(neginf=0.0)  # masked
+    return [a * (R - s * R.sum(dim, keepdim=True))]
+
+
 def _taylor(step: Step, above: Messages) -> Messages:
     """The same with sum_i a_i dz_j/da_i in the place of z_j."""
     whole = [_directional(z, a) for z, a in zip(step.results, step.leaves)]
-    return _in_proportion(step, above, whole)
+    return [None if R is None else R.nan_to_num(0) for R in _in_proportion(step, above, whole)]
 
 
 def _in_proportion(step: Step, above: Messages, whole: Sequence[Tensor]) -> Messages:
@@ -256,6 +380,7 @@ FAMILIES: dict[str, Callable[[Step, Messages], Messages]] = {
     "route": _route,
     "share": _share,
     "product": _product,
+    "softmax": _softmax,
     "linear": _linear,
     "taylor": _taylor,
     "recurrent": _recurrent,
@@ -284,15 +409,84 @@ def _directional(z: Tensor, a: Tensor) -> Tensor:
 # ---------------------------------------------------------------- the account
 
 
+LARGE, ABSORBED = 1000, 0.9
+
+
+@dataclass(eq=False, slots=True)
+class Passage:
+    """The relevance above and below a step, kept instead of what the step has stored: it is looked
+    at only if there is something to warn of.
+    """
+
+    operation: str
+    rule: Rule | None
+    place: Callable[[], str]
+    above: Messages
+    below: Messages
+
+    @staticmethod
+    def of(step: Step, above: Messages, below: Messages) -> "Passage":
+        place = step.linear.owner if step.linear else step.place
+        return Passage(step.operation, step.rule, place, above, below)
+
+    @property
+    def growth(self) -> float:
+        """How much longer the relevance has become."""
+        above, below = (_length(messages) for messages in (self.above, self.below))
+        return below / above if above else 0.0
+
+    @property
+    def absorbed(self) -> float:
+        return sum(R.sum().item() for R in self.above if R is not None) - sum(
+            R.sum().item() for R in self.below if R is not None
+        )
+
+    def __str__(self) -> str:
+        rule = f", rule {self.rule}" if self.rule else ""
+        return f"{self.place() or 'the model itself'!r} ({self.operation}{rule})"
+
+
+def _length(messages: Messages) -> float:
+    return sum(torch.linalg.vector_norm(R).item() for R in messages if R is not None)
+
+
+def _warn(relevance: Tensor, score: Tensor, passages: list[Passage]) -> None:
+    """Warn where relevance says little of the score, naming the layer where most of it came or
+    went.
+    """
+    parts, size = relevance.flatten(1), score.abs()
+    times = (parts.abs().sum(1) / size).nan_to_num(0).max().item()
+    share = ((score - parts.sum(1)).abs() / size).nan_to_num(0).max().item()
+    if times > LARGE:
+        warnings.warn(
+            f"lrp: sum |R| is {times:.3g} times the score; it grew most at "
+            f"{max(passages, key=lambda passage: passage.growth)}, where contributions of both "
+            "signs nearly cancel. Take a rule that favours one sign, such as Gamma or ZPlus",
+            RelevanceWarning,
+            stacklevel=3,
+        )
+    elif share > ABSORBED:
+        warnings.warn(
+            f"lrp: {share:.1%} of the score was absorbed, most of it at "
+            f"{max(passages, key=lambda passage: abs(passage.absorbed))}, where the biases are "
+            "most of what the neurons add up. The map still ranks the inputs; with "
+            'biases="share" the parts of the biases are handed on',
+            RelevanceWarning,
+            stacklevel=3,
+        )
+
+
 TURNED = set("permute transpose swapaxes swapdims movedim moveaxis t T adjoint".split())
 
 
-def _line(step: Step, above: Messages, below: Messages, count: int) -> Layer:
+def _line(step: Step, above: Messages, below: Messages, way: _Way) -> Layer:
     """The step's line of the account."""
+    count = way.count
     arrived = [R for R in above if R is not None]
     absorbed = _per_sample(arrived, count) - _per_sample([R for R in below if R is not None], count)
     name = step.linear.name if step.linear else step.operation
-    return Layer(name, step.operation, step.rule, arrived[0], absorbed)
+    shared = torch.zeros_like(absorbed) if way.shared is None else way.shared
+    return Layer(name, step.operation, step.rule, arrived[0], absorbed, shared)
 
 
 def _per_sample(relevances: list[Tensor], count: int) -> Tensor:
@@ -324,12 +518,28 @@ def _boxes_of_many(steps: list[Step], count: int) -> bool:
 
 
 def _one_by_one(
-    model: nn.Module, x: Tensor, chosen: Tensor, rules: Any
+    model: nn.Module,
+    x: Tensor,
+    chosen: Tensor,
+    rules: Any,
+    biases: str,
+    conditions: Conditions | None,
 ) -> tuple[Tensor, list[Layer]]:
     """The results of single samples put together; the relevance of each layer gets the samples as a
     new first dimension.
     """
-    results = [lrp(model, x[[k]], chosen[k], rules, return_layers=True) for k in range(len(x))]
+    results = [
+        lrp(
+            model,
+            x[[k]],
+            chosen[k],
+            rules,
+            return_layers=True,
+            biases=biases,
+            conditions=conditions,
+        )
+        for k in range(len(x))
+    ]
     layers = [
         Layer(
             same[0].name,
@@ -337,6 +547,7 @@ def _one_by_one(
             same[0].rule,
             torch.stack([line.relevance for line in same]),
             torch.cat([line.absorbed for line in same]),
+            torch.cat([line.shared for line in same]),
         )
         for same in zip(*(account for _, account in results))
     ]

@@ -37,6 +37,10 @@ class Zero:
         c = layer.pull(s)
         return layer.a * c
 
+    def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        """What the bias of each neuron keeps of its relevance, like z; so in the other rules."""
+        return layer.bias_like_z() * divide(relevance, layer.z)
+
 
 @dataclass(frozen=True)
 class Epsilon:
@@ -64,6 +68,9 @@ class Epsilon:
         s = relevance / z if self.eps else divide(relevance, z)
         c = layer.pull(s)
         return layer.a * c
+
+    def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        return layer.bias_like_z() * divide(relevance, self.stabilised(layer.z))
 
     def stabilised(self, z: Tensor) -> Tensor:
         """z + eps s(z)."""
@@ -119,15 +126,24 @@ class Gamma:
         are one formula, with h = gamma / 2 and d_j = (1 + h) |z_j| + h (sum_i |z_ij| + |b_j|):
         R_i = (1 + h) a_i sum_j w_ij t_j R_j / d_j + h |a_i| sum_j |w_ij| R_j / d_j.
         """
-        a, w, b, h = layer.a, layer.weight, layer.bias, self.gamma / 2
-        size = _leaf(a.abs())
-        z_size = layer.apply(size, w.abs(), None if b is None else b.abs())
-        d = (1 + h) * layer.z.abs() + h * z_size.detach()
+        size, z_size, d = self._sizes(layer)
         s = divide(relevance, d)
         s_signed = torch.where(layer.z < 0, -s, s)  # t_j R_j / d_j
         c = layer.pull(s_signed)
         c_size = pull(z_size, size, s)
-        return (1 + h) * a * c + h * size * c_size
+        return (1 + self.gamma / 2) * layer.a * c + self.gamma / 2 * size * c_size
+
+    def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        s, b = divide(relevance, self._sizes(layer)[2]), layer.bias_like_z()
+        s_signed = torch.where(layer.z < 0, -s, s)
+        return (1 + self.gamma / 2) * b * s_signed + self.gamma / 2 * b.abs() * s
+
+    def _sizes(self, layer: LinearMap) -> tuple[Tensor, Tensor, Tensor]:
+        """|a_i|, sum_i |z_ij| + |b_j| with its graph to it, and d_j."""
+        w, b, h = layer.weight, layer.bias, self.gamma / 2
+        size = _leaf(layer.a.abs())
+        z_size = layer.apply(size, w.abs(), None if b is None else b.abs())
+        return size, z_size, (1 + h) * layer.z.abs() + h * z_size.detach()
 
     def _favoured(self, p: Tensor) -> Tensor:
         return p + self.gamma * p.clamp(min=0)
@@ -170,6 +186,12 @@ class AlphaBeta:
         c = [pull(z_side, layer.a, s_side) for z_side, s_side in zip(z, s)]
         return layer.a * (self.alpha * c[0] - self.beta * c[1])
 
+    def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        b = layer.bias_like_z()
+        favoured = _positive_part(b) * divide(relevance, _positive(layer))
+        against = _negative_part(b) * divide(relevance, _negative(layer))
+        return self.alpha * favoured - self.beta * against
+
 
 @dataclass(frozen=True)
 class ZPlus:
@@ -197,6 +219,9 @@ class ZPlus:
         s = divide(relevance, z)
         c = pull(z, layer.a, s)
         return layer.a * c
+
+    def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
+        return _positive_part(layer.bias_like_z()) * divide(relevance, _positive(layer))
 
 
 @dataclass(frozen=True)
@@ -295,6 +320,9 @@ class Composite:
     """Which rule on which layer: one for dense layers, one for convolutions, and one (or none) for
     what reads x itself. `lrp` takes it as its `rules`.
 
+    through_gates: whether attention weights and gates get half of the relevance of what they
+    multiply, as in AttnLRP (Achtibat et al., 2024), or none (Ali et al., 2022).
+
     >>> from torch import nn
     >>> from lib.lrp import lrp
     >>> rules = Composite(dense=Epsilon(), convolution=Gamma(0.25), first=ZBox(0, 1))
@@ -306,6 +334,7 @@ class Composite:
     dense: Rule
     convolution: Rule
     first: Rule | None = None
+    through_gates: bool = False
 
     def __call__(self, layer: LinearMap) -> Rule:
         if layer.reads_input and self.first is not None:
@@ -318,6 +347,7 @@ COMPOSITES = {
     "epsilon_plus": Composite(dense=Epsilon(), convolution=ZPlus()),
     "epsilon_gamma_box": Composite(dense=Epsilon(), convolution=Gamma(0.25), first=ZBox()),
     "epsilon_alpha2_beta1": Composite(dense=Epsilon(), convolution=AlphaBeta(2, 1)),
+    "attn_lrp": Composite(dense=Epsilon(), convolution=Gamma(0.25), through_gates=True),
 }
 
 
