@@ -177,5 +177,6 @@ def judged(table, names, leave=None):
         hint = str(refusal.value)
         assert len(hint) > len(name) + 30, "more than a name"
         assert not re.search(r"\d\.\d{3}|tensor\(", hint), "a hint, and no value"
+        assert "raises" in words or not hint.startswith(f"{name}: raises"), "a slip in the table"
 
     return accept, refuse
