@@ -137,10 +137,11 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 
 
 @contextmanager
-def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
+def undisturbed(model: nn.Module, x: Tensor, name: str = "x") -> Iterator[None]:
     """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and
     the random state are as before.
 
+    name: of x, where a method calls it otherwise.
     Raises ValueError if the model runs within it and cannot read an input of the shape of x.
 
     >>> model = nn.Dropout()
@@ -171,7 +172,7 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
         ):
             yield
     except UNREADABLE as error:
-        _refuse_unreadable(x, error)
+        _refuse_unreadable(model, x, name, error)
         raise
     finally:
         for current, before in buffers:
@@ -187,24 +188,22 @@ def undisturbed(model: nn.Module, x: Tensor) -> Iterator[None]:
             torch.cuda.set_rng_state(device_state, x.device)
 
 
-def _refuse_unreadable(x: Tensor, error: Exception) -> None:
+def _refuse_unreadable(model: nn.Module, x: Tensor, name: str, error: Exception) -> None:
     """Raise a ValueError that names x and its shape if the error means that the model cannot read
-    it: one about shapes, of the model as it ran, and the model alone gives one too.
+    it: it speaks of shapes, and so does what the model alone says.
     """
     if not _about_shapes(error):
         return
-    model, given = _run_that_failed(error)
-    if model is None or given is None:
-        return
-    # x itself rather than many variants of it; what was made of it (a picture of a code) instead
-    for tried in (x, given) if x.shape[1:] == given.shape[1:] else (given,):
+    given = _input_of(model, x, error)
+    # what was made of x (the picture of a code), or else x rather than its many variants
+    for tried in (given,) if given.shape[1:] != x.shape[1:] else (x, given):
         try:
             with torch.no_grad():
                 model(tried.detach().clone())
-        except UNREADABLE as again:
-            if _about_shapes(again):
+        except UNREADABLE as said:
+            if _about_shapes(said):
                 raise ValueError(
-                    f"x: the model cannot read an input of shape {tuple(tried.shape)}: {again}"
+                    f"{name}: the model cannot read an input of shape {tuple(tried.shape)}: {said}"
                 ) from error
 
 
@@ -220,18 +219,17 @@ def _about_shapes(error: Exception) -> bool:
     )
 
 
-def _run_that_failed(error: Exception) -> tuple[nn.Module | None, Tensor | None]:
-    """The outermost module that ran when the error was raised, and its input, read off the
-    traceback.
+def _input_of(model: nn.Module, x: Tensor, error: Exception) -> Tensor:
+    """What the model was called with as the error was raised, read off the traceback; x where it
+    was run in parts.
     """
     trace = error.__traceback__
     while trace is not None:
         seen = trace.tb_frame.f_locals
-        if isinstance(seen.get("self"), nn.Module) and "args" in seen:
-            given = seen["args"][0] if seen["args"] else None
-            return seen["self"], given if isinstance(given, Tensor) else None
+        if seen.get("self") is model and seen.get("args") and isinstance(seen["args"][0], Tensor):
+            return seen["args"][0]
         trace = trace.tb_next
-    return None, None
+    return x
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def word_deleting(
     ranks = _rank(relevance.reshape(*words.shape, -1).sum(2).masked_fill(padding, last), order)
     lengths = (~padding).sum(1)
     gone = torch.arange(int(lengths.max()) + 1, device=words.device)
-    with undisturbed(model, words), torch.no_grad():
+    with undisturbed(model, words, "words"), torch.no_grad():
         first, chosen = start(model, words, target)
 
         def delete(which: slice, rows: slice) -> Tensor:

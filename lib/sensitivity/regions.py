@@ -64,7 +64,7 @@ def kinks(model: nn.Module, start: Tensor, end: Tensor) -> list[Tensor]:
             f"end: expected finite values of shape {tuple(start.shape)}, as start has, got "
             f"shape {tuple(end.shape)}"
         )
-    with undisturbed(model, start), torch.no_grad():
+    with undisturbed(model, start, "start"), torch.no_grad():
         double = copy.deepcopy(model).double()
         return [
             _kinks_of_line(double, a, b - a)

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import Net
 from torch import nn
+from witness import same, state_of
 
 from lib.engine import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
+from lib.interpretability import attention_rollout, lime, occlusion, prototype, shapley
+from lib.lrp import deep_lift, lrp
+from lib.sensitivity import count_linear_regions, grad_cam, gradient, guided_backprop, smoothgrad
 
 SCORES = torch.tensor([[0.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
 
@@ -139,6 +144,153 @@ def test_the_gradient_does_not_reach_the_parameters():
     model = nn.Linear(4, 3)
     gradient_of_score(model, torch.ones(1, 4), 0)
     assert model.weight.grad is None and model.weight.requires_grad
+
+
+# ---------------------------------------------------------------- an input of the wrong shape
+
+
+def reader():
+    """Of images (N, 3, 10, 10), with everything in it that could be disturbed."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(),
+        Disturbing(),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+
+
+class InParts(nn.Module):
+    """The same, as a module of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = reader()
+
+    def forward(self, x):
+        return self.body(x * 1)
+
+
+METHODS = [
+    *(gradient, smoothgrad, guided_backprop, grad_cam),
+    *(lrp, deep_lift),
+    *(occlusion, lime, shapley, attention_rollout, prototype),
+]
+SHAPES = {
+    "wrong channels": ((1, 1, 10, 10), "to have 3 channels, but got 1"),
+    "too few dimensions": ((1, 3, 10), "to have 3 channels, but got 1"),
+    "too many dimensions": ((1, 3, 10, 10, 1), r"Expected 3D \(unbatched\) or 4D"),
+    "too small for its pooling": ((1, 3, 4, 4), "Output size is too small"),
+    "wrong length for a linear layer": ((2, 3, 20, 20), "shapes cannot be multiplied"),
+}
+
+
+@pytest.mark.parametrize("make", [reader, InParts])
+@pytest.mark.parametrize("shape, said", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.__name__)
+def test_what_the_model_cannot_read_is_named_with_what_it_said(method, shape, said, make):
+    if method is attention_rollout and len(shape) == 5:
+        shape = (1, 10)  # more than four it refuses itself
+    model, x = make().train(), torch.rand(shape)
+    model.register_forward_pre_hook(lambda *_: None)
+    before = state_of(model, x)
+    with pytest.raises(ValueError) as refusal:
+        method(model, x)
+    start = f"x: the model cannot read an input of shape {shape}: "
+    assert str(refusal.value).startswith(start) and re.search(said, str(refusal.value))
+    assert isinstance(refusal.value.__cause__, RuntimeError)
+    assert same(before, state_of(model, x))
+
+
+def unpacking(self, x):
+    N, C, H, W = x.shape
+    return x.flatten(1)
+
+
+def asserting(self, x):
+    assert x.shape[1] == 3, f"Input height {x.shape[1]} is not 3"
+    return x
+
+
+@pytest.mark.parametrize(
+    "model, shape, said",
+    [
+        (nn.BatchNorm2d(3), (2, 3, 4), "expected 4D input"),
+        (Net(lambda s, x: x.sum(x.shape[3])), (2, 3, 4), "tuple index out of range"),
+        (Net(lambda s, x: x.sum(3)), (2, 3, 4), "Dimension out of range"),
+        (Net(unpacking), (2, 3, 4), "not enough values to unpack"),
+        (Net(asserting), (2, 4), "Input height 4"),
+        (Net(lambda s, x: x[:, 9:10] + x[:, 9]), (2, 4), "index 9 is out of bounds"),
+        (nn.LayerNorm(5), (2, 4), "expected input with shape"),
+        (nn.MultiheadAttention(4, 2), (2, 3, 4, 5), "4-D query"),
+    ],
+    ids=str,
+)
+def test_shapes_are_told_from_any_kind_of_error(model, shape, said):
+    if isinstance(model, nn.MultiheadAttention):
+        model = Net(lambda s, x: s.part(x, x, x)[0], part=model)
+    with pytest.raises(ValueError, match=f"^x: the model cannot read .*{said}"):
+        gradient(model, torch.rand(shape))
+
+
+class OwnError(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("told to fail"),
+        IndexError("index out of range in self"),
+        AssertionError(""),
+        OwnError("of a size that fits no shape"),
+        torch.OutOfMemoryError("Tried to allocate 20 GiB, of the size of a dimension"),
+        ValueError("words: expected shape (N, T)"),
+        TypeError("x: expected another dimension"),
+        KeyError("shape"),
+    ],
+    ids=repr,
+)
+def test_other_errors_arrive_as_they_are(error):
+    def fails(self, x):
+        raise error
+
+    for method in (gradient, lrp, occlusion):
+        with pytest.raises(type(error)) as refusal:
+            method(Net(fails), torch.rand(2, 4))
+        assert refusal.value is error
+
+
+def test_an_error_that_is_not_the_inputs_arrives_as_it_is():
+    """The model alone reads x: what fails is something else."""
+    model, x = nn.Linear(4, 3), torch.rand(2, 4)
+    with pytest.raises(RuntimeError, match="^mat1 and mat2 shapes"), undisturbed(model, x):
+        model(x) @ x
+
+    def sometimes(self, x):
+        if x.requires_grad:
+            raise RuntimeError("no gradient for this shape")
+        return x
+
+    with pytest.raises(RuntimeError, match="^no gradient for this shape"):
+        gradient(Net(sometimes), x)
+
+
+def test_the_shape_is_that_of_what_the_model_met():
+    with pytest.raises(ValueError, match=r"x: the model cannot read an input of shape \(1, 7\)"):
+        prototype(nn.Linear(4, 3), torch.rand(1, 2), decode=lambda z: z @ torch.ones(2, 7))
+    # one sample is read, several are not
+    alone = Net(lambda s, x: x.view(1, 4))
+    with pytest.raises(ValueError, match=r"x: the model cannot read an input of shape \(50, 4\)"):
+        smoothgrad(alone, torch.rand(1, 4))
+
+
+def test_the_argument_has_the_name_that_the_method_gives_it():
+    with pytest.raises(ValueError, match=r"^start: the model cannot read an input of shape"):
+        count_linear_regions(nn.Linear(4, 3), torch.rand(2, 5), torch.rand(2, 5))
 
 
 def test_no_library_draws_its_random_numbers_or_changes_settings_when_it_is_imported():

@@ -155,7 +155,7 @@ def test_mc_dropout_leaves_everything_as_it_was():
     assert torch.equal(P, uncertainty.mc_dropout(net, x, samples=7)) and not torch.equal(
         P, uncertainty.mc_dropout(net, x, samples=7, seed=1)
     )
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match=r"x: the model cannot read an input of shape \(5, 9\)"):
         uncertainty.mc_dropout(net, points(5, 9))
     assert modes == [m.training for m in net.modules()]
 
