@@ -77,10 +77,10 @@ def attention_gradient(
 
     Returns
     -------
-    Like x, detached, >= 0. For words and vectors the numbers of a sample sum to what stands in a
-    row of R (or in their mean), which is 1 for the position itself and more for what attention
-    brought. Images as in `attention_rollout`: the tokens before the patches are left out, and the
-    patches sum to 1, or to 0 where no weight speaks for the class.
+    Like x, detached, >= 0. For words and vectors it is the row of R, or the mean of its rows, and
+    the identity that R starts from stands in it: 1 at the position itself, or 1 / T at each; what
+    is above it attention brought. Images as in `attention_rollout`: the tokens before the patches
+    are left out, and the patches sum to 1, or to 0 where no weight speaks for the class.
     Raises TypeError or ValueError as `attention_rollout`, or if the scores do not depend on the
     attention.
 

@@ -814,6 +814,31 @@ def test_attention_refuses_what_has_none_or_another_shape(method):
         method(longer, x)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"need_weights": False},
+        {"average_attn_weights": False},
+        {"key_padding_mask": torch.arange(5).expand(3, 5) > torch.tensor([[4], [2], [3]])},
+        {"attn_mask": normal(6, 5, 5)},
+        {"attn_mask": torch.ones(5, 5, dtype=torch.bool).triu(1), "is_causal": True},
+    ],
+    ids=str,
+)
+def test_a_module_that_is_written_out_gives_what_it_gave(options):
+    module, x = drawn(lambda: nn.MultiheadAttention(8, 2, batch_first=True)), normal(3, 5, 8)
+    output, weights = module(x, x, x, **options)
+    with attention._Attentions() as seen:
+        ours, own = module(x, x, x, **options)
+    assert torch.allclose(ours, output) and seen.weights[0].shape == (3, 2, 5, 5)
+    assert own is weights is None or torch.allclose(own, weights)
+    if not options:  # one sample without a batch
+        with attention._Attentions():
+            alone = module(x[0], x[0], x[0])
+        assert torch.allclose(alone[0], output[0]) and torch.allclose(alone[1], weights[0])
+
+
 def test_rollout_knows_no_class_and_sums_to_one():
     model, x = transformer().train(), normal(2, 5, 8)
     R = attention_rollout(model, x)
