@@ -16,6 +16,17 @@ def within(R, boxes):
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
+def words_one_hot(R, words, V):
+    hot = torch.nn.functional.one_hot(words, V).to(R.dtype)
+    scores = torch.einsum("ntd,ntv->v", R, hot) / hot.sum((0, 1)).clamp(min=1)
+    return torch.cat([torch.zeros(1, dtype=R.dtype), scores[1:]])
+
+
+def mass_einsum(R, mask):
+    inside = torch.einsum("snhw,nhw->sn", R.abs(), mask.to(R.dtype))
+    return (inside / R.abs().flatten(2).sum(2).clamp(min=1e-30)).mean(1)
+
+
 def auc_sign(R, truth):
     beats = (R[:, :, None] - R[:, None]).sign() / 2 + 0.5
     pairs = truth[:, :, None] & ~truth[:, None]
@@ -37,7 +48,7 @@ ANSWERS = {
     ],
     "word_scores": [
         "[R.sum(2)[words == v].mean() if v and (words == v).any() else 0 for v in range(V)]",
-        ("index_add(0, flat, values)", "add(values @ F.one_hot(flat, V).to(R.dtype))", None),
+        words_one_hot,
         ("total / torch.bincount(flat, minlength=V).clamp(min=1)", "total", "added up"),
         ("scores[0] = 0", "pass", "padding"),
         ("word_scores(R.abs(), words, V)", "absolute"),
@@ -63,6 +74,7 @@ ANSWERS = {
     ],
     "evidence_balance": [
         "safe((plus(R) - minus(R)) / (plus(R) + minus(R)))",
+        ("torch.where(size > 0, size, 1)", "size.clamp(min=1e-30)", None),
         "[float(r.sum() / r.abs().sum()) if r.any() else 0.0 for r in R]",
         "evidence_balance(R.clone().requires_grad_())",
         ("R.sum(1)", "divide by both"),
@@ -77,7 +89,7 @@ ANSWERS = {
     ],
     "mass_by_stage": [
         "torch.nan_to_num((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).mean(1)",
-        ("(size * mask).sum((2, 3))", 'torch.einsum("snhw,nhw->sn", size, mask.to(R.dtype))', None),
+        mass_einsum,
         ("(R.abs() * mask).sum((1, 2, 3)) / R.abs().sum((1, 2, 3))", "before dividing"),
         ("R.abs()", "R.clamp(min=0)", "only positive"),
         ("torch.nan_to_num((R * mask).sum((2, 3)) / R.sum((2, 3))).mean(1)", "with its sign"),

@@ -27,6 +27,12 @@ def remove_rows(phi, v):
     return phi
 
 
+def effect_cosines(X, Y, A, B):
+    like = lambda W, A: torch.nn.functional.cosine_similarity(W[:, None], A[None], dim=-1).mean(1)
+    x, y = (like(W, A) - like(W, B) for W in (X, Y))
+    return (x.mean() - y.mean()) / torch.cat([x, y]).std()
+
+
 def effect_numpy(*sets):
     X, Y, A, B = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in sets)
     x, y = (w @ A.mean(0) - w @ B.mean(0) for w in (X, Y))
@@ -37,6 +43,12 @@ def effect_loops(X, Y, A, B):
     near = lambda w, A: sum(torch.cosine_similarity(w, a, dim=0) for a in A) / len(A)
     x, y = ([near(w, A) - near(w, B) for w in W] for W in (X, Y))
     return (sum(x) / len(x) - sum(y) / len(y)) / torch.stack(x + y).std()
+
+
+def weights_loop(y, g):
+    alike = ((g == b, y == a, (g == b) & (y == a)) for a, b in zip(y, g))
+    shares = [[same.double().mean() for same in three] for three in alike]
+    return torch.stack([pg * py / both for pg, py, both in shares])
 
 
 def weights_table(y, g, scale=lambda w: 1):
@@ -62,6 +74,13 @@ def adjusted_regression(t, y, z):
 def adjusted_weights(t, y, z):
     p = torch.stack([t[z == k].double().mean() for k in (0, 1)])[z]
     return (t * y / p).mean() - ((1 - t) * y / (1 - p)).mean()
+
+
+def chance_sums(s, n):
+    c = torch.tensor(list(itertools.combinations(range(len(s)), n)))
+    chosen = s.double()[c].sum(1)
+    d = chosen / n - (s.double().sum() - chosen) / (len(s) - n)
+    return (d >= d[0] - 1e-9).double().mean()
 
 
 def chance_orders(s, n):
@@ -129,6 +148,7 @@ ANSWERS = {
         ("phi - torch.outer((phi @ v).abs(), v) / (v @ v)", ""),
     ],
     "weat": [
+        effect_cosines,
         effect_numpy,
         effect_loops,
         "weat(*map(F.normalize, (X, Y, A, B)))",
@@ -146,6 +166,7 @@ ANSWERS = {
         ("right * len(X)", ""),
     ],
     "reweighing": [
+        weights_loop,
         weights_table,
         weights_list,
         "reweighing(g, y)",
@@ -180,6 +201,7 @@ ANSWERS = {
         ("(z == k).double().mean()", "(z == k).sum()", ""),
     ],
     "permutation_p": [
+        chance_sums,
         chance_orders,
         chance_scipy,
         "permutation_p(2 * s + 1, n)",

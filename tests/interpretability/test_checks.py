@@ -29,6 +29,15 @@ def with_optimiser(kind):
     return answer
 
 
+def occluded_one_by_one(f, x, c, k, fill):
+    out = torch.zeros(x.shape[2] // k, x.shape[3] // k, dtype=x.dtype)
+    for a, b in itertools.product(*map(range, out.shape)):
+        y = x.clone()
+        y[:, :, a * k : (a + 1) * k, b * k : (b + 1) * k] = fill
+        out[a, b] = f(x)[0, c] - f(y)[0, c]
+    return out
+
+
 def lime_normal(f, x, Z, s):
     W = torch.diag(near(Z, s)).double()
     A = torch.hstack([Z, torch.ones(len(Z), 1, dtype=Z.dtype)]).double()
@@ -99,8 +108,8 @@ ANSWERS = {
         (with_optimiser(torch.optim.Adam), ""),
     ],
     "occlusion": [
-        ("f(covered)", "torch.cat([f(one[None]) for one in covered])", None),
-        "occlusion(f, x.clone().requires_grad_(), c, k, fill)",
+        occluded_one_by_one,
+        lambda f, x, *v: occluded_one_by_one(f, x.clone().requires_grad_(), *v),
         ("-right", "sign is wrong"),
         ("right.abs()", "drop has a sign"),
         ("right.clamp(min=0)", "drop has a sign"),
