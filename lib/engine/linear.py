@@ -16,7 +16,9 @@ class Rule(Protocol):
 
     Any object with this method is a rule. It may also have a method `forward(layer)` that returns
     the output z of the map, in its own way; what it wants to keep of it goes to `layer.parts`. If
-    `propagate` uses `layer.pull`, that z must have its graph to `layer.a`.
+    `propagate` uses `layer.pull`, that z must have its graph to `layer.a`. A rule with an attribute
+    `by_place` that is true shares out among the places of x itself: a normalisation between x and
+    the map takes no part.
 
     >>> from lib.lrp import Zero
     >>> isinstance(Zero(), Rule), isinstance("epsilon_plus", Rule)

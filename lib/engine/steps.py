@@ -37,7 +37,8 @@ class Step:
     `leaves` are the inputs and `results` the outputs of a small graph of their own, through which
     `pull` goes back. `call` is kept where it may be needed again, `linear` and `rule` of linear
     maps, `recurrence` of recurrent layers; `place` finds the module that made the call, `factors`
-    counts the signals of a product, `dim` is that of a softmax.
+    counts the signals of a product, `dim` is that of a softmax;
+    `unchanged` says that single neurons keep the relevance that they have.
     """
 
     operation: str
@@ -53,6 +54,7 @@ class Step:
     place: Callable[[], str] = str
     factors: int = 1
     dim: int = -1
+    unchanged: bool = False
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

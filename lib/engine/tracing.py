@@ -81,6 +81,7 @@ def trace(
     >>> [(step.operation, step.family) for step in steps]
     [('flatten', 'route'), ('linear', 'linear')]
     """
+    _refuse_scripted(model)
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
     tracer = Tracer(model, x, rule_of, through_gates)
@@ -102,6 +103,16 @@ def trace(
     return scores, tracer.steps
 
 
+def _refuse_scripted(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            name = f"the module {path!r}" if path else "it"
+            raise ValueError(
+                f"model: {name} is compiled by torch.jit; its calls are out of sight. Explain the "
+                "module that it was made from"
+            )
+
+
 @dataclass(eq=False, slots=True)
 class Known:
     """What is known of one tensor; it holds the tensor, so that its id stays its own.
@@ -112,7 +123,7 @@ class Known:
     depend on x, and the call that made it was seen. weight: that call had a parameter of the model.
     step: the step of the linear map whose output it is.
     origin, again: it is again(origin), by moving and padding alone, or, where the origin is x, also
-    by weighted sums that do not depend on x; None: itself.
+    by weighted sums that do not depend on x; None: itself. sums: the steps of these sums.
     """
 
     tensor: Tensor
@@ -125,6 +136,7 @@ class Known:
     step: Step | None = None
     origin: Tensor | None = None
     again: Callable[[Tensor], Tensor] = Tensor.contiguous
+    sums: tuple[Step, ...] = ()
 
 
 class Tracer(TorchFunctionMode):
@@ -270,9 +282,11 @@ class Tracer(TorchFunctionMode):
         if call.name in MONOTONE and (origins[0] is not self._x or len(call.inputs) > 1):
             return
         ways = {id(k.tensor): k.again for k in inputs}
+        sums = inputs[0].sums + ((step,) if step.family == "share" else ())
         for place, output in enumerate(step.outputs):
             known = self.known[id(output)]
             known.origin, known.again = origins[0], partial(_again, call, ways, place)
+            known.sums = sums
 
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
         """From now on whoever uses the tensor means the output."""
@@ -296,6 +310,9 @@ class Tracer(TorchFunctionMode):
 
     def _other(self, call: Call) -> Any:
         """What is in no family, or not in the form that its family knows."""
+        if isinstance(call.function, torch._ops.OpOverload):
+            why = "is a call of an exported program: explain the module that was exported"
+            raise NoRuleError(call.name, why)
         if call.in_place or call.name in ("setitem", "set", "delitem", "int", "index"):
             raise NoRuleError(call.name)
         return self._not_followed(call, call())
@@ -365,10 +382,10 @@ class Tracer(TorchFunctionMode):
         )
         if not kept:  # float(a), a.to(torch.long), a.type()
             return self._not_followed(call, output)
-        dropout = call.name.startswith("dropout")
+        same = call.name.startswith("dropout") or call.name in ("clone", "contiguous")
         step = Step(call.name, "pass", [a], [output], call=call)
-        self._record(step, nonnegative=dropout)
-        if dropout:
+        self._record(step, nonnegative=same)
+        if same:
             self._follow_origin(step, call)
         known = self.known[id(output)]
         known.nonnegative |= call.name in ("relu", "relu6", "sigmoid", "square", "abs")
@@ -519,6 +536,9 @@ class Tracer(TorchFunctionMode):
     def _run_map(self, call: Call, layer: LinearMap, a: Tensor) -> Tensor:
         rule = self._rule(layer)
         layer.run(rule)
+        if getattr(rule, "by_place", False):
+            for step in self.known[id(a)].sums:
+                step.unchanged = True
         self._record(Step(call.name, "linear", [a], [layer.z], linear=layer, rule=rule))
         return layer.z
 

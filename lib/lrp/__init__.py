@@ -2,8 +2,9 @@
 layer.
 """
 
+from .account import Layer, RelevanceWarning
 from .kernels import kernel_svm, linear_svm, neuralized_score, one_class_svm
-from .propagation import Layer, RelevanceWarning, deep_taylor, lrp, simple_taylor
+from .propagation import deep_taylor, lrp, simple_taylor
 from .relatives import (
     contribution_propagation,
     deep_lift,

@@ -6,7 +6,6 @@ The rules for linear maps are in `lib.lrp.rules`, what happens at all other oper
 `lib.lrp.relatives`, kernel machines in `lib.lrp.kernels`.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, overload
@@ -22,36 +21,8 @@ from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import RuleOf, trace
 from ..sensitivity.gradients import gradient_x_input
+from .account import Layer, Passage, line_of, per_sample, warn
 from .rules import COMPOSITES, Composite, Gamma, ZBox, ZPlus, denominator_of
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One line of the account: an operation, the relevance at its output and what it kept.
-
-    name: the module that owns the weight, else the operation; rule: None where no rule is needed;
-    relevance: of the output's shape; absorbed (N,): relevance that came in from above and was not
-        handed on below; shared (N,): that of biases which was handed on all the same.
-    """
-
-    name: str
-    operation: str
-    rule: Rule | None
-    relevance: Tensor
-    absorbed: Tensor
-    shared: Tensor
-
-
-class RelevanceWarning(UserWarning):
-    """Relevance far larger than the score, or nearly all of the score absorbed.
-
-    A class of its own: `warnings.filterwarnings("ignore", category=RelevanceWarning)` hides these
-    warnings alone, and "error" in its place stops at them.
-
-    >>> issubclass(RelevanceWarning, UserWarning)
-    True
-    """
-
 
 Rules = str | Rule | Sequence[Rule] | RuleOf
 Conditions = Mapping[str, int | Sequence[int]]
@@ -153,12 +124,12 @@ def lrp(
 
         def record(step: Step, above: Messages, below: Messages) -> None:
             if return_layers:
-                layers.append(_line(step, above, below, way))
+                layers.append(line_of(step, above, below, way.shared, len(x)))
             if step.family not in ("pass", "route"):
                 passages.append(Passage.of(step, above, below))
 
         relevance = send_back(steps, x, scores, start, way.send, record)
-        _warn(relevance, explained[:, 0], passages)
+        warn(relevance, explained[:, 0], passages)
         return (relevance, layers[::-1]) if return_layers else relevance
 
 
@@ -253,7 +224,7 @@ class _Way:
         of_bias = getattr(step.rule, "of_bias", None)
         if step.family == "linear" and step.layer.bias is not None and of_bias is not None:
             kept = of_bias(step.layer, only(above))
-            self.shared = _per_sample([kept], self.count)
+            self.shared = per_sample([kept], self.count)
             below = [only(below) + _in_proportion_to_size(step.layer, kept)]
         return below
 
@@ -297,13 +268,13 @@ def _channels(conditions: Conditions | None, steps: list[Step]) -> dict[str, Ten
     for name, channels in (conditions or {}).items():
         if name not in maps:
             raise ValueError(f"conditions: expected paths among {sorted(maps)}, got {name!r}")
-        wanted = torch.as_tensor(channels, device=maps[name].z.device).reshape(-1)
+        wanted = [channels] if isinstance(channels, int) else list(channels)
         count = maps[name].z.shape[_channel_dimension(maps[name])]
-        if wanted.dtype != torch.long or (wanted < 0).any() or (wanted >= count).any():
+        if not all(isinstance(k, int) and 0 <= k < count for k in wanted):
             raise ValueError(
                 f"conditions: expected channels in 0..{count - 1} at {name!r}, got {channels!r}"
             )
-        found[name] = wanted
+        found[name] = torch.tensor(wanted, dtype=torch.long, device=maps[name].z.device)
     return found
 
 
@@ -334,6 +305,8 @@ def _route(step: Step, above: Messages) -> Messages:
 
 def _share(step: Step, above: Messages) -> Messages:
     """R_i = a_i c_i with s = R / z: an input's share is its part of the sum z."""
+    if step.unchanged and step.inputs[0].shape == step.outputs[0].shape:
+        return above
     return _in_proportion(step, above, step.outputs)
 
 
@@ -409,88 +382,7 @@ def _directional(z: Tensor, a: Tensor) -> Tensor:
 # ---------------------------------------------------------------- the account
 
 
-LARGE, ABSORBED = 1000, 0.9
-
-
-@dataclass(eq=False, slots=True)
-class Passage:
-    """The relevance above and below a step, kept instead of what the step has stored: it is looked
-    at only if there is something to warn of.
-    """
-
-    operation: str
-    rule: Rule | None
-    place: Callable[[], str]
-    above: Messages
-    below: Messages
-
-    @staticmethod
-    def of(step: Step, above: Messages, below: Messages) -> "Passage":
-        place = step.linear.owner if step.linear else step.place
-        return Passage(step.operation, step.rule, place, above, below)
-
-    @property
-    def growth(self) -> float:
-        """How much longer the relevance has become."""
-        above, below = (_length(messages) for messages in (self.above, self.below))
-        return below / above if above else 0.0
-
-    @property
-    def absorbed(self) -> float:
-        return sum(R.sum().item() for R in self.above if R is not None) - sum(
-            R.sum().item() for R in self.below if R is not None
-        )
-
-    def __str__(self) -> str:
-        rule = f", rule {self.rule}" if self.rule else ""
-        return f"{self.place() or 'the model itself'!r} ({self.operation}{rule})"
-
-
-def _length(messages: Messages) -> float:
-    return sum(torch.linalg.vector_norm(R).item() for R in messages if R is not None)
-
-
-def _warn(relevance: Tensor, score: Tensor, passages: list[Passage]) -> None:
-    """Warn where relevance says little of the score, naming the layer where most of it came or
-    went.
-    """
-    parts, size = relevance.flatten(1), score.abs()
-    times = (parts.abs().sum(1) / size).nan_to_num(0).max().item()
-    share = ((score - parts.sum(1)).abs() / size).nan_to_num(0).max().item()
-    if times > LARGE:
-        warnings.warn(
-            f"lrp: sum |R| is {times:.3g} times the score; it grew most at "
-            f"{max(passages, key=lambda passage: passage.growth)}, where contributions of both "
-            "signs nearly cancel. Take a rule that favours one sign, such as Gamma or ZPlus",
-            RelevanceWarning,
-            stacklevel=3,
-        )
-    elif share > ABSORBED:
-        warnings.warn(
-            f"lrp: {share:.1%} of the score was absorbed, most of it at "
-            f"{max(passages, key=lambda passage: abs(passage.absorbed))}, where the biases are "
-            "most of what the neurons add up. The map still ranks the inputs; with "
-            'biases="share" the parts of the biases are handed on',
-            RelevanceWarning,
-            stacklevel=3,
-        )
-
-
 TURNED = set("permute transpose swapaxes swapdims movedim moveaxis t T adjoint".split())
-
-
-def _line(step: Step, above: Messages, below: Messages, way: _Way) -> Layer:
-    """The step's line of the account."""
-    count = way.count
-    arrived = [R for R in above if R is not None]
-    absorbed = _per_sample(arrived, count) - _per_sample([R for R in below if R is not None], count)
-    name = step.linear.name if step.linear else step.operation
-    shared = torch.zeros_like(absorbed) if way.shared is None else way.shared
-    return Layer(name, step.operation, step.rule, arrived[0], absorbed, shared)
-
-
-def _per_sample(relevances: list[Tensor], count: int) -> Tensor:
-    return torch.stack([R.reshape(count, -1).sum(1) for R in relevances]).sum(0)
 
 
 def _moves_samples(step: Step, count: int) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..engine.backward import send_back
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
@@ -19,6 +20,7 @@ from ..engine.linear import LinearMap
 from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import trace
+from .account import Passage, warn
 from .rules import ZPlus
 
 LARGEST = {"max", "amax", "maximum"} | {
@@ -26,6 +28,7 @@ LARGEST = {"max", "amax", "maximum"} | {
 }
 SMALLEST = {"min", "amin", "minimum"}
 SUMS = {"add", "sub", "sum", "mean"}
+NORMS = {"layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
 
 
 def deep_lift(
@@ -75,8 +78,8 @@ def excitation_backprop(
 
     Biases have no part in it, so the result sums to 1, unless a winner has no positive evidence but
     its bias. Where an a_i is negative, a_i w_ij^+ becomes (a_i w_ij)^+, and a probability remains
-    one. `contrastive`: minus the same for a class of the opposite weights in the last linear map;
-    sums to 0.
+    one; a normalisation by the size of a layer hands on what it has. `contrastive`: minus the same
+    for a class of the opposite weights in the last linear map; sums to 0.
 
     Arguments, result (like x, detached) and errors as those of `lib.lrp.lrp`.
 
@@ -87,6 +90,8 @@ def excitation_backprop(
     """
 
     def send(step: Step, p: Messages, last: int) -> Messages:
+        if step.operation in NORMS:
+            return [only(p)]
         if step.family == "share":
             signs = _gradient(step, torch.ones_like(step.outputs[0]))
             return _proportional(
@@ -110,12 +115,13 @@ def contribution_propagation(
     c_j, from c = f_c(x).
 
     Unlike LRP-0, whose denominator z_j = sum_i a_i w_ij + b_j lets the bias keep its share, the
-    inputs share all of
-    c_j here: relevance.sum() = f_c(x) exactly, with biases too. The price: a neuron that lives on
-        its bias hands out
-    large contributions of both signs, and one whose inputs sum to 0 (0 / 0) keeps what it has.
+    inputs share all of c_j here: relevance.sum() = f_c(x) exactly, with biases too. The price: a
+    neuron that lives on its bias hands out large contributions of both signs, and one whose inputs
+    sum to 0 (0 / 0) keeps what it has. In a deep network with batch normalisation they grow from
+    layer to layer: beyond 1,000 times the score a `RelevanceWarning` says so, beyond what the dtype
+    can hold a ValueError.
 
-    Arguments, result (like x, detached) and errors as those of `lib.lrp.lrp`.
+    Arguments, result (like x, detached) and other errors as those of `lib.lrp.lrp`.
 
     >>> model = nn.Linear(2, 1)
     >>> _ = model.weight.data.copy_(torch.tensor([[1.0, 3.0]])), model.bias.data.fill_(4.0)
@@ -130,7 +136,7 @@ def contribution_propagation(
         z = layer.apply(layer.a, layer.weight)
         return [layer.a * pull(z, layer.a, _divide(only(c), z))]
 
-    return _share_out(model, x, target, send, lambda score: score)
+    return _share_out(model, x, target, send, lambda score: score, bounded=False)
 
 
 def estimate_patterns(
@@ -319,7 +325,8 @@ def _divide(relevance: Tensor, z: Tensor) -> Tensor:
 
 def _traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, list[Step]]:
     x = x.clone() if x.is_inference() else x.detach()
-    scores, steps = trace(model, x)
+    with sdpa_kernel(SDPBackend.MATH):  # the quicker ones have no second derivative
+        scores, steps = trace(model, x)
     check_scores(scores, x)
     return x, scores, steps
 
@@ -332,7 +339,12 @@ def _maps(steps: list[Step]) -> dict[int, LinearMap]:
 
 
 def _backward(
-    steps: list[Step], x: Tensor, scores: Tensor, start: Tensor, send: Callable
+    steps: list[Step],
+    x: Tensor,
+    scores: Tensor,
+    start: Tensor,
+    send: Callable,
+    record: Callable | None = None,
 ) -> Tensor:
     """The message `start` (N, K) at the scores sent back to x by `send`, through the families that
     these methods know.
@@ -344,7 +356,7 @@ def _backward(
             raise NoRuleError(step.operation, why, step.place())
         return send(step, above)
 
-    return send_back(steps, x, scores, start, send_known)
+    return send_back(steps, x, scores, start, send_known, record)
 
 
 def _start(scores: Tensor, target: int | Tensor | None, begin: Callable) -> Tensor:
@@ -354,10 +366,15 @@ def _start(scores: Tensor, target: int | Tensor | None, begin: Callable) -> Tens
 
 
 def _share_out(
-    model: nn.Module, x: Tensor, target: int | Tensor | None, send: Callable, begin: Callable
+    model: nn.Module,
+    x: Tensor,
+    target: int | Tensor | None,
+    send: Callable,
+    begin: Callable,
+    bounded: bool = True,
 ) -> Tensor:
     """Send `begin(score)` back: what neurons hold passes nonlinearities and routes unchanged;
-    `send` has the rest.
+    `send` has the rest. bounded: whether what is sent cannot grow.
     """
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
@@ -370,7 +387,16 @@ def _share_out(
                 return [only(above).to(step.inputs[0].dtype)]
             return step.pull(above) if step.family == "route" else send(step, above, last)
 
-        return _backward(steps, x, scores, start, one_back)
+        if bounded:
+            return _backward(steps, x, scores, start, one_back)
+        passages: list[Passage] = []
+
+        def record(step: Step, above: Messages, below: Messages) -> None:
+            passages.append(Passage.of(step, above, below))
+
+        relevance = _backward(steps, x, scores, start, one_back, record)
+        warn(relevance, start.sum(1), passages, depth=4)
+        return relevance
 
 
 def _with_patterns(

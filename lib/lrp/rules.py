@@ -11,6 +11,7 @@ R_j; how much of it comes from each input i? Its body is the four steps of Monta
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -240,6 +241,7 @@ class ZBox:
     tensor([[1.3333, 0.6667]])
     """
 
+    by_place: ClassVar[bool] = True
     low: float | Tensor | None = None
     high: float | Tensor | None = None
 
@@ -287,6 +289,8 @@ class WSquare:
     tensor([[4., 1.]])
     """
 
+    by_place: ClassVar[bool] = True
+
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         ones = layer.present().requires_grad_()  # in the place of a
         z = layer.apply(ones, layer.weight**2)
@@ -306,6 +310,8 @@ class Flat:
     >>> lrp(layer, torch.tensor([[3.0, 1.0]]), rules=Flat())
     tensor([[2.5000, 2.5000]])
     """
+
+    by_place: ClassVar[bool] = True
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         ones = layer.present().requires_grad_()  # in the place of a

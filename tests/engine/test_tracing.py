@@ -835,7 +835,8 @@ class Block(nn.Module):
 
 def test_an_error_says_where_in_the_model_it_was_and_what_to_do():
     model = nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"a": Block()})["a"], nn.Linear(4, 2))
-    with pytest.raises(ValueError, match=r"'cumprod' .*\(in 1\.attention\): write it with") as refusal:
+    message = r"'cumprod' .*\(in 1\.attention\): write it with"
+    with pytest.raises(ValueError, match=message) as refusal:
         lrp(model, torch.rand(2, 4))
     assert isinstance(refusal.value, engine.NoRuleError)
     assert (refusal.value.operation, refusal.value.place) == ("cumprod", "1.attention")
