@@ -107,6 +107,7 @@ def attention_weights(
 
     query (..., T, D), key (..., S, D); scale is 1 / sqrt(D) unless it is given. attn_mask
     broadcasts to the result: True where a position may be looked at, or numbers that are added.
+    The weights of a query that may look at nothing are 0.
 
     >>> attention_weights(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4), is_causal=True)
     tensor([[[1.0000, 0.0000],
@@ -119,7 +120,10 @@ def attention_weights(
     if attn_mask is not None:
         masked = attn_mask.dtype == torch.bool
         scores = scores.masked_fill(~attn_mask, float("-inf")) if masked else scores + attn_mask
-    return torch.softmax(scores, -1)
+    if not is_causal and attn_mask is None:
+        return torch.softmax(scores, -1)
+    blind = (scores == float("-inf")).all(-1, keepdim=True)
+    return torch.softmax(scores.masked_fill(blind, 0), -1).masked_fill(blind, 0)
 
 
 def _attention(

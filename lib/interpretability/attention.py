@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..engine.arguments import opened
 from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
+from ..engine.frozen import attention_weights
 from ..engine.operations import name_of
 
 MOST_TOKENS = 8  # before the patches of an image: a class token, a distillation token, registers
@@ -77,10 +78,9 @@ def attention_gradient(
 
     Returns
     -------
-    Like x, detached, >= 0. For words and vectors it is the row of R, or the mean of its rows, and
-    the identity that R starts from stands in it: 1 at the position itself, or 1 / T at each; what
-    is above it attention brought. Images as in `attention_rollout`: the tokens before the patches
-    are left out, and the patches sum to 1, or to 0 where no weight speaks for the class.
+    Like x, detached, >= 0: the row of R - I, what attention has brought beyond the identity that R
+    starts from, or the mean of its rows. Images as in `attention_rollout`: the tokens before the
+    patches are left out, and the patches sum to 1, or to 0 where no weight speaks for the class.
     Raises TypeError or ValueError as `attention_rollout`, or if the scores do not depend on the
     attention.
 
@@ -89,7 +89,7 @@ def attention_gradient(
     >>> layer = nn.TransformerEncoderLayer(4, 2, batch_first=True)
     >>> model = nn.Sequential(layer, nn.Flatten(), nn.Linear(12, 2))
     >>> R = attention_gradient(model, torch.randn(1, 3, 4), 1, position=0)
-    >>> R.shape, bool(R[:, 0].sum() >= 1)
+    >>> R.shape, bool((R >= 0).all())
     (torch.Size([1, 3, 4]), True)
     """
     _check(model, x)
@@ -97,7 +97,7 @@ def attention_gradient(
         attentions, score = _run(model, x, target)
         slopes = _slopes(score, attentions)
     mixed = weighted_rollout(_by_head(attentions, x), _by_head(slopes, x))
-    return _read(mixed, x, position)
+    return _read(mixed - torch.eye(mixed.shape[-1]).to(mixed), x, position)
 
 
 def rollout(attentions: Sequence[Tensor]) -> Tensor:
@@ -311,7 +311,7 @@ class _Attentions(TorchFunctionMode):
             key, value = (
                 t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value)
             )
-        weights = self._kept(_weights(query, key, attn_mask, is_causal, scale))
+        weights = self._kept(attention_weights(query, key, attn_mask, is_causal, scale))
         return torch.dropout(weights, dropout_p, True) @ value
 
     def _kept(self, weights: Tensor) -> Tensor:
@@ -327,23 +327,3 @@ def _is_attention(func: Callable, result: Any, args: tuple, kwargs: dict) -> boo
     if name_of(func)[0] != "softmax" or result.dim() != 4 or result.shape[-1] != result.shape[-2]:
         return False
     return (args[1] if len(args) > 1 else kwargs.get("dim")) in (-1, 3)
-
-
-def _weights(
-    query: Tensor,
-    key: Tensor,
-    attn_mask: Tensor | None = None,
-    is_causal: bool = False,
-    scale: float | None = None,
-) -> Tensor:
-    """What scaled_dot_product_attention multiplies the values by; 0 for one that sees nothing."""
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        past = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        scores = scores.masked_fill(~past, float("-inf"))
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, float("-inf"))
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    blind = (scores == float("-inf")).all(-1, keepdim=True)
-    return scores.masked_fill(blind, 0).softmax(-1).masked_fill(blind, 0)

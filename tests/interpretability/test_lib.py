@@ -19,6 +19,7 @@ from torch import nn
 from witness import result_of_an_undisturbing
 
 from lib import data, interpretability, models
+from lib.engine import attention_weights
 from lib.interpretability import (
     attention,
     attention_gradient,
@@ -787,7 +788,7 @@ def test_the_masked_attention_is_what_torch_computes():
         {"scale": 0.3},
     ):
         assert torch.allclose(
-            attention._weights(q, k, **options) @ v,
+            attention_weights(q, k, **options) @ v,
             F.scaled_dot_product_attention(q, k, v, **options),
         )
 
@@ -918,7 +919,7 @@ def test_weighted_attention_is_its_equation():
         for W in model.weights:
             A = torch.stack([(W.grad[0, h] * W[0, h]).clamp(min=0) for h in range(2)]).mean(0)
             rows = rows + A @ rows
-        R.append(rows.detach())
+        R.append(rows.detach() - torch.eye(5).double())
     R = torch.stack(R)
     model.zero_grad()
     assert torch.allclose(attention_gradient(model, x, 2).sum(2), R.mean(1))
@@ -943,6 +944,7 @@ def test_weighted_attention_of_explicit_weights():
         R = torch.eye(2).double()
         for A, slope in ((A1, slope1), (A2, slope2)):
             R = R + (A * slope).clamp(min=0) @ R
+        R = R - torch.eye(2).double()
         for position, row in ((0, R[0]), (1, R[1]), (None, R.mean(0))):
             ours = attention_gradient(Net(forward), x, c, position)
             assert torch.allclose(ours[0].sum(1), row)
@@ -982,7 +984,7 @@ def test_frozen_networks_and_weights_written_over():
     # what multiplies the values counts
     A = (x @ x.transpose(1, 2)).softmax(-1) * 0.5
     slope = x[:, :, 1][:, None] * torch.eye(5).double()[0][:, None]
-    R = torch.eye(5).double() + (A * slope).clamp(min=0)
+    R = (A * slope).clamp(min=0)
     assert torch.allclose(attention_gradient(halved(True), x, 1).sum(2), R.mean(1))
 
 
@@ -1008,7 +1010,7 @@ def test_a_query_that_sees_nothing_gets_nothing():
     q, k, v = (normal(2, 3, 5, 4, seed=s) for s in range(3))
     there = torch.ones(5, 5, dtype=torch.bool)
     there[2] = False
-    W = attention._weights(q, k, there)
+    W = attention_weights(q, k, there)
     assert (W[:, :, 2] == 0).all() and torch.allclose(
         W @ v, F.scaled_dot_product_attention(q, k, v, there)
     )
