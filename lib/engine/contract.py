@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from threading import RLock
 
 import torch
 from torch import Tensor, nn
@@ -138,10 +139,11 @@ def class_index(scores: Tensor, target: int | Tensor | None) -> Tensor:
 
 @contextmanager
 def undisturbed(model: nn.Module, x: Tensor, name: str = "x") -> Iterator[None]:
-    """Run the model in evaluation mode; afterwards, also after an error, its modes and buffers and
-    the random state are as before.
+    """Run the model in evaluation mode; afterwards, also after an error or an interrupt, its modes
+    and buffers and the random state are as before.
 
-    name: of x, where a method calls it otherwise.
+    Threads wait for each other here: one would put back the mode and the random state that another
+    one works in. name: of x, where a method calls it otherwise.
     Raises ValueError if the model runs within it and cannot read an input of the shape of x.
 
     >>> model = nn.Dropout()
@@ -151,41 +153,66 @@ def undisturbed(model: nn.Module, x: Tensor, name: str = "x") -> Iterator[None]:
     >>> model.training
     True
     """
-    modules = list(_modules(model))
-    training = [module for module in modules if module.training]
-    buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
-    copies = [
-        (b, b.clone(), b._version)
-        for _, named in buffers
-        for b in named.values()
-        if b is not None and not b.is_inference()
-    ]
-    state = torch.get_rng_state()
-    device_state = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
-    try:
-        for module in training:
+    with _ONE_AT_A_TIME:
+        before, restored, interrupt = _State(model, x), False, None
+        try:
+            before.evaluate()
+            with (
+                _plain_precision(x)
+                if torch.is_inference_mode_enabled() or torch.is_autocast_enabled(x.device.type)
+                else nullcontext()
+            ):
+                yield
+        except UNREADABLE as error:
+            _refuse_unreadable(model, x, name, error)
+            raise
+        finally:
+            while not restored:
+                try:
+                    before.restore()
+                    restored = True
+                except KeyboardInterrupt as error:  # in the middle of it: once more
+                    interrupt = error
+            if interrupt is not None:
+                raise interrupt
+
+
+_ONE_AT_A_TIME = RLock()
+
+
+class _State:
+    """The modes and buffers of a model, and the random state."""
+
+    def __init__(self, model: nn.Module, x: Tensor) -> None:
+        modules = list(_modules(model))
+        self.training = [module for module in modules if module.training]
+        self.buffers = [(m._buffers, dict(m._buffers)) for m in modules if m._buffers]
+        self.copies = [
+            (b, b.clone(), b._version)
+            for _, named in self.buffers
+            for b in named.values()
+            if b is not None and not b.is_inference()
+        ]
+        self.random = torch.get_rng_state()
+        self.device = x.device
+        self.random_of_device = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+
+    def evaluate(self) -> None:
+        for module in self.training:
             module.training = False
-        with (
-            _plain_precision(x)
-            if torch.is_inference_mode_enabled() or torch.is_autocast_enabled(x.device.type)
-            else nullcontext()
-        ):
-            yield
-    except UNREADABLE as error:
-        _refuse_unreadable(model, x, name, error)
-        raise
-    finally:
-        for current, before in buffers:
+
+    def restore(self) -> None:
+        for module in self.training:
+            module.training = True
+        for current, before in self.buffers:
             current.update(before)
-        for buffer, copy, version in copies:
+        for buffer, copy, version in self.copies:
             if buffer._version != version:
                 with torch.no_grad():
                     buffer.copy_(copy)
-        for module in training:
-            module.training = True
-        torch.set_rng_state(state)
-        if device_state is not None:
-            torch.cuda.set_rng_state(device_state, x.device)
+        torch.set_rng_state(self.random)
+        if self.random_of_device is not None:
+            torch.cuda.set_rng_state(self.random_of_device, self.device)
 
 
 def _refuse_unreadable(model: nn.Module, x: Tensor, name: str, error: Exception) -> None:

@@ -263,9 +263,11 @@ def _in_proportion_to_size(layer: LinearMap, kept: Tensor) -> Tensor:
 
 def _channels(conditions: Conditions | None, steps: list[Step]) -> dict[str, Tensor]:
     """The channels of each condition, checked against the linear map of that name."""
+    if not conditions:
+        return {}
     found = {}
     maps = {step.layer.name: step.layer for step in steps if step.family == "linear"}
-    for name, channels in (conditions or {}).items():
+    for name, channels in conditions.items():
         if name not in maps:
             raise ValueError(f"conditions: expected paths among {sorted(maps)}, got {name!r}")
         wanted = [channels] if isinstance(channels, int) else list(channels)
