@@ -10,6 +10,7 @@
 #   make form                          only the form: formatter, linter, types (also the hook of pre-commit)
 #   make format                        let the formatter and the linter mend what they can
 #   make bench                         ratios against the reference libraries
+#   make zoo                           relevance through architectures of timm and transformers, as a table
 #   make colab-stack                   run the notebooks with the versions that Colab has
 #   make address ADDRESS=https://...   set the address where the book lives
 #   make assignment NAME=lrp           prepare a graded assignment (see instructors.md)
@@ -18,7 +19,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment chapter browser form format book run pages status test unit built notebooks test-full bench colab-stack address assignment grade clean
+.PHONY: environment chapter browser form format book run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -79,6 +80,9 @@ test-full: test
 
 bench: environment
 	@$(python) benchmarks/run.py
+
+zoo: environment
+	@$(python) benchmarks/zoo.py
 
 colab-stack: environment
 	@$(python) tools/colab_stack.py
