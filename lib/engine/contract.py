@@ -4,12 +4,14 @@ as it was.
 
 import math
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from threading import RLock
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import _get_current_function_mode_stack
 
 # The types of errors of torch and of models that read a wrong shape, and what they speak of.
 UNREADABLE = (RuntimeError, IndexError, AssertionError, TypeError, ValueError)
@@ -43,7 +45,9 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
     words = (
         words
         and x.dtype == torch.long
-        and any(isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in _modules(model))
+        and any(
+            isinstance(module, (nn.Embedding, nn.EmbeddingBag)) for module in every_module(model)
+        )
     )
     if not (x.is_floating_point() or words):
         raise TypeError(f"x: expected a floating-point tensor, got {x.dtype}")
@@ -55,7 +59,8 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
     if not _finite(x):
         raise ValueError("x: expected finite values, got NaN or infinity")
     parameter = next(
-        (p for module in _modules(model) for p in module._parameters.values() if p is not None), x
+        (p for module in every_module(model) for p in module._parameters.values() if p is not None),
+        x,
     )
     if (
         not words
@@ -68,7 +73,7 @@ def check_arguments(model: nn.Module, x: Tensor, words: bool = False) -> None:
         )
 
 
-def _modules(model: nn.Module) -> Iterator[nn.Module]:
+def every_module(model: nn.Module) -> Iterator[nn.Module]:
     """The model and all modules in it, a shared one as often as it is used; several times quicker
     than `model.modules()`.
     """
@@ -163,8 +168,10 @@ def undisturbed(model: nn.Module, x: Tensor, name: str = "x") -> Iterator[None]:
                 else nullcontext()
             ):
                 yield
-        except UNREADABLE as error:
-            _refuse_unreadable(model, x, name, error)
+        except BaseException as error:
+            _interrupt(error)
+            if isinstance(error, UNREADABLE):
+                _refuse_unreadable(model, x, name, error)
             raise
         finally:
             while not restored:
@@ -177,6 +184,23 @@ def undisturbed(model: nn.Module, x: Tensor, name: str = "x") -> Iterator[None]:
                 raise interrupt
 
 
+def _interrupt(error: BaseException | None) -> None:
+    """Raise the interrupt that the error is or comes from.
+
+    torch's own context managers, interrupted, would put back what they hold when their frames are
+    let go, after all else: so let them go now.
+    """
+    chain = []
+    while error is not None:
+        chain.append(error)
+        error = error.__context__
+    for interrupt in chain:
+        if isinstance(interrupt, KeyboardInterrupt):
+            for one in chain:
+                traceback.clear_frames(one.__traceback__)
+            raise interrupt from None
+
+
 _ONE_AT_A_TIME = RLock()
 
 
@@ -184,7 +208,7 @@ class _State:
     """The modes and buffers of a model, and the random state."""
 
     def __init__(self, model: nn.Module, x: Tensor) -> None:
-        modules = list(_modules(model))
+        modules = list(every_module(model))
         self.training = [module for module in modules if module.training]
         self.buffers = [(m._buffers, dict(m._buffers)) for m in modules if m._buffers]
         self.copies = [
@@ -193,6 +217,7 @@ class _State:
             for b in named.values()
             if b is not None and not b.is_inference()
         ]
+        self.modes = _get_current_function_mode_stack()
         self.random = torch.get_rng_state()
         self.device = x.device
         self.random_of_device = torch.cuda.get_rng_state(x.device) if x.is_cuda else None
@@ -202,6 +227,11 @@ class _State:
             module.training = False
 
     def restore(self) -> None:
+        # an interrupt between torch's own lines may leave a mode behind, or take one away
+        while torch._C._len_torch_function_stack() > len(self.modes):
+            torch._C._pop_torch_function_stack()
+        for mode in self.modes[torch._C._len_torch_function_stack() :]:
+            torch._C._push_on_torch_function_stack(mode)
         for module in self.training:
             module.training = True
         for current, before in self.buffers:

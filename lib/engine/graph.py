@@ -9,12 +9,12 @@ from torch import Tensor
 
 def divide(relevance: Tensor, z: Tensor) -> Tensor:
     """Step 2, s = R / z, and 0 where z = 0 or the quotient is not finite: a neuron without
-    evidence has nothing to share out.
+    evidence has nothing to share out. Within `torch.no_grad()`, where rules run.
 
     >>> divide(torch.tensor([1.0, 1.0]), torch.tensor([2.0, 0.0]))
     tensor([0.5000, 0.0000])
     """
-    return torch.div(relevance, z.detach()).nan_to_num_(0, 0, 0)
+    return torch.div(relevance, z).nan_to_num_(0, 0, 0)
 
 
 def pull(z: Tensor, a: Tensor, s: Tensor) -> Tensor:

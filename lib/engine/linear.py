@@ -83,7 +83,7 @@ class LinearMap:
             self.root = self.apply(self.a, self.weight, self.bias)
         else:
             self.root = forward(self)
-        self.z = self.root.detach()
+        self.z = self.root.detach() if self.root.requires_grad else self.root
 
     def present(self) -> Tensor:
         """1 where a holds a value of its origin, 0 where it holds a constant: the zeros of a

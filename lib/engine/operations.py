@@ -33,7 +33,8 @@ ROUTE = _names("""
     pixel_unshuffle channel_shuffle unfold max_pool1d max_pool2d max_pool3d adaptive_max_pool1d
     adaptive_max_pool2d adaptive_max_pool3d max_unpool1d max_unpool2d max_unpool3d max min amax amin
     fractional_max_pool2d fractional_max_pool3d pack_padded_sequence pad_packed_sequence maximum
-    minimum sort topk where masked_fill
+    minimum sort topk where masked_fill index_fill index_put index_copy scatter masked_scatter
+    slice_scatter select_scatter
 """)
 SHARE = _names("""
     add sub subtract rsub sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
@@ -87,6 +88,7 @@ FAMILY = {
         ("frozen", set(FROZEN)),
         ("taylor", _names("local_response_norm lp_pool1d lp_pool2d lp_pool3d")),
         ("scatter", {"scatter_reduce"}),
+        ("setitem", {"setitem", "copy"}),
         ("softmax", {"softmax"}),
         ("recurrent", RECURRENT),
         ("embedding", {"embedding", "embedding_bag"}),
@@ -97,10 +99,15 @@ FAMILY = {
 
 # Routes that may take several tensors, among them constants.
 SEVERAL = _names("cat concat concatenate stack hstack vstack max min maximum minimum where")
+# Routes that put other values in some places.
+FILLED = _names("""
+    pad masked_fill index_fill index_put index_copy scatter masked_scatter slice_scatter
+    select_scatter setitem copy
+""")
 # What multiplies a signal without being one.
 GATE = _names("""
     sigmoid hardsigmoid softmax rsqrt reciprocal rdiv exp expm1 rpow pow erf div divide true_divide
-    truediv norm vector_norm std var
+    truediv norm vector_norm linalg_vector_norm linalg_norm std var
 """)
 # Those of them that may carry relevance themselves; the others measure the size of a signal.
 OPEN_GATE = _names("sigmoid hardsigmoid softmax")
@@ -140,19 +147,15 @@ ONLY_CALL: dict[type, Callable[[Any], tuple]] = {
 def altered(layer: nn.Module) -> bool:
     """Whether a call of the layer may do more, or else, than what its type does by default."""
     own = layer.__dict__
-    return bool(
-        own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own["_backward_hooks"]
-        or own["_backward_pre_hooks"]
-        or "forward" in own
-        or own.get("inplace")
-        or own.get("return_indices")
+    return (
+        any(map(own.__getitem__, HOOKS))
+        or any(map(own.get, CHANGES))
         or own.get("padding_mode", "zeros") != "zeros"
-        or own.get("_compiled_call_impl")
     )
 
 
+HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+CHANGES = "forward", "inplace", "return_indices", "_compiled_call_impl"
 IN_PLACE_OPERATORS = _names("add sub mul truediv floordiv mod pow and or xor lshift rshift")
 
 

@@ -1,7 +1,7 @@
 """What the forward pass leaves behind: its operations, one `Step` each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class Call:
         return self.function(*self.args, **self.kwargs)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Step:
     """One operation of the forward pass: from `inputs` to `outputs`.
 
@@ -38,23 +38,24 @@ class Step:
     `pull` goes back. `call` is kept where it may be needed again, `linear` and `rule` of linear
     maps, `recurrence` of recurrent layers; `place` finds the module that made the call, `factors`
     counts the signals of a product, `dim` is that of a softmax;
-    `unchanged` says that single neurons keep the relevance that they have.
+    `unchanged` says that single neurons keep the relevance that they have. What few steps have
+    stands in the class, so that the others are made sooner.
     """
 
     operation: str
     family: str
     inputs: list[Tensor]
     outputs: list[Tensor]
-    leaves: Sequence[Tensor] = ()
-    results: Sequence[Tensor] = ()
+    leaves: Sequence[Tensor] = field(default=(), init=False)
+    results: Sequence[Tensor] = field(default=(), init=False)
     call: Call | None = None
-    linear: LinearMap | None = None
-    rule: Rule | None = None
-    recurrence: Recurrence | PackedRecurrence | None = None
-    place: Callable[[], str] = str
-    factors: int = 1
-    dim: int = -1
-    unchanged: bool = False
+    linear: LinearMap | None = field(default=None, init=False)
+    rule: Rule | None = field(default=None, init=False)
+    recurrence: Recurrence | PackedRecurrence | None = field(default=None, init=False)
+    place: Callable[[], str] = field(default=str, init=False)
+    factors: int = field(default=1, init=False)
+    dim: int = field(default=-1, init=False)
+    unchanged: bool = field(default=False, init=False)
 
     def pull(self, messages: Messages) -> Messages:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that

@@ -30,7 +30,7 @@ write over survives; and a tensor that comes from calls out of sight (scripted c
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from functools import partial
 from typing import Any
@@ -41,12 +41,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .arguments import carries_values, fixed, opened, overlap, replace, tensors
+from .contract import every_module
 from .frozen import FROZEN, OPENED
 from .linear import LinearMap, Rule, owner_of, scale_outputs
 from .operations import (
     CONSTANT,
     CONVOLUTION,
     FAMILY,
+    FILLED,
     GATE,
     MONOTONE,
     ONLY_CALL,
@@ -81,16 +83,19 @@ def trace(
     >>> [(step.operation, step.family) for step in steps]
     [('flatten', 'route'), ('linear', 'linear')]
     """
-    _refuse_scripted(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        _refuse_scripted(model)
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
     tracer = Tracer(model, x, rule_of, through_gates)
     scores = tracer.run(model, x)
     if isinstance(scores, Tensor) and not tracer.is_signal(scores):
+        _refuse_scripted(model)
         raise ValueError(
             "model: its scores do not depend on x through operations that can be followed"
         )
     if unknown := tracer.origin_unknown():
+        _refuse_scripted(model)
         # Rare. A tensor that was there before the run is the same object in a second run; one that
         # was made out of sight is not.
         with Tracer(model, x, rule_of) as again:
@@ -104,8 +109,9 @@ def trace(
 
 
 def _refuse_scripted(model: nn.Module) -> None:
-    for path, module in model.named_modules():
+    for module in every_module(model):
         if isinstance(module, torch.jit.ScriptModule):
+            path = path_of(model, module)
             name = f"the module {path!r}" if path else "it"
             raise ValueError(
                 f"model: {name} is compiled by torch.jit; its calls are out of sight. Explain the "
@@ -113,7 +119,7 @@ def _refuse_scripted(model: nn.Module) -> None:
             )
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Known:
     """What is known of one tensor; it holds the tensor, so that its id stays its own.
 
@@ -130,13 +136,13 @@ class Known:
     signal: bool = True
     nonnegative: bool = False
     gate: bool = False
-    mixing: bool = False
-    made: bool = False
-    weight: bool = False
-    step: Step | None = None
-    origin: Tensor | None = None
-    again: Callable[[Tensor], Tensor] = Tensor.contiguous
-    sums: tuple[Step, ...] = ()
+    mixing: bool = field(default=False, init=False)
+    made: bool = field(default=False, init=False)
+    weight: bool = field(default=False, init=False)
+    step: Step | None = field(default=None, init=False)
+    origin: Tensor | None = field(default=None, init=False)
+    again: Callable[[Tensor], Tensor] | None = field(default=None, init=False)
+    sums: tuple[Step, ...] = field(default=(), init=False)
 
 
 class Tracer(TorchFunctionMode):
@@ -174,15 +180,20 @@ class Tracer(TorchFunctionMode):
         """module(h), written down. A plain layer makes one call that is known beforehand; to write
         it down directly is quicker than to watch for it.
         """
-        plain = self.is_signal(h) and id(h) not in self._replaced
-        if plain and not altered(module) and not self._hooked:
-            if type(module) is nn.Sequential:
+        kind = type(module)
+        if (
+            (kind in ONLY_CALL or kind is nn.Sequential)
+            and not altered(module)
+            and not self._hooked
+            and self.is_signal(h)
+            and id(h) not in self._replaced
+        ):
+            if isinstance(module, nn.Sequential):
                 for layer in module:
                     h = self.run(layer, h)
                 return h
-            if type(module) in ONLY_CALL:
-                function, *others = ONLY_CALL[type(module)](module)
-                return self._write_down(function, (h, *others), {}, [h])
+            function, *others = ONLY_CALL[kind](module)
+            return self._write_down(function, (h, *others), {}, [h])
         with self:
             h = module(h)
         return self._replaced.get(id(h), h)  # what in-place operations have made of it
@@ -265,27 +276,31 @@ class Tracer(TorchFunctionMode):
         map makes of gates is a signal again.
         """
         self.steps.append(step)
-        inputs = [self.known[id(t)] for t in step.inputs]
-        numel = sum([t.numel() for t in step.inputs])
+        gate, mixing = step.family != "linear", True
+        for t in step.inputs:
+            k = self.known[id(t)]
+            gate, mixing = gate and k.gate, mixing and k.mixing
+            nonnegative = nonnegative and k.nonnegative
         for output in step.outputs:
-            known = self.known[id(output)] = Known(output)
-            known.mixing = all([k.mixing for k in inputs]) and output.numel() == numel
-            known.gate = known.mixing or (step.family != "linear" and all([k.gate for k in inputs]))
-            known.nonnegative = nonnegative and all([k.nonnegative for k in inputs])
+            known = self.known[id(output)] = Known(output, True, nonnegative, gate)
+            if mixing and output.numel() == sum([t.numel() for t in step.inputs]):
+                known.mixing = known.gate = True
 
     def _follow_origin(self, step: Step, call: Call) -> None:
         """Note how the outputs are made of the origin of the inputs, where they have one."""
-        inputs = [self.known[id(t)] for t in step.inputs]
-        origins = [k.tensor if k.origin is None else k.origin for k in inputs]
-        if any(origin is not origins[0] for origin in origins):
-            return
-        if call.name in MONOTONE and (origins[0] is not self._x or len(call.inputs) > 1):
-            return
-        ways = {id(k.tensor): k.again for k in inputs}
-        sums = inputs[0].sums + ((step,) if step.family == "share" else ())
+        first, *others = inputs = [self.known[id(t)] for t in step.inputs]
+        origin = first.tensor if first.origin is None else first.origin
+        for k in others:
+            if (k.tensor if k.origin is None else k.origin) is not origin:
+                return
+        sums = first.sums
+        if step.family == "share":
+            if origin is not self._x or len(call.inputs) > 1:
+                return
+            sums = (*sums, step)
         for place, output in enumerate(step.outputs):
             known = self.known[id(output)]
-            known.origin, known.again = origins[0], partial(_again, call, ways, place)
+            known.origin, known.again = origin, partial(_again, call, inputs, place)
             known.sums = sums
 
     def _overwrite(self, tensor: Tensor, output: Tensor) -> None:
@@ -313,7 +328,7 @@ class Tracer(TorchFunctionMode):
         if isinstance(call.function, torch._ops.OpOverload):
             why = "is a call of an exported program: explain the module that was exported"
             raise NoRuleError(call.name, why)
-        if call.in_place or call.name in ("setitem", "set", "delitem", "int", "index"):
+        if call.in_place or call.name in ("set", "delitem", "int", "index"):
             raise NoRuleError(call.name)
         return self._not_followed(call, call())
 
@@ -327,13 +342,12 @@ class Tracer(TorchFunctionMode):
         if no_values or not carries_values(result):
             return self._constant(result)
         outputs = tensors(result)
-        if (
-            not outputs
-            or call.name == "new_tensor"
-            or not all(map(torch.is_floating_point, outputs))
-        ):
+        numbers = all(t.is_floating_point() or t.is_complex() for t in outputs)
+        if not outputs or call.name == "new_tensor" or not numbers:
             raise NoRuleError(call.name)
-        self._record(Step(call.name, "refused", call.inputs, outputs, place=self._place()))
+        step = Step(call.name, "refused", call.inputs, outputs)
+        step.place = self._place()
+        self._record(step)
         for output in outputs if self._is_gate(call.name) else ():
             known = self.known[id(output)]
             known.gate, known.mixing = True, call.name == "softmax"
@@ -347,7 +361,9 @@ class Tracer(TorchFunctionMode):
         if not self._through_gates or call.inputs[0] is not call.args[0] or dim is None:
             return self._other(call)
         output = call()
-        self._record(Step(call.name, "softmax", call.inputs, [output], dim=dim))
+        step = Step(call.name, "softmax", call.inputs, [output])
+        step.dim = dim
+        self._record(step)
         return output
 
     def _place(self) -> Callable[[], str]:
@@ -383,7 +399,7 @@ class Tracer(TorchFunctionMode):
         if not kept:  # float(a), a.to(torch.long), a.type()
             return self._not_followed(call, output)
         same = call.name.startswith("dropout") or call.name in ("clone", "contiguous")
-        step = Step(call.name, "pass", [a], [output], call=call)
+        step = Step(call.name, "pass", [a], [output], call)
         self._record(step, nonnegative=same)
         if same:
             self._follow_origin(step, call)
@@ -453,6 +469,14 @@ class Tracer(TorchFunctionMode):
         inputs = call.inputs[:1] if call.name.endswith("_as") else call.inputs
         return self._graph("route", call, inputs)
 
+    def _setitem(self, call: Call) -> Any:
+        """t[index] = value, and t.copy_(value): t with other values in some places."""
+        if self._signals([call.args[1]]) and call.name == "setitem":  # places that depend on x
+            return self._other(call)
+        call.function, call.in_place = _with_item if call.name == "setitem" else _copied, True
+        self._graph("route", call)
+        return call.args[0]
+
     def _scatter_reduce(self, call: Call) -> Any:
         """A sum or mean of what arrives at a place, or the largest or smallest of it."""
         reduce = str(call.kwargs.get("reduce", call.args[4] if len(call.args) > 4 else None))
@@ -476,8 +500,9 @@ class Tracer(TorchFunctionMode):
         if not results:  # x gave no more than its shape
             return self._constant(result)
         outputs = [t.detach().to(inputs[0].dtype) if words else t.detach() for t in results]
-        stays = family == "route" and not constants and call.name not in ("pad", "masked_fill")
-        step = Step(call.name, family, list(inputs), outputs, leaves, results, call)
+        stays = family == "route" and not constants and call.name not in FILLED
+        step = Step(call.name, family, list(inputs), outputs, call)
+        step.leaves, step.results = leaves, results
         if family != "route":
             step.place = self._place()
         self._record(step, nonnegative=stays)
@@ -522,7 +547,8 @@ class Tracer(TorchFunctionMode):
         layer = LinearMap(
             owner, kind, index, reads_input, known.nonnegative, leaf, w, fixed(bias), apply
         )
-        layer.origin, layer.again = known.origin, known.again
+        if known.again is not None:
+            layer.origin, layer.again = known.origin, known.again
         return layer
 
     def _rule(self, layer: LinearMap) -> Rule | None:
@@ -539,7 +565,7 @@ class Tracer(TorchFunctionMode):
         if getattr(rule, "by_place", False):
             for step in self.known[id(a)].sums:
                 step.unchanged = True
-        self._record(Step(call.name, "linear", [a], [layer.z], linear=layer, rule=rule))
+        self._record(_linear_step(call.name, a, layer, rule))
         return layer.z
 
     def _batch_norm(self, call: Call) -> Any:
@@ -569,12 +595,12 @@ class Tracer(TorchFunctionMode):
             rule = self._rule(layer)
             layer.run(rule)
             layer.z = call()  # exact where the mean is large
-            self._record(Step(call.name, "linear", [z], [layer.z], linear=layer, rule=rule))
+            self._record(_linear_step(call.name, z, layer, rule))
             return layer.z
         layer = _scaled(step.linear, scale, shift, step.operation)
         layer.z = call()
         name = f"{step.operation}+batch_norm"
-        step = Step(name, "linear", step.inputs, [layer.z], linear=layer, rule=step.rule)
+        step = _linear_step(name, step.inputs[0], layer, step.rule)
         self._record(step)
         self.known[id(layer.z)].step = step
         return layer.z
@@ -605,7 +631,8 @@ class Tracer(TorchFunctionMode):
         layers, x, states = recurrence(call.name, call.function, call.args, make_map)
         outputs = layers.forward(x, states)
         cell = layers.cells[0][0]
-        step = Step(call.name, "recurrent", [x], outputs, recurrence=layers)
+        step = Step(call.name, "recurrent", [x], outputs)
+        step.recurrence = layers
         step.linear, step.rule = cell.template, cell.rule
         self._record(step)
         return tuple(outputs)
@@ -653,14 +680,32 @@ HANDLERS: dict[str, Callable[[Tracer, Call], Any]] = {
     "embedding": Tracer._embedding,
     "written out": Tracer._written_out,
     "scatter": Tracer._scatter_reduce,
+    "setitem": Tracer._setitem,
     "softmax": Tracer._softmax,
     "other": Tracer._other,
 }
 
 
-def _again(call: Call, ways: dict[int, Callable], place: int, origin: Tensor) -> Tensor:
+def _linear_step(operation: str, a: Tensor, layer: LinearMap, rule: Rule | None) -> Step:
+    step = Step(operation, "linear", [a], [layer.z])
+    step.linear, step.rule = layer, rule
+    return step
+
+
+def _with_item(tensor: Tensor, index: Any, value: Any) -> Tensor:
+    words = isinstance(value, Tensor) and value.is_floating_point() > tensor.is_floating_point()
+    result = tensor.to(value.dtype, copy=True) if words else tensor.clone()
+    result[index] = value
+    return result
+
+
+def _copied(tensor: Tensor, value: Tensor, non_blocking: bool = False) -> Tensor:
+    return value.expand_as(tensor) * 1
+
+
+def _again(call: Call, inputs: list[Known], place: int, origin: Tensor) -> Tensor:
     """One output of the call for other values of the origin of its inputs."""
-    stand_in = {key: way(origin) for key, way in ways.items()}
+    stand_in = {id(k.tensor): origin if k.again is None else k.again(origin) for k in inputs}
     if call.in_place:
         stand_in = {key: value.clone() for key, value in stand_in.items()}
     result = call.function(*replace(call.args, stand_in), **replace(call.kwargs, stand_in))

@@ -99,32 +99,39 @@ def _length(messages: Messages) -> float:
     return sum(torch.linalg.vector_norm(R).item() for R in messages if R is not None)
 
 
-def warn(relevance: Tensor, score: Tensor, passages: list[Passage], depth: int = 3) -> None:
-    """Warn where relevance says little of the score, naming the layer where most of it came or
-    went. depth: how many calls lie between here and the user's.
+def warn(
+    relevance: Tensor, scores: list[list[float]], passages: list[Passage], depth: int = 3
+) -> None:
+    """Warn where relevance says little of the scores (N, 1), naming the layer where most of it came
+    or went. depth: how many calls lie between here and the user's.
     """
+    parts = relevance if relevance.dim() == 2 else relevance.flatten(1)
+    each = zip(*torch.stack([parts.abs(), parts]).sum(2).tolist(), scores)
+    # not (<=), so that NaN is noticed
+    odd = [
+        (size / abs(f), abs(f - total) / abs(f))
+        for size, total, (f,) in each
+        if f and not (size <= LARGE * abs(f) and abs(f - total) <= ABSORBED * abs(f))
+    ]
+    if not odd:
+        return
+    times, share = (max(values) for values in zip(*odd))
     if not torch.isfinite(relevance).all():
         raise ValueError(
             f"model: relevance grows beyond what {relevance.dtype} can hold, most at "
             f"{max(passages, key=lambda passage: passage.growth)}"
         )
-    parts, size = relevance.flatten(1), score.abs()
-    times = (parts.abs().sum(1) / size).nan_to_num(0).max().item()
-    share = ((score - parts.sum(1)).abs() / size).nan_to_num(0).max().item()
     if times > LARGE:
-        warnings.warn(
+        said = (
             f"model: sum |R| is {times:.3g} times the score; it grew most at "
             f"{max(passages, key=lambda passage: passage.growth)}, where contributions of both "
-            "signs nearly cancel. Take a rule that favours one sign, such as Gamma or ZPlus",
-            RelevanceWarning,
-            stacklevel=depth,
+            "signs nearly cancel. Take a rule that favours one sign, such as Gamma or ZPlus"
         )
-    elif share > ABSORBED:
-        warnings.warn(
+    else:
+        said = (
             f"model: {share:.1%} of the score was absorbed, most of it at "
             f"{max(passages, key=lambda passage: abs(passage.absorbed))}, where the biases are "
             "most of what the neurons add up. The map still ranks the inputs; with "
-            'biases="share" the parts of the biases are handed on',
-            RelevanceWarning,
-            stacklevel=depth,
+            'biases="share" the parts of the biases are handed on'
         )
+    warnings.warn(said, RelevanceWarning, stacklevel=depth)

@@ -113,8 +113,7 @@ def lrp(
         _check_number(rules, steps)
         way = _Way(biases == "share", _channels(conditions, steps), len(x))
         chosen = class_index(scores, target)[:, None]
-        together = return_layers or _boxes_of_many(steps, len(x))
-        if len(x) > 1 and together and any(_moves_samples(step, len(x)) for step in steps):
+        if len(x) > 1 and _one_sample_at_a_time(steps, len(x), return_layers):
             result = _one_by_one(model, x, chosen, rules, biases, conditions)
             return result if return_layers else result[0]
         explained = scores.gather(1, chosen)
@@ -128,8 +127,9 @@ def lrp(
             if step.family not in ("pass", "route"):
                 passages.append(Passage.of(step, above, below))
 
-        relevance = send_back(steps, x, scores, start, way.send, record)
-        warn(relevance, explained[:, 0], passages)
+        send = way.send if way.changes else _propagate
+        relevance = send_back(steps, x, scores, start, send, record)
+        warn(relevance, explained.tolist(), passages)
         return (relevance, layers[::-1]) if return_layers else relevance
 
 
@@ -201,6 +201,11 @@ def _check_number(rules: object, steps: list[Step]) -> None:
 # ---------------------------------------------------------------- one step back
 
 
+def _propagate(step: Step, above: Messages) -> Messages:
+    """Relevance at the outputs of a step to that at its inputs: what its family does with it."""
+    return FAMILIES[step.family](step, above)
+
+
 @dataclass(eq=False)
 class _Way:
     """How relevance at the outputs of a step goes to its inputs: as its family says, and as the
@@ -212,13 +217,18 @@ class _Way:
     count: int
     shared: Tensor | None = None
 
+    @property
+    def changes(self) -> bool:
+        """Whether an option changes anything."""
+        return self.share_biases or bool(self.channels)
+
     def send(self, step: Step, above: Messages) -> Messages:
         self.shared = None
         if self.channels and step.family == "linear" and step.layer.name in self.channels:
             above = [_only_channels(only(above), step.layer, self.channels[step.layer.name])]
         if self.share_biases and _single_neurons(step):
             return _without_constants(step, only(above))
-        below = FAMILIES[step.family](step, above)
+        below = _propagate(step, above)
         if not self.share_biases:
             return below
         of_bias = getattr(step.rule, "of_bias", None)
@@ -346,6 +356,8 @@ def _embedding(step: Step, above: Messages) -> Messages:
 
 
 def _refused(step: Step, above: Messages) -> Messages:
+    if not any(R.any() for R in above if R is not None):
+        return [None] * len(step.inputs)  # nothing arrives
     hint = ": explain the logits" if "softmax" in step.operation else ""
     raise NoRuleError(step.operation, f"has no relevance rule{hint}", step.place())
 
@@ -398,6 +410,12 @@ def _moves_samples(step: Step, count: int) -> bool:
     return step.family == "recurrent" or any(output.numel() % count for output in step.outputs)
 
 
+def _one_sample_at_a_time(steps: list[Step], count: int, account: bool) -> bool:
+    """Whether what is asked for cannot be read off a batch."""
+    moved = (_moves_samples(step, count) for step in steps)
+    return (account or _boxes_of_many(steps, count)) and any(moved)
+
+
 def _boxes_of_many(steps: list[Step], count: int) -> bool:
     """Whether a `ZBox` would take its own bounds from several samples, because they were moved
     before.
@@ -434,15 +452,24 @@ def _one_by_one(
         )
         for k in range(len(x))
     ]
-    layers = [
-        Layer(
-            same[0].name,
-            same[0].operation,
-            same[0].rule,
-            torch.stack([line.relevance for line in same]),
-            torch.cat([line.absorbed for line in same]),
-            torch.cat([line.shared for line in same]),
-        )
-        for same in zip(*(account for _, account in results))
-    ]
+    layers = [_together(same) for same in zip(*(account for _, account in results))]
     return torch.cat([relevance for relevance, _ in results]), layers
+
+
+def _together(same: Sequence[Layer]) -> Layer:
+    """One line of the accounts of all samples."""
+    first = same[0]
+    if any(line.relevance.shape != first.relevance.shape for line in same):
+        raise ValueError(
+            f"return_layers: expected a model that reads as many values of each sample; at "
+            f"{first.name!r} the samples have {[tuple(line.relevance.shape) for line in same]}: "
+            "explain them one at a time"
+        )
+    return Layer(
+        first.name,
+        first.operation,
+        first.rule,
+        torch.stack([line.relevance for line in same]),
+        torch.cat([line.absorbed for line in same]),
+        torch.cat([line.shared for line in same]),
+    )

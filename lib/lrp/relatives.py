@@ -395,7 +395,7 @@ def _share_out(
             passages.append(Passage.of(step, above, below))
 
         relevance = _backward(steps, x, scores, start, one_back, record)
-        warn(relevance, start.sum(1), passages, depth=4)
+        warn(relevance, start.sum(1, keepdim=True).tolist(), passages, depth=4)
         return relevance
 
 

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..engine.graph import divide, pull
 from ..engine.linear import LinearMap, Rule
+
+threshold_backward = torch.ops.aten.threshold_backward
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,17 @@ class Gamma:
             raise ValueError(f"gamma: expected a number >= 0, got {self.gamma}")
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        if is_nonnegative(layer) and not ((layer.z < 0) & (relevance != 0)).any():
+        # R where z > 0, at the price of one operation: is it all of R?
+        if is_nonnegative(layer) and torch.equal(
+            threshold_backward(relevance, layer.z, 0), relevance
+        ):
             return self._of_positive(layer, relevance)
         return self._of_either_sign(layer, relevance)  # for the others the same, and dearer
 
     def _of_positive(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         w, b = layer.weight, layer.bias
         z = layer.apply(layer.a, self._favoured(w), None if b is None else self._favoured(b))
-        s = divide(relevance, z)
+        s = divide(relevance, z)  # a factor common to v and u is in z as well: R is the same
         c = pull(z, layer.a, s)
         return layer.a * c
 
@@ -147,7 +153,8 @@ class Gamma:
         return size, z_size, (1 + h) * layer.z.abs() + h * z_size.detach()
 
     def _favoured(self, p: Tensor) -> Tensor:
-        return p + self.gamma * p.clamp(min=0)
+        """(p + gamma p^+) / (1 + gamma), by one operation."""
+        return F.leaky_relu(p, 1 / (1 + self.gamma))
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,7 @@ class ZPlus:
         """z without a graph: the way back goes through the positive part alone, never through
         `layer.pull`.
         """
-        return layer.apply(layer.a.detach(), layer.weight, layer.bias)
+        return layer.function(layer.a, layer.weight, layer.bias)
 
     def propagate(self, layer: LinearMap, relevance: Tensor) -> Tensor:
         z = _positive(layer)
@@ -273,8 +280,11 @@ class ZBox:
                 "x: expected values between low and high of ZBox, got a range of "
                 f"{x.min():.3g} to {x.max():.3g}"
             )
-        ends = [layer.again(end.expand_as(x)) for end in (low, high)]
-        return _leaf(torch.minimum(*ends)), _leaf(torch.maximum(*ends))
+        low, high = low.expand_as(x), high.expand_as(x)
+        if layer.origin is not None:
+            ends = layer.again(low), layer.again(high)
+            low, high = torch.minimum(*ends), torch.maximum(*ends)
+        return _leaf(low), _leaf(high)
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def test_an_interrupt_anywhere_leaves_the_model_as_it_was(name):
         finally:
             sys.settrace(tracer)
         assert all(module.training for module in model.modules()), after
+        assert torch._C._len_torch_function_stack() == 0, after
         assert torch.equal(torch.get_rng_state(), random), after
         for key, value in model.state_dict().items():
             assert torch.equal(value, before[key]), (after, key)
