@@ -5,13 +5,15 @@ as it was.
 import math
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import RLock
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import _get_current_function_mode_stack
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 # The types of errors of torch and of models that read a wrong shape, and what they speak of.
 UNREADABLE = (RuntimeError, IndexError, AssertionError, TypeError, ValueError)
@@ -298,6 +300,39 @@ def _plain_precision(x: Tensor) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def differentiated(model: nn.Module) -> Iterator[None]:
+    """With gradients, and with torch's batch normalisation put right.
+
+    >>> with differentiated(nn.BatchNorm1d(2)):
+    ...     torch.is_grad_enabled()
+    True
+    """
+    norms = nn.modules.batchnorm._BatchNorm
+    with torch.enable_grad():
+        if any(isinstance(module, norms) for module in every_module(model)):
+            with _PlainMessages():
+                yield
+        else:
+            yield
+
+
+class _PlainMessages(TorchFunctionMode):
+    """Within it a message that goes back to a batch normalisation lies in memory as usual.
+
+    torch 2.13 goes back wrongly (on the CPU, in evaluation mode) where a single image's message has
+    another stride in its first dimension, as behind flatten(2).transpose(1, 2).
+    """
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function is F.batch_norm and result.requires_grad:
+            result.register_hook(lambda message: message.contiguous())
+        return result
+
+
 def gradient_of_score(
     model: nn.Module, x: Tensor, target: int | Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -310,7 +345,7 @@ def gradient_of_score(
     (tensor([2.]), tensor([[1., 0.]]))
     """
     check_arguments(model, x)
-    with undisturbed(model, x), torch.enable_grad():
+    with undisturbed(model, x), differentiated(model):
         # a copy: a model that works in place must not change x
         leaf = x.detach().clone().requires_grad_()
         scores = model(leaf * 1)

@@ -61,6 +61,8 @@ class Step:
         """For each leaf a: sum_j dz_j/da message_j, where a message is None if none reached that
         output.
         """
+        if self.operation == "batch_norm":  # torch goes back wrongly from other layouts
+            messages = [m if m is None else m.contiguous() for m in messages]
         if len(self.results) == 1 and messages[0] is not None:
             z, leaves = self.results[0], self.leaves
             if len(leaves) == 1:

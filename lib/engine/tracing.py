@@ -87,6 +87,8 @@ def trace(
         _refuse_scripted(model)
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
+    # Before the run: a model may put others in their place.
+    buffers = [b for module in every_module(model) for b in module._buffers.values()]
     tracer = Tracer(model, x, rule_of, through_gates)
     scores = tracer.run(model, x)
     if isinstance(scores, Tensor) and not tracer.is_signal(scores):
@@ -94,7 +96,7 @@ def trace(
         raise ValueError(
             "model: its scores do not depend on x through operations that can be followed"
         )
-    if unknown := tracer.origin_unknown():
+    if unknown := tracer.origin_unknown(buffers):
         _refuse_scripted(model)
         # Rare. A tensor that was there before the run is the same object in a second run; one that
         # was made out of sight is not.
@@ -233,11 +235,11 @@ class Tracer(TorchFunctionMode):
         known = self.known.get(id(value))
         return known is not None and known.signal
 
-    def origin_unknown(self) -> list[Tensor]:
+    def origin_unknown(self, buffers: list[Tensor | None]) -> list[Tensor]:
         """Constants that neither come from a call that was seen nor are buffers of the model."""
         unknown = [k.tensor for k in self.known.values() if not (k.signal or k.made)]
-        buffers = set(map(id, self._model.buffers())) if unknown else set()
-        return [t for t in unknown if id(t) not in buffers]
+        own = set(map(id, buffers)) if unknown else ()
+        return [t for t in unknown if id(t) not in own]
 
     def _signals(self, values: Iterable[Any]) -> list[Tensor]:
         """The tensors among these arguments, also within lists, that depend on x; the others are

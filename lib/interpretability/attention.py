@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..engine.arguments import opened
-from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
+from ..engine.contract import (
+    check_arguments,
+    check_scores,
+    class_index,
+    differentiated,
+    undisturbed,
+)
 from ..engine.frozen import attention_weights
 from ..engine.operations import name_of
 
@@ -93,7 +99,7 @@ def attention_gradient(
     (torch.Size([1, 3, 4]), True)
     """
     _check(model, x)
-    with undisturbed(model, x), torch.enable_grad():
+    with undisturbed(model, x), differentiated(model):
         attentions, score = _run(model, x, target)
         slopes = _slopes(score, attentions)
     mixed = weighted_rollout(_by_head(attentions, x), _by_head(slopes, x))

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
+from ..engine.contract import (
+    check_arguments,
+    check_scores,
+    class_index,
+    differentiated,
+    undisturbed,
+)
 
 Slices = tuple[slice, ...]
 
@@ -200,7 +206,7 @@ def meaningful_perturbation(
         theta = torch.full_like(x[:, :1], 2.0, requires_grad=True)
         optimiser = torch.optim.Adam([theta], learning_rate)
         for _ in range(steps):
-            with torch.enable_grad():
+            with differentiated(model):
                 m = theta.sigmoid()
                 kept = -log_odds(model(m * x + (1 - m) * other), chosen)[:, 1]
                 ragged = sum(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..engine.contract import check_arguments, undisturbed
+from ..engine.contract import check_arguments, differentiated, undisturbed
 from .perturbation import explained, start, whole
 
 
@@ -63,7 +63,7 @@ def prototype(
         with torch.no_grad():
             _, chosen = start(model, decode(code), target)
         for _ in range(steps):
-            with torch.enable_grad():
+            with differentiated(model):
                 leaf = code.detach().requires_grad_()
                 gain = explained(model(decode(leaf)), chosen).sum() - penalty * leaf.square().sum()
             code = code + learning_rate * torch.autograd.grad(gain, leaf)[0]

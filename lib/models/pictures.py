@@ -47,6 +47,7 @@ class Preparation:
         x = x[:, :, top : top + side, left : left + side]
         if side != self.size:
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+            x = x.clamp(0, 1)  # rounding may leave [0, 1], and so the box of `low` and `high`
         return (x - _channels(self.mean, x)) / _channels(self.spread, x)
 
     def picture(self, x: Tensor) -> Tensor:

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
-from ..engine.contract import check_arguments, check_scores, class_index, undisturbed
+from ..engine.contract import (
+    check_arguments,
+    check_scores,
+    class_index,
+    differentiated,
+    undisturbed,
+)
 from ..engine.operations import CONVOLUTION, name_of
 
 LINEAR_HEAD = (
@@ -210,7 +216,7 @@ def _run(
     if x.dim() < 3:
         raise ValueError(f"x: expected (N, C, positions...), got shape {tuple(x.shape)}")
     stack.enter_context(undisturbed(model, x))
-    stack.enter_context(torch.enable_grad())
+    stack.enter_context(differentiated(model))
     with watch if isinstance(watch, TorchFunctionMode) else ExitStack():
         scores = model(x.detach().clone().requires_grad_() * 1)
     check_scores(scores, x)

@@ -11,6 +11,7 @@ from ..engine.contract import (
     check_arguments,
     check_scores,
     class_index,
+    differentiated,
     gradient_of_score,
     slope,
     undisturbed,
@@ -147,7 +148,7 @@ def _mean_gradient(
 
 
 def _gradient_at(model: nn.Module, points: Tensor, classes: Tensor) -> Tensor:
-    with torch.enable_grad():
+    with differentiated(model):
         leaf = points.requires_grad_()
         # a model that works in place must not meet the leaf
         return slope(model(leaf * 1), leaf, classes)

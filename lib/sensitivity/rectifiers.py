@@ -27,7 +27,14 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from ..engine.contract import check_arguments, check_scores, class_index, slope, undisturbed
+from ..engine.contract import (
+    check_arguments,
+    check_scores,
+    class_index,
+    differentiated,
+    slope,
+    undisturbed,
+)
 from ..engine.operations import name_of
 from ..engine.refusal import path_of, running_module
 
@@ -208,7 +215,7 @@ def _changed_gradient(
 ) -> Tensor:
     check_arguments(model, x)
     model = getattr(model, "_orig_mod", model)  # a compiled model runs as it was written
-    with undisturbed(model, x), torch.enable_grad():
+    with undisturbed(model, x), differentiated(model):
         leaf = x.detach().clone().requires_grad_()
         with Rectifiers(model, send):
             scores = model(leaf * 1)

@@ -15,8 +15,16 @@ from witness import same, state_of
 
 from lib.engine import check_arguments, check_scores, class_index, gradient_of_score, undisturbed
 from lib.interpretability import attention_rollout, lime, occlusion, prototype, shapley
-from lib.lrp import deep_lift, lrp
-from lib.sensitivity import count_linear_regions, grad_cam, gradient, guided_backprop, smoothgrad
+from lib.lrp import Zero, deep_lift, lrp
+from lib.models import seeded
+from lib.sensitivity import (
+    count_linear_regions,
+    grad_cam,
+    gradient,
+    guided_backprop,
+    integrated_gradients,
+    smoothgrad,
+)
 
 SCORES = torch.tensor([[0.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
 
@@ -331,3 +339,38 @@ def test_every_error_names_an_argument():
         text = (lib / f"{name}.py").read_text()
         for message in re.findall(r'raise \w+Error\(f?"([^"]*)', text):
             assert re.match(r"[a-z_]+(, [a-z_]+)*: ", message), message
+
+
+class Tokens(nn.Module):
+    """A feature map behind a batch normalisation, of which one token is read: torch's own way back
+    is wrong for one image.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
+        self.last = nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.last(self.norm(self.conv(x)).flatten(2).transpose(1, 2)[:, 0])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        gradient,
+        guided_backprop,
+        lambda model, x, c: integrated_gradients(model, x, c, steps=3),
+        lambda model, x, c: smoothgrad(model, x, c, samples=3),
+        lambda model, x, c: grad_cam(model, x, c, layer=model.conv),
+        lambda model, x, c: lrp(model, x, c, Zero()),
+    ],
+)
+def test_one_image_gets_what_it_gets_in_a_batch_behind_a_batch_normalisation(method):
+    with seeded(0):
+        model = Tokens().eval()
+        model.norm.running_var.uniform_(0.5, 1.5)
+        x = torch.rand(2, 3, 8, 8)
+    together = method(model, x, 1)
+    alone = method(model, x[:1], 1)
+    assert torch.allclose(alone, together[:1], rtol=1e-3, atol=1e-6)

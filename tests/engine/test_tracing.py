@@ -959,3 +959,21 @@ def test_scattered_messages_are_shared_or_chosen(reduce, include):
 
     model = Between(spread, X, bias=False)
     torch.testing.assert_close(lrp(model, X, 1, Zero()), gradient_x_input(model, X, 1))
+
+
+def test_a_buffer_that_the_model_replaces_while_it_runs_is_a_constant():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("positions", torch.zeros(1, dtype=torch.float64))
+
+        def forward(self, h):
+            if self.positions.shape[-1] != h.shape[-1]:
+                self.positions = torch.linspace(0, 1, h.shape[-1], dtype=h.dtype)
+            return h * self.positions
+
+    operation = Positions()
+    model = Between(operation, X, bias=False)
+    operation.positions = torch.zeros(1, dtype=torch.float64)  # as before the first run
+    torch.testing.assert_close(lrp(model, X, 1, Zero()), gradient_x_input(model, X, 1))
+    assert operation.positions.shape == (1,)
