@@ -19,8 +19,10 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,8 @@ def number(count: int) -> str:
 
 def examine(architecture: Architecture) -> Row:
     """All that the table says of an architecture; what goes wrong is said there, too."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     row = Row(architecture)
     try:
         model, x = bring(architecture, count=1)
@@ -141,14 +145,13 @@ def table(rows: list[Row]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="*", help="part of a row's name, e.g. 'timm' or 'swin'")
-    wanted = parser.parse_args().part
+    parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1))
+    arguments = parser.parse_args()
+    wanted = arguments.part
     chosen = [a for a in ARCHITECTURES if not wanted or any(part in str(a) for part in wanted)]
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    rows, began = [], time.time()
-    for architecture in (bar := tqdm(chosen)):
-        bar.set_postfix_str(str(architecture))
-        rows.append(examine(architecture))
+    began = time.time()
+    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
+        rows = list(tqdm(pool.map(examine, chosen), total=len(chosen)))
     lines = [
         f"torch {torch.__version__}, timm {version('timm')}, transformers "
         f"{version('transformers')}, Python {platform.python_version()}, one thread; "

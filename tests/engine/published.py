@@ -555,9 +555,12 @@ LARGER = {
     "Wav2Vec2BertForSequenceClassification": 9,
     "PatchTSMixerForTimeSeriesClassification": 6,
     "repghostnet_050": 4,
+    "levit_128s": 4,
+    "hiera_tiny_224": 3,
     "inception_next_atto": 3,
     "mobileone_s0": 15,
     "csatv2": 11,
+    "swin_tiny_patch4_window7_224": 3,
 }
 
 
