@@ -142,6 +142,24 @@ def table(rows: list[Row]) -> list[str]:
     return ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", *map(str, rows)]
 
 
+def report(rows: list[Row], minutes: float) -> str:
+    """The whole page."""
+    versions = f"timm {version('timm')}, transformers {version('transformers')}"
+    lines = [
+        "# Networks of others",
+        "",
+        f"torch {torch.__version__}, {versions}, Python {platform.python_version()}, one thread a "
+        f"network; {minutes:.0f} minutes.",
+        "",
+        HOW,
+        "",
+        summary(rows),
+        "",
+        *table(rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="*", help="part of a row's name, e.g. 'timm' or 'swin'")
@@ -152,23 +170,11 @@ def main() -> None:
     began = time.time()
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         rows = list(tqdm(pool.map(examine, chosen), total=len(chosen)))
-    lines = [
-        f"torch {torch.__version__}, timm {version('timm')}, transformers "
-        f"{version('transformers')}, Python {platform.python_version()}, one thread; "
-        f"{(time.time() - began) / 60:.0f} minutes.",
-        "",
-        HOW,
-        "",
-        summary(rows),
-        "",
-        *table(rows),
-    ]
+    page = report(rows, (time.time() - began) / 60)
     if wanted:
-        print("\n".join(lines))
+        print(page)
     else:
-        (ROOT / "benchmarks" / "zoo.md").write_text(
-            "# Networks of others\n\n" + "\n".join(lines) + "\n"
-        )
+        (ROOT / "benchmarks" / "zoo.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
