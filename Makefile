@@ -24,6 +24,8 @@ SHELL := /bin/bash
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
+# Pages show maps that nearly all biases absorb, and say so: without lib.lrp.RelevanceWarning in their outputs.
+export PYTHONWARNINGS := ignore:relevance
 export PYTHON
 # nbgrader calls its helpers by name
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -104,34 +104,32 @@ def warn(
 ) -> None:
     """Warn where relevance says little of the scores (N, 1), naming the layer where most of it came
     or went. depth: how many calls lie between here and the user's.
+
+    The samples of a batch are taken together: a score next to 0 among them says nothing.
     """
     parts = relevance if relevance.dim() == 2 else relevance.flatten(1)
-    each = zip(*torch.stack([parts.abs(), parts]).sum(2).tolist(), scores)
-    # not (<=), so that NaN is noticed
-    odd = [
-        (size / abs(f), abs(f - total) / abs(f))
-        for size, total, (f,) in each
-        if f and not (size <= LARGE * abs(f) and abs(f - total) <= ABSORBED * abs(f))
-    ]
-    if not odd:
+    sizes, sums = torch.stack([parts.abs(), parts]).sum(2).tolist()
+    whole = sum(abs(f) for (f,) in scores)
+    size = sum(sizes)
+    kept = sum(abs(f - total) for (f,), total in zip(scores, sums))
+    if size <= LARGE * whole and kept <= ABSORBED * whole:
         return
-    times, share = (max(values) for values in zip(*odd))
     if not torch.isfinite(relevance).all():
         raise ValueError(
             f"model: relevance grows beyond what {relevance.dtype} can hold, most at "
             f"{max(passages, key=lambda passage: passage.growth)}"
         )
-    if times > LARGE:
+    if size > LARGE * whole:
         said = (
-            f"model: sum |R| is {times:.3g} times the score; it grew most at "
+            f"relevance: sum |R| is {size / whole:.3g} times the score; it grew most at "
             f"{max(passages, key=lambda passage: passage.growth)}, where contributions of both "
             "signs nearly cancel. Take a rule that favours one sign, such as Gamma or ZPlus"
         )
     else:
         said = (
-            f"model: {share:.1%} of the score was absorbed, most of it at "
-            f"{max(passages, key=lambda passage: abs(passage.absorbed))}, where the biases are "
-            "most of what the neurons add up. The map still ranks the inputs; with "
+            f"relevance: its sum and the score differ by {kept / whole:.1%} of the score; most was "
+            f"absorbed at {max(passages, key=lambda passage: abs(passage.absorbed))}, where the "
+            "biases are most of what the neurons add up. The map still ranks the inputs; with "
             'biases="share" the parts of the biases are handed on'
         )
     warnings.warn(said, RelevanceWarning, stacklevel=depth)
