@@ -47,7 +47,9 @@ def line_of(
 ) -> Layer:
     """The step's line of the account; shared: what biases handed on there, (N,) or None."""
     arrived = [R for R in above if R is not None]
-    absorbed = per_sample(arrived, count) - per_sample([R for R in below if R is not None], count)
+    absorbed = per_sample(arrived, count)
+    if handed_on := [R for R in below if R is not None]:
+        absorbed = absorbed - per_sample(handed_on, count)
     name = step.linear.name if step.linear else step.operation
     shared = torch.zeros_like(absorbed) if shared is None else shared
     return Layer(name, step.operation, step.rule, arrived[0], absorbed, shared)

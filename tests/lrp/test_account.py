@@ -263,3 +263,15 @@ def test_scripted_and_exported_models_are_refused_with_what_to_do():
         lrp(nn.Sequential(nn.ReLU(), part), x)
     with pytest.raises(NoRuleError, match="exported program: explain the module"):
         lrp(exported, x)
+
+
+def test_nothing_that_arrives_at_an_operation_without_a_rule_is_no_matter():
+    class Dead(nn.Module):
+        def forward(self, h):
+            return h + h.cumprod(1).relu() * 0.0
+
+    model, x = nn.Sequential(nn.Linear(3, 3), Dead()).double(), torch.rand(2, 3).double()
+    relevance, account = lrp(model, x, 1, Zero(), return_layers=True)
+    torch.testing.assert_close(relevance, lrp(model[0], x, 1, Zero()))
+    dead = [line for line in account if line.operation == "cumprod"]
+    assert all(not line.absorbed.any() for line in dead)
