@@ -30,11 +30,18 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch
-from engine.published import ARCHITECTURES, Architecture, Outcome, attends, bring, outcome
+from engine.published import (
+    ARCHITECTURES,
+    Architecture,
+    Outcome,
+    attends,
+    bring,
+    outcome,
+    refusal,
+)
 from engine.published import operations as operations_of
 from tqdm import tqdm
 
-from lib.engine import NoRuleError
 from lib.lrp import COMPOSITES
 
 HOW = """\
@@ -89,8 +96,8 @@ def examine(architecture: Architecture) -> Row:
         row.parameters = sum(p.numel() for p in model.parameters())
         try:
             steps = operations_of(model, x)
-        except NoRuleError as error:
-            row.refused = f"`{error.operation}` in {error.place or 'the model itself'}"
+        except ValueError as error:
+            row.refused = refusal(error)
             return row
         # what is refused only if relevance arrives, and does not, needs no rule
         row.families = Counter(step.family for step in steps if step.family != "refused")
@@ -99,9 +106,7 @@ def examine(architecture: Architecture) -> Row:
         for rules in COMPOSITES:
             if rules != "attn_lrp" or through_gates:
                 row.outcomes[rules] = result = outcome(model, x, rules)
-                if result.refused:
-                    operation, _, place = result.refused.partition(" in ")
-                    row.refused = f"`{operation}` in {place}"
+                row.refused = result.refused or row.refused
     except Exception as error:
         traceback.print_exc()
         row.error = f"{type(error).__name__}: {str(error).splitlines()[0]}".replace("|", "/")
@@ -113,7 +118,10 @@ def summary(rows: list[Row]) -> str:
     refused, failed = [r for r in rows if r.refused], [r for r in rows if r.error]
     ran = len(rows) - len(refused) - len(failed)
     said = [f"Of {len(rows)} architectures {ran} run, {len(refused)} are refused"]
-    at = Counter(row.refused.partition(" in ")[0] for row in refused)
+    at = Counter(
+        "a reason of its own" if row.refused.startswith("model: ") else row.refused.split(" in ")[0]
+        for row in refused
+    )
     if at:
         said[0] += " at " + ", ".join(f"{name} ({count})" for name, count in at.most_common())
     said[0] += f", {len(failed)} end in an error." if failed else ", none ends in an error."
