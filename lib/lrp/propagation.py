@@ -6,6 +6,7 @@ The rules for linear maps are in `lib.lrp.rules`, what happens at all other oper
 `lib.lrp.relatives`, kernel machines in `lib.lrp.kernels`.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, overload
@@ -21,7 +22,7 @@ from ..engine.refusal import NoRuleError
 from ..engine.steps import Messages, Step, only
 from ..engine.tracing import RuleOf, trace
 from ..sensitivity.gradients import gradient_x_input
-from .account import Layer, Passage, line_of, per_sample, warn
+from .account import Layer, Passage, RelevanceWarning, line_of, per_sample, warn
 from .rules import COMPOSITES, Composite, Gamma, ZBox, ZPlus, denominator_of
 
 Rules = str | Rule | Sequence[Rule] | RuleOf
@@ -111,6 +112,7 @@ def lrp(
         scores, steps = trace(model, x, rule_of, through_gates)
         check_scores(scores, x)
         _check_number(rules, steps)
+        _check_pixels(rule_of, steps, x)
         way = _Way(biases == "share", _channels(conditions, steps), len(x))
         chosen = class_index(scores, target)[:, None]
         if len(x) > 1 and _one_sample_at_a_time(steps, len(x), return_layers):
@@ -196,6 +198,19 @@ def _check_number(rules: object, steps: list[Step]) -> None:
                 f"rules: expected {count} rules, one for each linear map of the model, got "
                 f"{len(rules)}"
             )
+
+
+def _check_pixels(rules: RuleOf, steps: list[Step], x: Tensor) -> None:
+    """Warn where a composite has a rule for pixels and no linear map reads them."""
+    if not isinstance(rules, Composite) or rules.first is None or not x.is_floating_point():
+        return
+    if not any(step.linear.reads_input for step in steps if step.linear):
+        warnings.warn(
+            f"relevance: no linear map reads x itself, or x scaled and shifted by constants, so "
+            f"{rules.first} was not used; normalise x before the model, or take other rules",
+            RelevanceWarning,
+            stacklevel=3,
+        )
 
 
 # ---------------------------------------------------------------- one step back

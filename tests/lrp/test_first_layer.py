@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.lrp import Composite, Epsilon, Flat, Gamma, WSquare, ZBox, Zero, lrp
+from lib.lrp import Composite, Epsilon, Flat, Gamma, RelevanceWarning, WSquare, ZBox, Zero, lrp
 
 MEAN, SPREAD = torch.tensor([0.4, 0.5, 0.3]), torch.tensor([0.2, 0.3, 0.25])
 
@@ -158,3 +158,16 @@ def test_a_batch_normalisation_alone_asks_for_a_rule():
     written[2].weight.data = scale.view(3, 1, 1)
     written[2].bias.data = model[2].bias.data - model[2].running_mean * scale
     torch.testing.assert_close(relevance, lrp(written, x, 1, Gamma(0.5)))
+
+
+def test_a_rule_for_pixels_that_nothing_uses_is_said():
+    class Bent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network()
+
+        def forward(self, x):
+            return self.network(torch.tanh(x))
+
+    with pytest.warns(RelevanceWarning, match="no linear map reads x .* ZBox.* was not used"):
+        lrp(Bent(), IMAGES, 1, PIXELS)
