@@ -49,7 +49,7 @@ Weights are random, the same in each run: each package's own start (of `transfor
 are small here, with a standard deviation of 0.2), with heads and scales of branches that start at 0
 replaced, and batch normalisations calibrated on noise. One input of noise, the class with the
 highest score f, single precision. **|R|**: sum |R| / |f|. **R**: sum R / f, the share of the score
-that arrives; the rest was absorbed, by biases above all. An asterisk: a `RelevanceWarning` came.
+that arrives; the rest was absorbed, by biases above all. An asterisk: a `RelevanceWarning` said so.
 **Seconds**: processor time of all composites together. `attn_lrp` is run where there is attention.
 A name's second word tells its row from others: weights of attention written out (eager), vectors in
 the place of words, and so on."""

@@ -599,7 +599,10 @@ def outcome(model: nn.Module, x: Tensor, rules: object) -> Outcome:
         share=(whole / score).max().item(),
         gap=gap.max().item(),
         finite=bool(relevance.isfinite().all()),
-        warned=any(issubclass(w.category, RelevanceWarning) for w in caught),
+        # of what arrived, not of a rule that was not used
+        warned=any(
+            issubclass(w.category, RelevanceWarning) and "score" in str(w.message) for w in caught
+        ),
         seconds=seconds,
     )
 
