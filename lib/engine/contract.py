@@ -219,7 +219,8 @@ class _State:
             for b in named.values()
             if b is not None and not b.is_inference()
         ]
-        self.modes = _get_current_function_mode_stack()
+        some = torch._C._len_torch_function_stack()
+        self.modes = _get_current_function_mode_stack() if some else []
         self.random = torch.get_rng_state()
         self.device = x.device
         self.random_of_device = torch.cuda.get_rng_state(x.device) if x.is_cuda else None

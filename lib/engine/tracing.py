@@ -87,8 +87,6 @@ def trace(
         _refuse_scripted(model)
     # A compiled model is traced as it was written.
     model = model._modules.get("_orig_mod") or model
-    # Before the run: a model may put others in their place.
-    buffers = [b for module in every_module(model) for b in module._buffers.values()]
     tracer = Tracer(model, x, rule_of, through_gates)
     scores = tracer.run(model, x)
     if isinstance(scores, Tensor) and not tracer.is_signal(scores):
@@ -96,7 +94,7 @@ def trace(
         raise ValueError(
             "model: its scores do not depend on x through operations that can be followed"
         )
-    if unknown := tracer.origin_unknown(buffers):
+    if unknown := tracer.origin_unknown():
         _refuse_scripted(model)
         # Rare. A tensor that was there before the run is the same object in a second run; one that
         # was made out of sight is not.
@@ -172,6 +170,7 @@ class Tracer(TorchFunctionMode):
         self._model, self._x, self._rule_of = model, x, rule_of
         self._through_gates = through_gates
         self._maps = 0
+        self._buffers: list[Tensor | None] = []
         # What an in-place operation would have written over: by its id, what is meant from then
         # on; by its memory, the tensors that lie there.
         self._replaced: dict[int, Tensor] = {}
@@ -196,6 +195,8 @@ class Tracer(TorchFunctionMode):
                 return h
             function, *others = ONLY_CALL[kind](module)
             return self._write_down(function, (h, *others), {}, [h])
+        # Now, because a model may put others in their place.
+        self._buffers += [b for part in every_module(module) for b in part._buffers.values()]
         with self:
             h = module(h)
         return self._replaced.get(id(h), h)  # what in-place operations have made of it
@@ -235,10 +236,10 @@ class Tracer(TorchFunctionMode):
         known = self.known.get(id(value))
         return known is not None and known.signal
 
-    def origin_unknown(self, buffers: list[Tensor | None]) -> list[Tensor]:
+    def origin_unknown(self) -> list[Tensor]:
         """Constants that neither come from a call that was seen nor are buffers of the model."""
         unknown = [k.tensor for k in self.known.values() if not (k.signal or k.made)]
-        own = set(map(id, buffers)) if unknown else ()
+        own = set(map(id, self._buffers)) if unknown else ()
         return [t for t in unknown if id(t) not in own]
 
     def _signals(self, values: Iterable[Any]) -> list[Tensor]:
