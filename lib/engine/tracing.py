@@ -210,7 +210,7 @@ class Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._replaced:
             args, kwargs = replace(args, self._replaced), replace(kwargs, self._replaced)
-            self._refuse_stale([*tensors(args), *tensors(list(kwargs.values()))])
+            self._refuse_stale(function, [*tensors(args), *tensors(list(kwargs.values()))])
         inputs = self._signals((*args, *kwargs.values()) if kwargs else args)
         if not inputs:
             return self._constant(function(*args, **kwargs), self._has_weight(args))
@@ -312,16 +312,18 @@ class Tracer(TorchFunctionMode):
         meant = [key for key, current in self._replaced.items() if current is tensor]
         self._replaced |= dict.fromkeys([*meant, id(tensor)], output)
 
-    def _refuse_stale(self, used: list[Tensor]) -> None:
+    def _refuse_stale(self, function: Callable, used: list[Tensor]) -> None:
         """An in-place operation was written down, not done: whoever shares that memory does not
         know of it.
         """
         for tensor in used:
             there = self._written.get(tensor.untyped_storage().data_ptr(), ())
             if any(overlap(tensor, written) for written in there):
-                raise ValueError(
-                    "model: a tensor that was changed in place through a view of it is used again; "
-                    "this cannot be followed"
+                raise NoRuleError(
+                    name_of(function)[0],
+                    "uses a tensor that was changed in place through a view of it; this cannot be "
+                    "followed",
+                    self._place()(),
                 )
 
     # ------------------------------------------------------------ the families
