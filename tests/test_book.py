@@ -12,6 +12,7 @@ import pkgutil
 import re
 import threading
 from html.parser import HTMLParser
+from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
@@ -165,9 +166,19 @@ def _images(page):
     return page.locator(".bd-article img").evaluate_all(script)
 
 
-@every_page
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [1300, 390])
+def views(path):
+    """How a page is looked at: pages of the reference, all made alike, in each mode and each width
+    once, the others in all four ways.
+    """
+    ways = [("light", 1300), ("dark", 390), ("light", 390), ("dark", 1300)]
+    return ways[: 2 if path.parent.name == "api" else 4]
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "width"),
+    [(path, *way) for path in PAGES for way in views(path)],
+    ids=lambda value: value.stem if isinstance(value, Path) else str(value),
+)
 def test_accessible_and_fits(open_page, path, mode, width):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -196,7 +207,9 @@ SHOWN = """figure => [...figure.querySelectorAll('img, svg, canvas, output, [ari
 LIVE = "figure.live-fig"
 
 
-@every_page
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if "live-fig" in p.read_text()], ids=lambda p: p.stem
+)
 def test_live_figures_react(open_page, path):
     """Each live figure has started, and a control moved one step by the keyboard, or a link
     reached, changes what it shows or says.
