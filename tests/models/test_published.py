@@ -265,6 +265,7 @@ def test_a_picture_is_prepared_and_brought_back():
     assert ((x >= prepare.low) & (x <= prepare.high)).all()
     white = torch.ones(3, 224, 224)
     assert torch.equal(prepare(white), prepare.high.expand(1, 3, 224, 224))
+    assert (prepare(torch.ones(3, 300, 300)) <= prepare.high).all()  # scaled and rounded
 
 
 def test_the_square_in_the_middle_is_taken():
