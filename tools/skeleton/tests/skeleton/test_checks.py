@@ -1,20 +1,17 @@
-"""The checks of the chapter: add a row to a table for another right or wrong answer."""
+"""The checks of the chapter: see `students.judged` for what a row is."""
 
-from students import accept_and_refuse, spoil
+from students import judged, spoilt
 
+# Changes that leave shares of one vector of positive numbers as they are, or need a batch.
+HARMLESS = ["batch summed", "batch averaged", "absolute", "clipped", "normalised"]
 
-def skeleton_share(a):
-    return a / a.sum()
-
-
-RIGHT = {"skeleton_share": [skeleton_share, lambda a: a * a.sum() ** -1]}
-WRONG = {
+ANSWERS = {
     "skeleton_share": [
-        (lambda a: a, "sum to 1"),
-        (lambda a: a / a.mean(), "mean"),
-        *spoil(
-            skeleton_share, "batch summed", "batch averaged", "absolute", "clipped", "normalised"
-        ),
-    ]
+        lambda a: a * a.sum() ** -1,
+        ("a", "sum to 1"),
+        ("a / a.mean()", "mean"),
+        *spoilt("skeleton_share", *HARMLESS),
+    ],
 }
-test_right_answers_are_accepted, test_wrong_answers_are_refused = accept_and_refuse(RIGHT, WRONG)
+
+test_right_answers, test_wrong_answers = judged(ANSWERS, globals())
