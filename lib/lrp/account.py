@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -61,9 +62,10 @@ def per_sample(relevances: list[Tensor], count: int) -> Tensor:
 
 
 LARGE, ABSORBED = 1000, 0.9
+HELD = 2**20  # larger ones are measured at once: the next step works in their memory
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Passage:
     """The relevance above and below a step, kept instead of what the step has stored: it is looked
     at only if there is something to warn of.
@@ -78,15 +80,19 @@ class Passage:
     @staticmethod
     def of(step: Step, above: Messages, below: Messages) -> "Passage":
         place = step.linear.owner if step.linear else step.place
-        return Passage(step.operation, step.rule, place, above, below)
+        passage = Passage(step.operation, step.rule, place, above, below)
+        if sum(R.numel() for R in below if R is not None) > HELD:
+            _ = passage.growth, passage.absorbed
+            passage.above = passage.below = ()
+        return passage
 
-    @property
+    @cached_property
     def growth(self) -> float:
         """How much longer the relevance has become."""
         above, below = (_length(messages) for messages in (self.above, self.below))
         return below / above if above and math.isfinite(below) else 0.0
 
-    @property
+    @cached_property
     def absorbed(self) -> float:
         return sum(R.sum().item() for R in self.above if R is not None) - sum(
             R.sum().item() for R in self.below if R is not None
