@@ -9,7 +9,7 @@
 #   make status                        run every page once and write status.md (full_scale/ too where BOOK_DATA is set)
 #   make form                          only the form: formatter, linter, types (also the hook of pre-commit)
 #   make format                        let the formatter and the linter mend what they can
-#   make bench                         ratios against the reference libraries
+#   make bench                         what the methods cost, beside other libraries, and how well their maps rank
 #   make zoo                           relevance through architectures of timm and transformers, as a table
 #   make colab-stack                   run the notebooks with the versions that Colab has
 #   make address ADDRESS=https://...   set the address where the book lives

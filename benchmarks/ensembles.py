@@ -54,11 +54,11 @@ def ratios(members: int, inputs: int, hidden: tuple[int, ...] | None) -> Iterato
     def fit_together() -> None:
         Ensemble(make, members).fit(x[:512], y[:512], 4, progress=False)
 
-    yield ratio([fit_loop, fit_together], 7 if hidden else 3)
+    yield ratio([fit_loop, fit_together], 4 if hidden else 3)
     with torch.no_grad():
         for rows in (x[:64], x):
             calls = [lambda: torch.stack([m(rows) for m in alone]), lambda: ensemble.eval()(rows)]
-            yield ratio(calls, 30)
+            yield ratio(calls, 20)
 
 
 def ratio(calls: list, rounds: int) -> float:

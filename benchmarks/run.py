@@ -36,6 +36,7 @@ import words
 
 RESULTS = ROOT / "benchmarks" / "results.md"
 TITLE = "# Cost and quality of the methods"
+INTRODUCTION = "Written by `make bench`; each section says with which versions it was measured."
 # the sections of results.md, in their order
 PARTS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "small": ("Cost on small networks", speed.small),
@@ -54,16 +55,17 @@ def stored() -> dict[str, str]:
 
 
 def versions() -> str:
+    """Of each section: one may be newer than another."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("captum", "zennit", "lxt", "timm"))
     return (
         f"torch {torch.__version__}, {packages}, Python {platform.python_version()}, "
-        f"threads: {torch.get_num_threads()}. Written by `make bench`."
+        f"threads: {torch.get_num_threads()}."
     )
 
 
 def write(sections: dict[str, str]) -> None:
     parts = [f"## {title}\n\n{sections[title]}" for title, _ in PARTS.values() if title in sections]
-    RESULTS.write_text("\n\n".join([TITLE, versions(), *parts]) + "\n", encoding="utf-8")
+    RESULTS.write_text("\n\n".join([TITLE, INTRODUCTION, *parts]) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -76,7 +78,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in given or PARTS:
         title, measured = PARTS[name]
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(measured())).strip()
+        text = "\n".join([*measured(), "", versions()])
+        text = re.sub(r"\n{3,}", "\n\n", text).strip()
         write(stored() | {title: text})
         print(f"\n## {title}\n\n{text}", flush=True)
 

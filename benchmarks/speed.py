@@ -4,7 +4,7 @@ the same run, beside Captum, Zennit and LXT.
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -234,18 +234,17 @@ def row_of(case: Case, rule: str, limit: str, peers: tuple[str, ...]) -> list[st
     ]
     # what takes many passes varies less
     many = re.search("steps|samples|windows", rule)
-    found = ratios(model, x, case.rounds // 4 if many else case.rounds, methods)
+    rounds = case.rounds // 4 if many else case.rounds
+    found = [ratio(model, x, rounds, method) if method else "" for method in methods]
     return [rule, case.name, found[0], limit, *found[1:]]
 
 
-def ratios(model: nn.Module, x: Tensor, rounds: int, methods: Sequence[Method | None]) -> list[str]:
-    """Each method's time in units; empty where there is no method."""
-    against = forward_pass if flip in methods else unit
-    called = [method for method in (against, *methods) if method]
-    calls = [lambda method=method: method(model, x.clone()) for method in called]
-    passes, *times = in_turn(calls, rounds, x.numel() > 1e5)
-    left = iter(times)
-    return [f"{next(left) / passes:.2f}" if method else "" for method in methods]
+def ratio(model: nn.Module, x: Tensor, rounds: int, method: Method) -> str:
+    """The method's time in units; the two alone in turn, since a third would empty the caches."""
+    against = forward_pass if method is flip else unit
+    calls = [lambda: against(model, x.clone()), lambda: method(model, x.clone())]
+    passes, spent = in_turn(calls, rounds, x.numel() > 1e5)
+    return f"{spent / passes:.2f}"
 
 
 # ---------------------------------------------------------------- networks of real size
