@@ -1,10 +1,10 @@
 """The same methods in Captum, Zennit and LXT."""
 
-import math
 from collections.abc import Callable
 
 import lxt.explicit.functional as lxt
 import torch
+from by_lxt import attention, dense, feed_forward, norm
 from captum.attr import LRP as CaptumLRP
 from captum.attr import IntegratedGradients
 from captum.attr._utils.lrp_rules import EpsilonRule
@@ -114,44 +114,12 @@ def captum_integrated(steps: int) -> Method:
 
 # ---------------------------------------------------------------- LXT
 
-EPS = 1e-6
-
-
-class Unchanged(torch.autograd.Function):
-    """Relevance passes an activation as it is."""
-
-    @staticmethod
-    def forward(context, x, f):
-        return f(x)
-
-    @staticmethod
-    def backward(context, relevance):
-        return relevance, None
-
-
-def dense(layer: nn.Linear, x: Tensor) -> Tensor:
-    return lxt.linear_epsilon(x, layer.weight, layer.bias, EPS)
-
-
-def norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
-    return lxt.layer_norm(x, layer.weight, layer.bias, layer.eps)
-
 
 def patches(embedding: nn.Module, x: Tensor) -> Tensor:
     """LXT has no convolution: one that reads each patch once is a dense layer."""
     convolution = embedding.proj
     cut = F.unfold(x, convolution.kernel_size, stride=convolution.stride).transpose(1, 2)
-    return lxt.linear_epsilon(cut, convolution.weight.flatten(1), convolution.bias, EPS)
-
-
-def attention(layer: nn.Module, x: Tensor) -> Tensor:
-    N, T, width = x.shape
-    parts = dense(layer.qkv, x).reshape(N, T, 3, layer.num_heads, -1).permute(2, 0, 3, 1, 4)
-    query, key, value = parts
-    size = math.sqrt(query.shape[-1])
-    scores = Unchanged.apply(lxt.matmul(query, key.transpose(-2, -1)), lambda s: s / size)
-    mixed = lxt.matmul(lxt.softmax(scores, -1), value)
-    return dense(layer.proj, mixed.transpose(1, 2).reshape(N, T, width))
+    return lxt.linear_epsilon(cut, convolution.weight.flatten(1), convolution.bias)
 
 
 def lxt_forward(model: nn.Module, x: Tensor) -> Tensor:
@@ -160,9 +128,10 @@ def lxt_forward(model: nn.Module, x: Tensor) -> Tensor:
     first = model.cls_token.expand(len(x), -1, -1)
     h = lxt.add2(torch.cat([first, h], 1), model.pos_embed)
     for block in model.blocks:
-        h = lxt.add2(h, attention(block.attn, norm(block.norm1, h)))
-        inner = Unchanged.apply(dense(block.mlp.fc1, norm(block.norm2, h)), F.gelu)
-        h = lxt.add2(h, dense(block.mlp.fc2, inner))
+        parts = block.attn
+        inner = attention(parts.qkv, parts.proj, parts.num_heads, norm(block.norm1, h))
+        h = lxt.add2(h, inner)
+        h = lxt.add2(h, feed_forward(block.mlp.fc1, block.mlp.fc2, norm(block.norm2, h)))
     return dense(model.head, norm(model.norm, h)[:, 0])
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import by_lxt
 import lxt.explicit.functional as lf
 import pytest
 import torch
@@ -73,50 +74,28 @@ def brought(first, written="hand"):
     return model, torch.randn(3, 5, 8, dtype=torch.float64)
 
 
-class Identity(torch.autograd.Function):
-    """Relevance passes an activation unchanged."""
-
-    @staticmethod
-    def forward(context, x, f):
-        return f(x)
-
-    @staticmethod
-    def backward(context, relevance):
-        return relevance, None
-
-
-def by_lxt(model, x, target):
+def lxt_relevance(model, x, target):
     """The same network in LXT's functions, whose backward pass hands on relevance."""
     E = 1e-8
 
-    def dense(layer, h):
-        return lf.linear_epsilon(h, layer.weight, layer.bias, E)
-
     def norm(layer, h):
-        return lf.layer_norm_grad_fn.apply(h, layer.weight, layer.bias, layer.eps, E)
+        return by_lxt.norm(layer, h, E)
 
     def attention(block, h):
-        N, T, D = h.shape
-        q, k, v = dense(block.qkv, h).reshape(N, T, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
-        # the factor is part of a tensor that carries relevance unchanged
-        scores = Identity.apply(
-            lf.matmul(q, k.transpose(-2, -1), False, E), lambda s: s / math.sqrt(q.shape[-1])
-        )
-        mixed = lf.matmul(lf.softmax(scores, -1), v, False, E)
-        return dense(block.out, mixed.transpose(1, 2).reshape(N, T, D))
+        return by_lxt.attention(block.qkv, block.out, block.heads, h, E)
 
     def feed_forward(block, h):
-        return dense(block.fc2, Identity.apply(dense(block.fc1, h), F.gelu))
+        return by_lxt.feed_forward(block.fc1, block.fc2, h, E)
 
     h = leaf = x.clone().requires_grad_()
     for block in model.blocks:
         if block.first:
-            h = lf.add2(h, attention(block, norm(block.norm1, h)), False, E)
-            h = lf.add2(h, feed_forward(block, norm(block.norm2, h)), False, E)
+            h = lf.add2(h, attention(block, norm(block.norm1, h)))
+            h = lf.add2(h, feed_forward(block, norm(block.norm2, h)))
         else:
-            h = norm(block.norm1, lf.add2(h, attention(block, h), False, E))
-            h = norm(block.norm2, lf.add2(h, feed_forward(block, h), False, E))
-    scores = dense(model.head, h[:, 0])
+            h = norm(block.norm1, lf.add2(h, attention(block, h)))
+            h = norm(block.norm2, lf.add2(h, feed_forward(block, h)))
+    scores = by_lxt.dense(model.head, h[:, 0], E)
     torch.testing.assert_close(scores, model(x))
     start = torch.zeros_like(scores)
     start[:, target] = scores[:, target].detach()
@@ -128,7 +107,7 @@ def by_lxt(model, x, target):
 @pytest.mark.parametrize("written", ["hand", "fused", "module"])
 def test_attn_lrp_equals_lxt_however_the_attention_is_written(first, written):
     model, x = brought(first, written)
-    expected = by_lxt(model, x, 1)
+    expected = lxt_relevance(model, x, 1)
     torch.testing.assert_close(lrp(model, x, 1, EVERYWHERE), expected, rtol=1e-4, atol=1e-6)
 
 
