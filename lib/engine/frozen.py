@@ -126,7 +126,7 @@ def attention_weights(
     return torch.softmax(scores.masked_fill(blind, 0), -1).masked_fill(blind, 0)
 
 
-def _attention(
+def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -135,11 +135,18 @@ def _attention(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    *,
+    kept: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    if enable_gqa:
+    """scaled_dot_product_attention written out; the values are weighed by what `kept` returns of
+    the weights.
+    """
+    if enable_gqa:  # several heads of the query share one of the key
         times = query.shape[-3] // key.shape[-3]
         key, value = (t.repeat_interleave(times, -3) for t in (key, value))
-    return attention_weights(query, key, attn_mask, is_causal, scale) @ value
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    weights = weights if kept is None else kept(weights)
+    return (torch.dropout(weights, dropout_p, True) if dropout_p else weights) @ value
 
 
 def _glu(x: Tensor, dim: int = -1) -> Tensor:
@@ -148,7 +155,7 @@ def _glu(x: Tensor, dim: int = -1) -> Tensor:
 
 
 # The same written out, where the weights and the gate carry relevance as well.
-OPENED: dict[str, Callable[..., Tensor]] = {"scaled_dot_product_attention": _attention, "glu": _glu}
+OPENED: dict[str, Callable[..., Tensor]] = {"scaled_dot_product_attention": attention, "glu": _glu}
 
 FROZEN = {
     f.__name__: f

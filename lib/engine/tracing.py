@@ -476,9 +476,10 @@ class Tracer(TorchFunctionMode):
 
     def _setitem(self, call: Call) -> Any:
         """t[index] = value, and t.copy_(value): t with other values in some places."""
-        if self._signals([call.args[1]]) and call.name == "setitem":  # places that depend on x
+        written = call.name == "setitem"
+        if written and self._signals([call.args[1]]):  # places that depend on x
             return self._other(call)
-        call.function, call.in_place = _with_item if call.name == "setitem" else _copied, True
+        call.function, call.in_place = _with_item if written else _copied, True
         self._graph("route", call)
         return call.args[0]
 
@@ -564,9 +565,14 @@ class Tracer(TorchFunctionMode):
             raise TypeError(f"rules: expected a rule for the layer {layer.name!r}, got {rule!r}")
         return rule
 
-    def _run_map(self, call: Call, layer: LinearMap, a: Tensor) -> Tensor:
+    def _run_map(self, call: Call, layer: LinearMap, a: Tensor, z: Tensor | None = None) -> Tensor:
+        """Choose the rule of a linear map, run it and write it down. z: its output, where it was
+        computed in a better way.
+        """
         rule = self._rule(layer)
         layer.run(rule)
+        if z is not None:
+            layer.z = z
         if getattr(rule, "by_place", False):
             for step in self.known[id(a)].sums:
                 step.unchanged = True
@@ -597,11 +603,7 @@ class Tracer(TorchFunctionMode):
             if known.origin is self._x or z is self._x:
                 return self._graph("share", call)  # the bounds of x go through it
             layer = self._neuron_by_neuron(call, z, scale, shift)
-            rule = self._rule(layer)
-            layer.run(rule)
-            layer.z = call()  # exact where the mean is large
-            self._record(_linear_step(call.name, z, layer, rule))
-            return layer.z
+            return self._run_map(call, layer, z, call())  # exact where the mean is large
         layer = _scaled(step.linear, scale, shift, step.operation)
         layer.z = call()
         name = f"{step.operation}+batch_norm"

@@ -19,7 +19,7 @@ from ..engine.contract import (
     differentiated,
     undisturbed,
 )
-from ..engine.frozen import attention_weights
+from ..engine.frozen import attention
 from ..engine.operations import name_of
 
 MOST_TOKENS = 8  # before the patches of an image: a class token, a distillation token, registers
@@ -281,7 +281,7 @@ class _Attentions(TorchFunctionMode):
         if func is F.multi_head_attention_forward:
             return self._module(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
-            return self._attention(*args, **kwargs)
+            return attention(*args, **kwargs, kept=self._kept)
         result = func(*args, **kwargs)
         return self._kept(result) if _is_attention(func, result, args, kwargs) else result
 
@@ -301,24 +301,6 @@ class _Attentions(TorchFunctionMode):
             return output, None
         weights = self.weights[-1] if query.dim() == 3 else self.weights[-1][0]
         return output, weights.mean(-3) if average_attn_weights else weights
-
-    def _attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        if enable_gqa:  # several heads of the query share one of the key
-            key, value = (
-                t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value)
-            )
-        weights = self._kept(attention_weights(query, key, attn_mask, is_causal, scale))
-        return torch.dropout(weights, dropout_p, True) @ value
 
     def _kept(self, weights: Tensor) -> Tensor:
         if torch.is_grad_enabled():

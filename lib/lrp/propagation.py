@@ -274,9 +274,7 @@ def _without_constants(step: Step, R: Tensor) -> Messages:
         return [R]
     coefficients = step.pull([torch.ones_like(R)])
     parts = torch.stack([a * c for a, c in zip(step.inputs, coefficients) if c is not None])
-    z, size, h = parts.sum(0), parts.abs().sum(0), Gamma().gamma / 2
-    s = divide(R, (1 + h) * z.abs() + h * size)
-    return list((1 + h) * parts * torch.where(z < 0, -s, s) + h * parts.abs() * s)
+    return list(Gamma().share(parts, parts.sum(0), parts.abs().sum(0), R))
 
 
 def _in_proportion_to_size(layer: LinearMap, kept: Tensor) -> Tensor:

@@ -133,24 +133,29 @@ class Gamma:
         are one formula, with h = gamma / 2 and d_j = (1 + h) |z_j| + h (sum_i |z_ij| + |b_j|):
         R_i = (1 + h) a_i sum_j w_ij t_j R_j / d_j + h |a_i| sum_j |w_ij| R_j / d_j.
         """
-        size, z_size, d = self._sizes(layer)
+        h, (size, z_size) = self.gamma / 2, self._sizes(layer)
+        d = (1 + h) * layer.z.abs() + h * z_size.detach()
         s = divide(relevance, d)
         s_signed = torch.where(layer.z < 0, -s, s)  # t_j R_j / d_j
         c = layer.pull(s_signed)
         c_size = pull(z_size, size, s)
-        return (1 + self.gamma / 2) * layer.a * c + self.gamma / 2 * size * c_size
+        return (1 + h) * layer.a * c + h * size * c_size
 
     def of_bias(self, layer: LinearMap, relevance: Tensor) -> Tensor:
-        s, b = divide(relevance, self._sizes(layer)[2]), layer.bias_like_z()
-        s_signed = torch.where(layer.z < 0, -s, s)
-        return (1 + self.gamma / 2) * b * s_signed + self.gamma / 2 * b.abs() * s
+        z_size = self._sizes(layer)[1].detach()
+        return self.share(layer.bias_like_z(), layer.z, z_size, relevance)
 
-    def _sizes(self, layer: LinearMap) -> tuple[Tensor, Tensor, Tensor]:
-        """|a_i|, sum_i |z_ij| + |b_j| with its graph to it, and d_j."""
-        w, b, h = layer.weight, layer.bias, self.gamma / 2
+    def share(self, part: Tensor, z: Tensor, z_size: Tensor, relevance: Tensor) -> Tensor:
+        """What a summand of z_j gets of R_j; z_size: the sum of all summands' sizes."""
+        h = self.gamma / 2
+        s = divide(relevance, (1 + h) * z.abs() + h * z_size)
+        return (1 + h) * part * torch.where(z < 0, -s, s) + h * part.abs() * s
+
+    def _sizes(self, layer: LinearMap) -> tuple[Tensor, Tensor]:
+        """|a_i|, and sum_i |z_ij| + |b_j| with its graph to it."""
+        w, b = layer.weight, layer.bias
         size = _leaf(layer.a.abs())
-        z_size = layer.apply(size, w.abs(), None if b is None else b.abs())
-        return size, z_size, (1 + h) * layer.z.abs() + h * z_size.detach()
+        return size, layer.apply(size, w.abs(), None if b is None else b.abs())
 
     def _favoured(self, p: Tensor) -> Tensor:
         """(p + gamma p^+) / (1 + gamma), by one operation."""

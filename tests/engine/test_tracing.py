@@ -504,11 +504,6 @@ class Seen(torch.autograd.Function):
         return gradient
 
 
-def written(h):
-    h[:, 0] = 0
-    return h
-
-
 def set_data(h):
     h.data = torch.zeros_like(h)
     return h
