@@ -1,6 +1,7 @@
-"""One look for the whole book: heatmaps, images, curves. Only pictures here, no methods."""
+"""One look for the whole book: heatmaps, images, curves, tables. Only pictures here, no methods."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import matplotlib.pyplot as plt
@@ -10,10 +11,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .palette import BLUE, GREY, INK, LINE, MUTED, ORANGE, RED, rgb
+from .live.tables import Cell, Table
+from .palette import BLUE, GREY, INK, LINE, MUTED, ORANGE, RED, SERIES, rgb
 
 __all__ = [
     "RELEVANCE",
+    "table",
     "scale_of",
     "heatmap",
     "image",
@@ -35,6 +38,11 @@ _FRAME = rgb(ORANGE)
 #: The colour map of relevance: blue, white at zero, red.
 RELEVANCE = LinearSegmentedColormap.from_list("relevance", [BLUE, "white", RED])
 
+# notebooks show pictures with two pixels for each of the page
+if (shell := sys.modules.get("IPython")) is not None and shell.get_ipython() is not None:
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("retina")
 plt.rcParams.update(
     {
         "figure.dpi": 110,
@@ -46,10 +54,39 @@ plt.rcParams.update(
         "axes.spines.right": False,
         "axes.titlesize": 10,
         "legend.frameon": False,
-        "axes.prop_cycle": plt.cycler(color=[BLUE, RED, ORANGE, GREY]),
+        "axes.prop_cycle": plt.cycler(color=SERIES),
         "figure.constrained_layout.use": True,
     }
 )
+
+
+def table(
+    rows: Mapping[str, Sequence[Cell]],
+    columns: Sequence[str],
+    *,
+    title: str = "",
+    corner: str = "",
+    digits: int | Mapping[str, int] = 2,
+    best: Mapping[str, Callable] | None = None,
+    shade: Sequence[str] = (),
+) -> Table:
+    """Results as a table, which a page shows as such and a terminal as text.
+
+    rows: a name and a cell for each column: a number, (mean, plus or minus), words, or None.
+    columns: their names, with their units.
+    title, corner: above the table, and above the names of the rows.
+    digits: decimals, of all columns or of each by its name; whole numbers (int) have none.
+    best: column -> max or min; the best cell is bold, and starred in text.
+    shade: columns whose cells are tinted from their smallest number to their largest.
+    Raises ValueError for a row of another length, or a column that does not exist.
+
+    >>> scores = {"gradient": [0.81, (1.2, 0.1)], "LRP": [0.93, (0.4, 0.1)]}
+    >>> table(scores, ["share inside", "roughness"], best={"share inside": max, "roughness": min})
+              share inside    roughness
+    gradient          0.81  1.20 ± 0.10
+    LRP              0.93*  0.40 ± 0.10*
+    """
+    return Table(rows, columns, title=title, corner=corner, digits=digits, best=best, shade=shade)
 
 
 def scale_of(*relevances: ArrayLike) -> float:

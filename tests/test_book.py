@@ -221,6 +221,8 @@ def test_live_figures_react(open_page, path):
         controls = [
             control for control in figure.locator("input, select, a").all() if control.is_enabled()
         ]
+        if figure.locator("[data-control], fieldset, a").count() == 0:
+            continue  # a figure without controls
         assert controls, f"{name}: no control is enabled"
         assert any(_changes(page, figure, control) for control in controls), (
             f"{name}: its controls change nothing"

@@ -2,19 +2,28 @@
 Colab.
 """
 
-from .figures import DrawDigit, Explore, Question, Quiz, explore, quiz
-from .page import Bars
+from .charts import Chart
+from .drawn import Bars, Words
+from .figures import DrawDigit, Explore, Question, Quiz, explore, figure, quiz
+from .page import Thumbnails
+from .tables import Cell, Table
 from .timeline import Entry, Timeline, timeline
 from .values import VALUES, Values
 
 __all__ = [
     "explore",
+    "figure",
     "Explore",
     "DrawDigit",
     "Question",
     "Quiz",
     "quiz",
     "Bars",
+    "Chart",
+    "Words",
+    "Thumbnails",
+    "Cell",
+    "Table",
     "Entry",
     "Timeline",
     "timeline",

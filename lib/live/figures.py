@@ -2,6 +2,7 @@
 Colab.
 
     explore(draw, key="...", gamma=np.linspace(0, 1, 21))   every state drawn once and shipped
+    figure(picture, "What it shows.", key="...")            the same without controls
     DrawDigit(model, key="...", examples=x)                 the network itself in the page
     quiz(questions, key="...")                              a self-test that explains every option
     timeline(entries, key="...")                            named things by family and year
@@ -14,9 +15,9 @@ this file.
 import contextlib
 import copy
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -25,38 +26,38 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from .charts import Chart, places_along
+from .drawn import Bars, Drawn
 from .page import (
     CONTROL,
-    Bars,
+    Captioned,
     Choice,
     Drawing,
     Output,
     Panel,
+    Picture,
     State,
     Table,
-    array_image,
-    bar_row,
-    base64_of,
+    Thumbnails,
     card,
     check_key,
     common_frames,
-    compact,
-    diverging,
     first_places,
     floats,
     menu,
     panel_html,
     panels_html,
     shown,
-    side_by_side,
     slider,
+    thumbnails,
     words,
 )
+from .pictures import array_image, base64_of, compact, diverging
 
 if TYPE_CHECKING:  # only figures with a kernel need it
     from ipywidgets import VBox
 
-LIMIT = 300_000  # bytes of HTML in one figure
+LIMIT, FLAGSHIP = 300_000, 1_000_000  # bytes of HTML in one figure
 
 
 def explore(
@@ -66,27 +67,32 @@ def explore(
     title: str = "",
     live: bool = False,
     start: Mapping | None = None,
-    dpi: int = 144,
-    **controls: Sequence | Mapping,
+    play: str | None = None,
+    flagship: str = "",
+    dpi: int = 192,
+    **controls: Sequence | Mapping | Thumbnails,
 ) -> "Explore | VBox":
     """A figure whose controls work without a kernel: `draw(**state)` is called once for each
     combination of values.
 
-    draw: returns (picture, description). The picture is a matplotlib Figure (closed here), a uint8
-        array (H, W) or (H, W, 3) shown enlarged, Bars, or a list of (caption, picture) shown side
-        by side; the description is a sentence of at least six words that says what this state
-        shows.
+    draw: returns (picture, description). The picture is a Chart, Bars or Words, drawn from their
+        numbers in the page; a uint8 array (H, W) or (H, W, 3), shown enlarged; a matplotlib Figure
+        (closed here); or a list of (caption, picture) shown side by side. The description is a
+        sentence of at least six words that says what this state shows. The names of two controls
+        in a chart's `handle` make a point that the reader drags.
     key: lower-case letters, digits and hyphens; the figure's own name on its page.
     controls: a name and its values: numbers make a slider; strings, or a dict label -> value, make
-        a menu.
+        a menu; Thumbnails show pictures to choose from.
     start: the first state, such as {"gamma": 0.25}; each control left out starts at its first
         value.
+    play: the control that runs in time; a button plays it.
+    flagship: why this figure may weigh 1 MB; without a reason the limit is 300 kB.
     dpi: of matplotlib figures, shown at 96 pixels an inch.
     live: with True nothing is drawn beforehand: ipywidgets that need a kernel, where a tuple of two
         floats (low, high) makes a continuous slider.
 
-    Raises ValueError if a description is missing, panels differ between states, or the figure
-    exceeds 300 kB.
+    Raises ValueError if a description is missing, panels differ between states, the figure is too
+    heavy, or `play` or a handle names no slider.
 
     Returns a figure that shows itself in a notebook.
 
@@ -103,7 +109,27 @@ def explore(
     check_key("explore", key)
     if live:
         return _with_kernel(draw, key, title, start or {}, dpi, controls)
-    return Explore(draw, key, title, start or {}, dpi, controls)
+    return Explore(draw, key, title, start or {}, dpi, controls, play, flagship)
+
+
+def figure(
+    picture: Picture | list[Captioned] | tuple[Captioned, ...],
+    description: str,
+    *,
+    key: str,
+    title: str = "",
+    dpi: int = 192,
+) -> "Explore":
+    """A figure without controls: one picture, or a list of (caption, picture), as `explore` shows
+    them, with its description in words below.
+
+    key, title, dpi: as in `explore`. Raises ValueError for a description of fewer than six words.
+
+    >>> figure(Bars(["cat"], [1.0]), "One bar: the score of the cat is 1.", key="cat")
+    Figure cat. One bar: the score of the cat is 1.
+    """
+    check_key("figure", key)
+    return Explore(lambda: (picture, description), key, title, {}, dpi, {})
 
 
 class Explore(Output):
@@ -122,21 +148,28 @@ class Explore(Output):
         title: str,
         start: Mapping,
         dpi: int,
-        controls: Mapping[str, Sequence | Mapping],
+        controls: Mapping[str, Sequence | Mapping | Thumbnails],
+        play: str | None = None,
+        flagship: str = "",
     ) -> None:
-        self.key, self.title = key, title
+        self.key, self.title, self.play, self.flagship = key, title, play, flagship
         self.choices = {name: Choice.of(name, values) for name, values in controls.items()}
         self.first = first_places(self.choices, start)
         values = [c.values for c in self.choices.values()]
         states = [dict(zip(self.choices, v)) for v in itertools.product(*values)]
         self.states = [_drawn(draw, state, key, dpi) for state in _progress(states)]
-        self.place = int(np.ravel_multi_index(self.first, [len(v) for v in values]))
+        self.place = (
+            int(np.ravel_multi_index(self.first, [len(v) for v in values])) if values else 0
+        )
         self.frames = common_frames(self.states, key)
+        self.handles = self._handles()
+        self._slider(play, "play")
         self.html = self._build()
-        if (size := len(self.html.encode())) > LIMIT:
+        limit = FLAGSHIP if flagship else LIMIT
+        if (size := len(self.html.encode())) > limit:
             raise ValueError(
                 f"explore({key!r}): {size / 1000:.0f} kB of HTML for {len(states)} states, at most "
-                f"{LIMIT // 1000} kB: take fewer values for a control, smaller pictures, or "
+                f"{limit // 1000} kB: take fewer values for a control, smaller pictures, or "
                 f"dpi={dpi * 2 // 3}"
             )
 
@@ -144,6 +177,8 @@ class Explore(Output):
         ranges = ", ".join(
             f"{words(n)} {c.labels[0]} to {c.labels[-1]}" for n, c in self.choices.items()
         )
+        if not ranges:
+            return f"Figure {self.key}. {self.states[0][1]}"
         return (
             f"Figure {self.key}: {len(self.states)} states ({ranges}). {self.states[self.place][1]}"
         )
@@ -151,30 +186,64 @@ class Explore(Output):
     def _html(self) -> str:
         return self.html
 
-    def _still(self) -> bytes:
-        return side_by_side(self.states[self.place][0], self.frames)
+    def _slider(self, name: str | None, what: str) -> int:
+        """The place of a control that is a slider, -1 for None."""
+        if name is None:
+            return -1
+        if name not in self.choices or not self.choices[name].slider:
+            raise ValueError(
+                f"explore({self.key!r}): expected {what} to be one of the sliders "
+                f"{[n for n, c in self.choices.items() if c.slider]}, got {name!r}"
+            )
+        return [*self.choices].index(name)
+
+    def _handles(self) -> list[list]:
+        """For each chart with a point to drag: its panel and, for each axis, None or the control
+        and the places of its values.
+        """
+        found = []
+        for panel, (_, chart) in enumerate(self.states[self.place][0]):
+            if not isinstance(chart, Chart) or chart.handle is None:
+                continue
+            spec = self.frames[panel].spec or {}
+            axes: list[list | None] = []
+            for axis, name in zip("xy", chart.handle):
+                control = self._slider(name, "a handle")
+                values = self.choices[name].values if name else []
+                axes.append([control, places_along(spec[axis], values)] if name else None)
+            found.append([panel, *axes])
+        return found
 
     def _build(self) -> str:
         panels, text = self.states[self.place]
-        controls = [_control_html(n, c, k) for (n, c), k in zip(self.choices.items(), self.first)]
-        room = max(map(len, self.choices)) + 1
+        room = max(map(len, self.choices), default=0) + 1
+        small = sum(frame.share for frame in self.frames) < 1.5
+        parts = [
+            _control_html(name, choice, place, self.key)
+            for (name, choice), place in zip(self.choices.items(), self.first)
+        ]
+        button = f'<button type="button" class="live-play" {CONTROL}>▶ Play</button>\n'
         body = (
-            f"{panels_html(panels, text, self.frames)}\n"
-            f'<div class="live-controls" style="--label:{room}ch">\n{"".join(controls)}</div>\n'
+            f'<div class="live-body{" live-aside" * small}">\n<div>'
+            f"{panels_html(panels, text, self.frames)}</div>\n<div>"
+            f'<div class="live-controls" style="--label:{room}ch">{"".join(parts)}'
+            f"{button if self.play else ''}</div>\n"
             f'<div class="live-text"><output aria-live="polite">{escape(text)}</output></div>'
+            "</div></div>"
         )
-        scripts = ["bars.js", "explore.js"] if any(f.spec for f in self.frames) else ["explore.js"]
+        scripts = ["charts.js", "explore.js"]
         return card("explore", self.key, self.title, body, self._data(), scripts)
 
     def _data(self) -> dict[str, list]:
-        png, text, labels = Table(), Table(), Table()
-        rows: list[list[int | list[float]]] = []
+        png, text, parts = Table(), Table(), Table()
+        rows: list[list[int | list[int]]] = []
         for panels, description in self.states:
             rows.append([text.place(description)])
-            for caption, picture in panels:
+            for (caption, picture), frame in zip(panels, self.frames):
                 rows[-1].append(text.place(caption))
-                if isinstance(picture, Bars):
-                    rows[-1].append(bar_row(picture, labels))
+                if isinstance(picture, Drawn):
+                    drawn = picture.parts(frame.spec or {})
+                    rows[-1].append([parts.place(json.dumps(part)) for part in drawn])
                 else:
                     rows[-1].append(png.place(base64_of(picture.png)))
         choices = self.choices.values()
@@ -182,9 +251,11 @@ class Explore(Output):
             "counts": [len(c.values) for c in choices],
             "values": [c.labels for c in choices],
             "panels": [f.spec for f in self.frames],
-            "labels": [*labels],
+            "handles": self.handles,
+            "play": [self._slider(self.play, "play")],
             "text": [*text],
             "png": [*png],
+            "parts": [json.loads(part) for part in parts],
             "states": rows,
         }
 
@@ -195,17 +266,16 @@ def _with_kernel(
     title: str,
     start: Mapping,
     dpi: int,
-    controls: Mapping[str, Sequence | Mapping],
+    controls: Mapping[str, Sequence | Mapping | Thumbnails],
 ) -> "VBox":
     """The ipywidgets form of `explore`; only what ipywidgets 7.7 and 8 have in common."""
     import ipywidgets as widgets
     from IPython.display import HTML, display
 
-    def control(name: str, values: Sequence | Mapping) -> Any:  # a widget
+    def control(name: str, values: Sequence | Mapping | Thumbnails) -> Any:  # a widget
         look: dict[str, Any] = {"description": words(name), "layout": {"width": "95%"}}
         look["style"] = {"description_width": "initial"}
-        pair = isinstance(values, tuple) and len(values) == 2
-        if pair and all(isinstance(v, float) for v in values):
+        if isinstance(values, tuple) and [*map(type, values)] == [float, float]:
             low, high = values
             span = {"min": low, "max": high, "step": (high - low) / 200}
             value = start.get(name, low)
@@ -315,10 +385,6 @@ class DrawDigit(Output):
     def _html(self) -> str:
         return self.html
 
-    def _still(self) -> bytes:
-        printed = [1, 3] if self.still is None else [1, 2, 3]
-        return side_by_side([self.panels[i] for i in printed], [self.frames[i] for i in printed])
-
     def _first(self) -> State:
         image, side = self.examples[0, 0].numpy(), self.examples.shape[-1]
         predicted = int(np.argmax(self.scores))
@@ -331,10 +397,10 @@ class DrawDigit(Output):
             relevance = np.asarray(self.still, dtype=float).reshape(side, side)
         classes = [str(k) for k in range(len(self.scores))]
         panels: list[Panel] = [
-            ("Draw here", replace(grey, width=208, height=208)),
+            ("Draw here", grey),
             ("What the network sees", grey),
             ("Red for, blue against", array_image(diverging(relevance))),
-            ("Scores", Bars(classes, self.scores, highlight=predicted)),
+            ("Scores", Bars(classes, self.scores, highlight=predicted, signed=False)),
         ]
         seen = "An empty square to draw in" if self.blank else example
         return panels, f"{seen}. In the live page you draw digits yourself."
@@ -360,9 +426,11 @@ class DrawDigit(Output):
             f'<button type="button" {CONTROL}>Clear the drawing</button>\n',
         ]
         output = f'<output aria-live="polite">{escape(self.text)}</output>'
+        three = "--columns:repeat(3,minmax(0,1fr))"
+        two = "--columns:minmax(0,1fr) minmax(0,1fr)"
         body = (
-            f'<div class="live-panels">\n{"".join(pictures[:3])}</div>\n'
-            f'<div class="live-panels">\n{pictures[3]}'
+            f'<div class="live-panels" style="{three}">\n{"".join(pictures[:3])}</div>\n'
+            f'<div class="live-panels" style="{two}">\n{pictures[3]}'
             '<div class="live-controls live-beside" style="--label:5.2em">\n'
             f"{''.join(controls)}</div>\n</div>\n"
             f'<div class="live-text live-three">{output}</div>'
@@ -373,7 +441,7 @@ class DrawDigit(Output):
             "weights": [floats(w) for w in self.weights],
             "examples": [] if self.blank else [floats(x) for x in self.examples],
         }
-        scripts = ["bars.js", "lrpnet.js", "strokes.js", "digit.js"]
+        scripts = ["charts.js", "lrpnet.js", "strokes.js", "digit.js"]
         return card("digit", self.key, self.title, body, data, scripts)
 
 
@@ -589,7 +657,7 @@ def _progress(states: list) -> Sequence:
 
 
 def _drawn(draw: Callable[..., Drawing], state: dict, key: str, dpi: int) -> State:
-    """([(caption, Shown or Bars)], description) of one state, checked."""
+    """([(caption, Shown or Drawn)], description) of one state, checked."""
     where = f"explore({key!r}) at {', '.join(f'{k}={compact(v)}' for k, v in state.items())}"
     result = draw(**state)
     if not (isinstance(result, tuple) and len(result) == 2):
@@ -607,8 +675,10 @@ def _drawn(draw: Callable[..., Drawing], state: dict, key: str, dpi: int) -> Sta
     return pictures, " ".join(description.split())
 
 
-def _control_html(name: str, choice: Choice, place: int) -> str:
+def _control_html(name: str, choice: Choice, place: int, key: str) -> str:
     label = choice.labels[place]
+    if choice.pictures is not None:
+        return thumbnails(words(name), name, key, choice, place)
     if choice.slider:
         span = f'min="0" max="{len(choice.values) - 1}" step="1" value="{place}"'
         return slider(words(name), name, span, label)

@@ -39,7 +39,7 @@ COMPOSITES = {
 @pytest.fixture(scope="module")
 def js():
     engine = py_mini_racer.MiniRacer()
-    for name in ("bars.js", "lrpnet.js", "strokes.js"):
+    for name in ("lrpnet.js", "strokes.js"):
         engine.eval((JS / name).read_text(encoding="utf-8"))
     engine.eval(
         """function read(layers, weights) {
@@ -261,15 +261,3 @@ def test_empty_drawing_and_single_dot(js):
     assert max(js("[...networkInput([], 8, true)]")) == 0
     dot = np.reshape(js("[...networkInput([[[0.9, 0.1]]], 8, true)]"), (8, 8))
     assert dot[3:5, 3:5].min() > 0 and dot.sum() == pytest.approx(dot[3:5, 3:5].sum())
-
-
-def test_bars_have_one_geometry(js):
-    """The SVG of the page and the still picture place the bars alike."""
-    from lib.live.page import bar_geometry
-
-    for lo, hi, chars, unit in ((-3.5, 9, 2, ""), (0, 1, 30, " bit"), (-2, 0, 6, "%")):
-        spec = {"lo": lo, "hi": hi, "chars": chars, "rows": 4, "unit": unit}
-        g = js(f"barGeometry({json.dumps(spec)})")
-        assert [g[k] for k in ("width", "height", "left", "zero", "scale")] == pytest.approx(
-            list(bar_geometry(spec))
-        )

@@ -67,8 +67,8 @@ function startDigit(figure) {
     pixels("seen", x, grey, `The ${side} by ${side} image that the network sees.`);
     pixels("map", relevance, (r) => diverging(largest > 0 ? r / largest : 0), "Relevance map. " + text);
     const labels = [...scores].map((_, k) => String(k)), bars = panel("scores");
-    bars.querySelector("img,svg").replaceWith(barChart({ lo, hi, chars: 2, rows: labels.length, unit: "" }, labels, [...scores],
-      [target, other], "Scores", bars.clientWidth));
+    const spec = { lo, hi, chars: 2, rows: labels.length, unit: "" };
+    bars.lastElementChild.replaceWith(drawBars(spec, [labels, [...scores], [target, other], 0], "Scores"));
     output.textContent = text;
     if (!gamma) return;
     gamma.disabled = !chosen.some((rule) => rule.name === "gamma");
