@@ -25,7 +25,7 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT_CELL_METADATA = ("cellView", "deletable", "editable", "mystnb", "nbgrader", "tags")
+KEPT_CELL_METADATA = ("cellView", "claims", "deletable", "editable", "mystnb", "nbgrader", "tags")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # the tag of a cell that needs a kernel: its widgets would be dead in the file
 NO_STORED_OUTPUT = "remove-output"

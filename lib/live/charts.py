@@ -527,6 +527,10 @@ _PATHS = {
 }
 
 
-def _plain(values: ArrayLike) -> np.ndarray:
-    """Numbers of any kind, tensors among them, as float64."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+def _plain(values: Any) -> np.ndarray:
+    """Numbers of any kind and in any order that Python knows, tensors among them, as float64."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    elif not isinstance(values, np.ndarray | int | float):
+        values = [v.item() if hasattr(v, "item") and np.ndim(v) == 0 else v for v in values]
+    return np.asarray(values, dtype=float)

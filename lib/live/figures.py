@@ -224,7 +224,7 @@ class Explore(Output):
         ]
         button = f'<button type="button" class="live-play" {CONTROL}>▶ Play</button>\n'
         body = (
-            f'<div class="live-body{" live-aside" * small}">\n<div>'
+            f'<div class="live-body{" live-aside" * small}">\n<div class="live-rows">'
             f"{panels_html(panels, text, self.frames)}</div>\n<div>"
             f'<div class="live-controls" style="--label:{room}ch">{"".join(parts)}'
             f"{button if self.play else ''}</div>\n"
