@@ -41,7 +41,13 @@ class Corpus:
     lean: Tensor
 
 
-def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -> Corpus:
+def corpus(
+    bias: float,
+    n: int = 20_000,
+    seed: int = 0,
+    swapped: bool = False,
+    circles: bool = True,
+) -> Corpus:
     """n sentences of five words in which the bias, 0 to 1, is known.
 
     A job goes with a female word with probability (1 + bias * lean) / 2, and with the first of two
@@ -50,6 +56,7 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
 
     swapped: every sentence is there twice, the second time with its female words made male and the
         reverse, which balances what goes with them.
+    circles: False lets the circles of words say nothing: the control for all that they carry.
     Raises ValueError for another bias.
 
     >>> corpus(0.5, n=100).sentences.shape
@@ -72,7 +79,7 @@ def corpus(bias: float, n: int = 20_000, seed: int = 0, swapped: bool = False) -
     kind = torch.randint(4, (n,), generator=generator)
     with_job = kind < 2
     female = coin(torch.where(with_job, (1 + bias * lean[job]) / 2, 0.5))
-    side = torch.where(with_job, bias * lean[job], bias * (2.0 * female - 1))
+    side = torch.where(with_job, bias * lean[job], bias * (2.0 * female - 1)) * circles
     first, arts = coin((1 + side) / 2), coin((1 + bias * (2.0 * female - 1)) / 2)
     people = [torch.where(female, draw("she", 8), draw("he", 8)) for _ in range(2)]
     topic = torch.where(arts, draw("poetry", 8), draw("physics", 8))

@@ -230,8 +230,8 @@ def nurses(
 
     x: two columns for the noun (nurse, engineer), two for "his" and "her". y is 1 if the person
     named by the noun is a woman: of nurses a share of (1 + strength) / 2, of engineers (1 -
-    strength) / 2. The pronoun is that of this person with probability `reliable`, else of somebody
-    else with the other gender.
+    strength) / 2. The pronoun has this person's gender with probability `reliable`, else the other
+    one.
     Raises ValueError for a strength that is not in [0, 1].
 
     >>> x, y = nurses(100)
