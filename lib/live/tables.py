@@ -18,11 +18,12 @@ _STYLE = (
     "width:auto}"
     ".live-table :is(th,td){padding:4px 10px;text-align:right;vertical-align:top;border:0;"
     "border-bottom:1px solid #8888;font-variant-numeric:tabular-nums;white-space:normal}"
-    ".live-table :is(th[scope=row],.live-words-cell){text-align:left;font-weight:400}"
+    ".live-table :is(th[scope=row],.live-words-cell){text-align:left}.live-table tbody th{font-weight:400}"
     ".live-table thead th{font-weight:600;vertical-align:bottom;border-bottom-width:2px}"
     ".live-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 4px}"
     "@media (min-width:521px){.live-table :is(td,th[scope=row]){white-space:nowrap}}"
-    "@media (max-width:520px){.live-table{font-size:13px}.live-table :is(th,td){padding:4px 5px}}"
+    "@media (max-width:520px){.live-table{font-size:13px}.live-table :is(th,td){padding:4px 3px;"
+    "overflow-wrap:anywhere}}"
 )
 
 
@@ -109,7 +110,9 @@ class Table(Drawn):
 
     def html(self) -> str:
         """The table alone, without its style."""
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
+        head = "".join(
+            f'<th scope="col"{self._look(column)}>{escape(column)}</th>' for column in self.columns
+        )
         body = "\n".join(
             f'<tr><th scope="row">{escape(name)}</th>'
             + "".join(map(self._cell, cells, self.columns))
@@ -122,6 +125,12 @@ class Table(Drawn):
             f'<table class="live-table">\n{caption}<thead><tr>{corner}{head}</tr></thead>\n'
             f"<tbody>\n{body}\n</tbody></table>"
         )
+
+    def _look(self, column: str) -> str:
+        """Words stand to the left, numbers to the right."""
+        place = self.columns.index(column)
+        words = all(isinstance(cells[place], str) for cells in self.rows.values())
+        return ' class="live-words-cell"' if words else ""
 
     def _cell(self, cell: Cell, column: str) -> str:
         text = escape(self._written(cell, column))
