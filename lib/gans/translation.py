@@ -64,12 +64,14 @@ def train_cycle(
     kind: str = "least squares",
     seed: int = 0,
     progress: bool = True,
+    stay: float = 0.0,
 ) -> None:
     """Both translations fool the critic of the side they lead to, and pay `lam` times the cycle
     loss in both directions; in place (Zhu et al., 2017, eq. 3).
 
     a, b: the two sets (N, D) and (M, D), not paired.
     kind: of `generator_loss`, with its errors.
+    stay: they also pay this many times the mean |F(x) - x|: the assumption that partners are near.
 
     Adam with a rate that falls to 0. The global random state is left as it was.
     Raises ValueError for another kind.
@@ -98,7 +100,8 @@ def train_cycle(
             on_a = generator_loss(game.critic_a(fake_a), kind)
             on_b = generator_loss(game.critic_b(fake_b), kind)
             cycles = cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))
-            descend(players[0], on_a + on_b + lam * cycles)
+            moved = cycle_loss(x, fake_b) + cycle_loss(y, fake_a)
+            descend(players[0], on_a + on_b + lam * cycles + stay * moved)
             for schedule in schedules:
                 schedule.step()
 

@@ -266,7 +266,7 @@ def test_charts_fit_and_can_be_read(pages, open_page, mode, width):
     )
     assert min(sizes) >= 12
     panels = page.locator("[data-explore=charts] .live-panel").all()
-    inner = page.locator("[data-explore=charts] .live-panels").first.bounding_box()["width"]
+    inner = page.locator("[data-explore=charts] .live-rows").first.bounding_box()["width"]
     if width == 390:
         assert all(panel.bounding_box()["width"] > 0.45 * inner for panel in panels)
     tops = [panel.bounding_box()["y"] for panel in panels]
