@@ -118,18 +118,20 @@ def figure(
     *,
     key: str,
     title: str = "",
+    flagship: str = "",
     dpi: int = 192,
 ) -> "Explore":
     """A figure without controls: one picture, or a list of (caption, picture), as `explore` shows
     them, with its description in words below.
 
-    key, title, dpi: as in `explore`. Raises ValueError for a description of fewer than six words.
+    key, title, flagship, dpi: as in `explore`.
+    Raises ValueError for a description of fewer than six words.
 
     >>> figure(Bars(["cat"], [1.0]), "One bar: the score of the cat is 1.", key="cat")
     Figure cat. One bar: the score of the cat is 1.
     """
     check_key("figure", key)
-    return Explore(lambda: (picture, description), key, title, {}, dpi, {})
+    return Explore(lambda: (picture, description), key, title, {}, dpi, {}, flagship=flagship)
 
 
 class Explore(Output):

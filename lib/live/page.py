@@ -51,7 +51,7 @@ class Frame:
         """Of the width of a row, beside other panels; a picture takes 1."""
         if self.spec is None:
             return min(max(self.width / self.height, 1.0), 2.0)
-        return 1.0 if self.spec.get("aspect") else 1.6
+        return 1.0 if (self.spec.get("aspect") or 2) < 1.5 else 1.6
 
 
 def shown(picture: Picture, dpi: int, where: str) -> Shown | Drawn:

@@ -352,12 +352,7 @@ def test_figures_have_the_pictures_and_titles_that_were_given():
     assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c", ""] and [
         len(ax.images) for ax in figure.axes
     ] == [1, 1, 1, 0]
-    plots.relevance_bar(figure, 2.0)
-    assert figure.axes[-1].get_ylim() == (-2, 2)
-    assert (
-        plots.flow([[1.0, 2.0], [3.0]], [[0.5, 0.5], [1.0]], [[[0.5], [0.5]]])
-        and plots.axes("a", "b").get_xlabel() == "a"
-    )
+    assert plots.axes("a", "b").get_xlabel() == "a"
     plt.close("all")
 
 
