@@ -67,10 +67,10 @@ status: environment
 test: notebooks
 
 unit: browser form
-	$(pytest) --ignore=tests/test_book.py
+	$(pytest) --ignore-glob='*/test_book*.py'
 
 built: unit book
-	$(pytest) tests/test_book.py
+	$(pytest) $(wildcard tests/test_book*.py)
 
 notebooks: built
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)
