@@ -147,7 +147,8 @@ def test_accessible_and_fits(open_page, path, mode, width):
     assert page.evaluate("document.documentElement.dataset.theme") == mode
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     wide = page.evaluate("""[...document.querySelectorAll('div.math')]
-      .filter(e => e.querySelector('mjx-math')?.getBoundingClientRect().width > e.clientWidth + 6)
+      .filter(e => e.querySelector('mjx-math')?.getBoundingClientRect().width >
+        e.querySelector('mjx-container').clientWidth + 6)
       .map(e => e.previousElementSibling?.textContent.slice(-80))""")
     assert not wide, f"break the equations after {wide}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
