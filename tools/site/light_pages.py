@@ -30,7 +30,7 @@ def choose_scripts(app, pagename, templatename, context, doctree):
     mathematics = app.env.get_domain("math").data["has_equations"].get(pagename)
     scripts = [s for s in context["script_files"] if mathematics or "mathjax" not in _said(s)]
     for script in scripts:
-        if getattr(script, "filename", None) and AT_ONCE not in str(script.filename):
+        if script.filename and AT_ONCE not in str(script.filename):
             script.attributes.setdefault("defer", "defer")
     context["script_files"] = scripts
 
