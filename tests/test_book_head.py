@@ -125,3 +125,8 @@ def test_without_an_address_nothing_leads_to_one(tmp_path):
     assert "canonical" not in text and "og:image" not in text and "github.io" not in text
     assert "Edit this page" not in text and not (built / "sitemap.xml").exists()
     assert "<base" not in (built / "404.html").read_text()
+
+
+def test_the_preview_pictures_are_there():
+    names = {page_head.preview(path.relative_to(HTML).with_suffix("").as_posix()) for path in PAGES}
+    assert len(names) == 11 and all((HTML / name).is_file() for name in names)
