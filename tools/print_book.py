@@ -51,9 +51,9 @@ FRONT = """<!doctype html><meta charset="utf-8"><style>
 body {{ font: 12pt/1.5 system-ui, "DejaVu Sans", sans-serif; }}
 .cover {{ height: 235mm; display: flex; flex-direction: column; justify-content: space-between; }}
 .cover img {{ width: 100%; }} h1 {{ font-size: 34pt; line-height: 1.15; margin: 30mm 0 0; }}
-h2 {{ break-before: page; }} h3 {{ margin: 1.2em 0 0.2em; break-after: avoid; }}
-ol {{ list-style: none; padding: 0; margin: 0; }} li {{ display: flex; break-inside: avoid; }}
-li.sub {{ padding-left: 2em; color: #3a4350; font-size: 10.5pt; }}
+h2 {{ break-before: page; margin: 0; }} h3 {{ margin: 1em 0 0; font-size: 11pt; }}
+ol {{ list-style: none; padding: 0; margin: 0; font-size: 10.5pt; }} li {{ display: flex; }}
+li.sub {{ padding-left: 2em; font-size: 9.5pt; }}
 li a {{ flex: 1; color: inherit; text-decoration: none; }}
 </style>{body}"""
 
