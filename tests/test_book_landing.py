@@ -51,7 +51,7 @@ def test_who_draws_sees_another_score_and_another_map(open_page):
 def test_a_card_for_each_chapter_in_their_order(open_page):
     page = open_page(INTRO)
     cards = page.locator(".bd-article li.card").all()
-    assert len(cards) == len(CHAPTERS) == 10
+    assert len(cards) == len(CHAPTERS)
     for number, (card, path) in enumerate(zip(cards, CHAPTERS), start=1):
         said = card.inner_text()
         head = path.read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ import numpy as np
 import skimage.data
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFont
+from run import in_order
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -33,12 +34,13 @@ FEW_COLOURS = 256
 
 
 class Card(NamedTuple):
-    """The cell whose picture a chapter shows on its card, and that picture in words."""
+    """The cell whose picture a chapter shows on its card, the first if None; the same in words."""
 
-    cell: str
+    cell: str | None
     words: str
 
 
+PLAIN = Card(None, "The first figure")
 CARDS = {
     "interpretability": Card(
         "zoo-figure", "A horse with a tag in the corner, and what two networks look at"
@@ -59,7 +61,8 @@ CARDS = {
 
 def made() -> dict[Path, Callable[[], Image.Image]]:
     """Each made picture, and what draws it."""
-    cards = {IMAGES / "cards" / f"{name}.png": partial(card, name) for name in CARDS}
+    names = [path.stem for path in in_order("chapters")]
+    cards = {IMAGES / "cards" / f"{name}.png": partial(card, name) for name in names}
     return {**cards, IMAGES / "photo.jpg": photo, IMAGES / "cards" / "book.png": book}
 
 
@@ -90,7 +93,7 @@ def content(path: Path, picture: Image.Image) -> bytes:
 
 def card(name: str) -> Image.Image:
     """The chapter's figure in the middle of white paper."""
-    figure = _trimmed(_stored(name, CARDS[name].cell))
+    figure = _trimmed(_stored(name, CARDS.get(name, PLAIN).cell))
     room = CARD[0] - 40, CARD[1] - 40
     zoom = min(room[0] / figure.width, room[1] / figure.height)
     figure = figure.resize(
@@ -101,21 +104,25 @@ def card(name: str) -> Image.Image:
     return paper
 
 
-def _stored(chapter: str, cell: str) -> Image.Image:
-    """The picture that a cell shows, as it stands in the notebook."""
+def _stored(chapter: str, cell: str | None) -> Image.Image:
+    """The picture that a cell shows, as it stands in the notebook; white for a chapter that has no
+    picture yet.
+    """
     notebook = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
     for found in notebook["cells"]:
         for output in found.get("outputs", []):
-            if found["id"] == cell and "image/png" in output.get("data", {}):
+            if cell in (found["id"], None) and "image/png" in output.get("data", {}):
                 png = base64.b64decode("".join(output["data"]["image/png"]))
                 return Image.open(io.BytesIO(png)).convert("RGB")
+    if cell is None:
+        return Image.new("RGB", CARD, palette.PAPER)
     raise ValueError(f"chapters/{chapter}.ipynb: no cell {cell!r} with a picture for its card")
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:
     """Without its white margins."""
     paper = Image.new("RGB", picture.size, palette.PAPER)
-    return picture.crop(ImageChops.difference(picture, paper).getbbox())
+    return picture.crop(ImageChops.difference(picture, paper).getbbox() or (0, 0, *picture.size))
 
 
 # ---------------------------------------------------------------- a photograph explained

@@ -15,7 +15,7 @@ import yaml
 from book import PDF
 from docutils import nodes
 from numbered import chapter_numbers
-from pictures import CARDS
+from pictures import CARDS, PLAIN
 
 from lib import gans, live, models
 from lib.lrp import lrp
@@ -71,7 +71,7 @@ def make_card(app, item, chapter):
     """Picture, number and title, question; what it takes and what comes before it."""
     picture = (
         f'<img class="card-picture" src="_static/cards/{chapter}.png" width="600" height="315" '
-        f'loading="lazy" alt="{CARDS[chapter].words}, from its chapter.">'
+        f'loading="lazy" alt="{CARDS.get(chapter, PLAIN).words}, from its chapter.">'
     )
     notebook = json.loads((Path(app.srcdir) / f"chapters/{chapter}.ipynb").read_text("utf-8"))
     minutes = re.search(r"About (\d+) minutes", "".join(notebook["cells"][0]["source"]))[1]
