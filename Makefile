@@ -1,6 +1,7 @@
 # The authors' whole interface. The first use makes the environment in .venv; nothing but Python >= 3.11 is needed.
 #
 #   make book                          build the book; prints the file to open
+#   make pdf                           build the book and print it into one file, _build/html/opening-deep-networks.pdf
 #   make test                          everything that must hold before a change is pushed
 #   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
 #   make run [NAME=lrp]                execute chapters and solutions in place, in their canonical form
@@ -19,7 +20,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment chapter browser form format book run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
+.PHONY: environment chapter browser form format book pdf run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -51,6 +52,9 @@ format: environment
 book: environment
 	@$(python) tools/book.py
 
+pdf: browser book
+	@$(python) tools/print_book.py
+
 run: environment
 	@$(python) tools/run.py $(NAME)
 
@@ -67,10 +71,10 @@ status: environment
 test: notebooks
 
 unit: browser form
-	$(pytest) --ignore=tests/test_book.py
+	$(pytest) --ignore-glob='*/test_book*.py'
 
 built: unit book
-	$(pytest) tests/test_book.py
+	$(pytest) $(wildcard tests/test_book*.py)
 
 notebooks: built
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)

@@ -4,30 +4,20 @@ network refused.
 `make test` builds it first; to run these alone, `make book` before.
 """
 
-import contextlib
-import gzip
-import http.server
 import importlib
 import pkgutil
 import re
-import threading
-from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from api_pages import public
+from built import HTML, PAGES, Page, every_page
 from conftest import ROOT
 
 import lib
 
-HTML = ROOT / "_build" / "html"
-NOT_TEXT = {"genindex.html", "search.html", "index.html"}  # made by Sphinx
-PAGES = sorted(
-    p for p in HTML.rglob("*.html") if p.name not in NOT_TEXT and "_static" not in p.parts
-)
-PAGE_BYTES = 3_000_000
 WINGS = [m.name for m in pkgutil.iter_modules(lib.__path__, "lib.") if m.name != "lib.checks"]
 # Violations of the theme itself (sphinx-book-theme 1.3.0): a label that differs from its button's
 # text, content outside landmarks
@@ -36,10 +26,6 @@ THEME_VIOLATIONS = {"label-content-name-mismatch", "region"}
 THEME_PARTS = {
     "exclude": [[".bd-sidebar-primary .toctree-toggle"], [".bd-sidebar-primary summary"]]
 }
-
-every_page = pytest.mark.parametrize(
-    "path", PAGES, ids=lambda p: str(p.relative_to(HTML).with_suffix(""))
-)
 
 
 def test_the_book_is_built_and_recent():
@@ -65,31 +51,6 @@ def test_the_book_is_built_and_recent():
 
 
 # ---------------------------------------------------------------- read without a browser
-
-
-class Page(HTMLParser):
-    """Ids, links and what a page would load."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.ids, self.links, self.loads = set(), [], []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        a = dict(attributes)
-        self.ids.update(filter(None, (a.get("id"), a.get("name") if tag == "a" else None)))
-        if tag == "a" and a.get("href"):
-            self.links.append(a["href"])
-        elif (
-            tag == "link"
-            and a.get("rel") not in ("canonical", "search", "next", "prev", "index", "author")
-            and a.get("href")
-        ):
-            self.loads.append(a["href"])
-        elif tag in ("script", "img", "iframe", "source", "video", "audio", "object") and a.get(
-            "src"
-        ):
-            self.loads.append(a["src"])
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +97,6 @@ def test_loads_only_files_of_the_book(path, parsed):
         assert parts.scheme == "data" or (path.parent / unquote(parts.path)).is_file(), address
 
 
-@every_page
-def test_page_weight(path):
-    assert path.stat().st_size <= PAGE_BYTES
-
-
 # ---------------------------------------------------------------- in the browser
 
 
@@ -156,6 +112,11 @@ def test_quiet_and_complete(open_page, path):
     assert not poor, "pictures without a description of at least six words"
     broken = [i["src"][:60] for i in _images(page) if i["width"] == 0]
     assert not broken, "pictures that cannot be shown"
+
+
+@every_page
+def test_a_formula_is_no_stop_of_the_tab_key(open_page, path):
+    assert open_page(path).locator(".bd-article mjx-container[tabindex]").count() == 0
 
 
 def _images(page):
@@ -186,7 +147,8 @@ def test_accessible_and_fits(open_page, path, mode, width):
     assert page.evaluate("document.documentElement.dataset.theme") == mode
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     wide = page.evaluate("""[...document.querySelectorAll('div.math')]
-      .filter(e => e.querySelector('mjx-math')?.getBoundingClientRect().width > e.clientWidth + 6)
+      .filter(e => e.querySelector('mjx-math')?.getBoundingClientRect().width >
+        e.querySelector('mjx-container').clientWidth + 6)
       .map(e => e.previousElementSibling?.textContent.slice(-80))""")
     assert not wide, f"break the equations after {wide}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
@@ -245,69 +207,3 @@ def test_readable_without_javascript(open_page, path):
     for figure in page.locator(LIVE).all():
         pictures = figure.locator("img, svg, canvas")
         assert pictures.count() == 0 or pictures.first.is_visible()
-
-
-@pytest.fixture(scope="module")
-def hosted():
-    """The built book as a web host sends it, compressed: its address."""
-
-    class Host(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            path = HTML / self.path.split("?")[0].lstrip("/")
-            if not path.is_file():
-                return self.send_error(404)
-            content = path.read_bytes()
-            packed = content if path.suffix in (".woff2", ".png") else gzip.compress(content)
-            self.send_response(200)
-            self.send_header("Content-Type", self.guess_type(str(path)))
-            self.send_header("Content-Length", str(len(packed)))
-            if packed is not content:
-                self.send_header("Content-Encoding", "gzip")
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):  # the reader has left
-                self.wfile.write(packed)
-
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    "path", sorted((HTML / "chapters").glob("*.html")), ids=lambda path: path.stem
-)
-def test_the_first_text_comes_within_a_second(browser, hosted, path):
-    """On a connection of 10 Mbit/s and 40 ms, in one of five visits, as other work on the machine
-    slows the others.
-    """
-    seconds = []
-    for _ in range(5):
-        context = browser.new_context()
-        page = context.new_page()
-        connection = context.new_cdp_session(page)
-        connection.send("Network.enable")
-        connection.send(
-            "Network.emulateNetworkConditions",
-            {
-                "offline": False,
-                "latency": 40,
-                "downloadThroughput": 10e6 / 8,
-                "uploadThroughput": 10e6 / 8,
-            },
-        )
-        page.goto(f"{hosted}/chapters/{path.name}", wait_until="load")
-        seconds += [
-            time / 1000
-            for time in page.evaluate(
-                "performance.getEntriesByName('first-contentful-paint').map(entry => "
-                "entry.startTime)"
-            )
-        ]
-        context.close()
-        if seconds and min(seconds) < 1:
-            return
-    pytest.fail(f"the first text came after {seconds} seconds")

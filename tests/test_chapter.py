@@ -41,8 +41,10 @@ def test_it_stands_in_every_room_and_in_the_table_of_contents(copy):
     text = (copy / "_toc.yml").read_text()
     assert text.index("chapters/responsibility") < text.index("chapters/causality")
     assert text.index("chapters/causality") < text.index("exercises/causality")
+    assert "](chapters/causality.ipynb): what is its question?" in (copy / "intro.md").read_text()
+    assert (copy / "images/cards/causality.png").is_file()
     assert "# Causes and effects" in (copy / "chapters/causality.ipynb").read_text()
-    made = [path for path in copy.rglob("*causality*") if path.is_file()]
+    made = [path for path in copy.rglob("*causality*") if path.suffix in (".py", ".md", ".ipynb")]
     assert made and not [path for path in made if "skeleton" in path.read_text().lower()]
 
 

@@ -374,6 +374,7 @@ def test_what_is_old_is_named_and_nothing_is_written(tmp_path, monkeypatch, caps
     path = tmp_path / "page.md"
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(pages, "made", lambda: {path: lambda: "new"})
+    monkeypatch.setattr(pages.pictures, "made", dict)
     for text in (None, "old"):
         if text:
             path.write_text(text)

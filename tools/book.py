@@ -7,6 +7,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
+# beside the pages; made by `make pdf`
+PDF = "opening-deep-networks.pdf"
 
 
 def main():

@@ -1,9 +1,9 @@
 """Makes the skeleton of a new chapter: `make chapter NAME=causality TITLE="Causes and effects"`.
 
 Every room on every floor: the notebook, its wing of `lib`, checks, solutions and exercises, tests,
-the page of the reference, and the lines in the table of contents. They are copies of
-tools/skeleton, where one small method stands in each room, from its equation to its check, to be
-replaced by yours; `make test` passes on them.
+the page of the reference, and the lines in the table of contents and on the first page. They are
+copies of tools/skeleton, where one small method stands in each room, from its equation to its
+check, to be replaced by yours; `make test` passes on them.
 """
 
 import argparse
@@ -60,6 +60,16 @@ def list_in_reference(name: str) -> pathlib.Path:
     return path
 
 
+def list_on_first_page(name: str, title: str) -> pathlib.Path:
+    """A card behind the last one's, with a question to be replaced by yours."""
+    path, last = ROOT / "intro.md", r"\d+\. \[.+?\]\(chapters/.*\n"
+    number = len(re.findall(last, path.read_text(encoding="utf-8"))) + 1
+    question = "what is its question? Nothing comes before it."
+    row = f"{number}. [{title}](chapters/{name}.ipynb): {question}\n"
+    path.write_text(_behind(path, last, row), encoding="utf-8")
+    return path
+
+
 def _behind(path: pathlib.Path, pattern: str, new: str) -> str:
     """The text of a file with something new behind the last place that a pattern matches."""
     text = path.read_text(encoding="utf-8")
@@ -92,7 +102,8 @@ def main() -> int:
         parser.error('expected make chapter NAME=causality TITLE="Causes and effects"')
     if any((ROOT / place).exists() for place in (f"lib/{name}", f"chapters/{name}.ipynb")):
         parser.error(f"{name!r} is there already")
-    made = [*copy(name, title), list_in_contents(name), list_in_reference(name)]
+    lists = [list_in_contents(name), list_in_reference(name), list_on_first_page(name, title)]
+    made = [*copy(name, title), *lists]
     for path in [*made, *run_and_measure(name)]:
         print(path.relative_to(ROOT))
     print("Next: `make pages`, then write; `make test` passes on what was made.")

@@ -5,7 +5,8 @@
 
 Made are: references.md, from references.bib; index_of_terms.md, from the links to the glossary; the
 table of tasks in instructors.md, and exercises/, from solutions/; the seconds and the energy in the
-heads of chapters and of full_scale/, from status.md (which `make status` measures).
+heads of chapters and of full_scale/, from status.md (which `make status` measures); the list of
+chapters in the README, from intro.md; the pictures in images/ (pictures.py).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import nbformat
+import pictures
 import run
 import status
 from mdit_py_plugins.anchors.index import slugify
@@ -216,6 +218,20 @@ def tasks(name: str) -> list[tuple[int, str, int, str, int]]:
     ]
 
 
+# ---------------------------------------------------------------- the chapters, in the README
+
+CHAPTERS = re.compile(r"(?s)(<!-- chapters: made by tools/pages.py -->\n).*?(<!-- end -->)")
+
+
+def readme() -> str:
+    """The page with the chapters and their questions, as intro.md has them."""
+    intro = (ROOT / "intro.md").read_text(encoding="utf-8")
+    lines = re.findall(r"(?m)^\d+\. \[.+?\]\(chapters/\S+\): .+?\?|^### .+$", intro)
+    listed = "\n".join(re.sub(r"^### (.+)", r"\n**\1**\n", line) for line in lines)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return CHAPTERS.sub(lambda match: f"{match[1]}{listed}\n\n{match[2]}", text)
+
+
 # ---------------------------------------------------------------- the table
 
 
@@ -229,6 +245,7 @@ def made() -> dict[pathlib.Path, Callable[[], str]]:
         ROOT / "references.md": references,
         ROOT / "index_of_terms.md": index_of_terms,
         ROOT / "instructors.md": instructors,
+        ROOT / "README.md": readme,
         **{exercises.exercise_of(path): partial(students, path) for path in exercises.solutions()},
         **{
             path: partial(status.with_head, path) for path in run.in_order("chapters", "full_scale")
@@ -245,16 +262,20 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, fail if any is old")
     check = parser.parse_args().check
     logging.disable(logging.WARNING)
-    found = False
-    for path, text_of in made().items():
-        if is_old(path, text := text_of()):
-            found = True
-            print(f"{path.relative_to(ROOT)}: {'old' if check else 'written'}")
-            if not check:
-                path.write_text(text, encoding="utf-8", newline="\n")
-    if check and found:
+    old = {
+        path: text.encode() for path, text_of in made().items() if is_old(path, text := text_of())
+    }
+    for path, draw in pictures.made().items():
+        if pictures.is_old(path, picture := draw()):
+            old[path] = pictures.content(path, picture)
+    for path, content in old.items():
+        print(f"{path.relative_to(ROOT)}: {'old' if check else 'written'}")
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+    if check and old:
         print("Run: make pages")
-    return int(check and found)
+    return int(check and bool(old))
 
 
 if __name__ == "__main__":

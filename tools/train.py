@@ -359,6 +359,7 @@ CLASSIFIERS = {
     "gait": classifier(world(applications.gait, 3000), 10),
     "molecules": classifier(world(applications.molecules, 4000), 20),
     "questions": classifier(world(applications.questions, 12000), 14, 1e-3),
+    "mnist_small": classifier(MNIST, 8, 2e-3),
     "mnist_cnn": classifier(MNIST, 6, 2e-3, models.lenet, "`lib.models.lenet()`"),
 }
 NETWORKS = {name: make(name) for name, make in CLASSIFIERS.items()} | {

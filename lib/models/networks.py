@@ -462,6 +462,7 @@ ARCHITECTURES = {
     "gait": lambda: signal_cnn(4, 4),
     "molecules": lambda: _seeded(lambda _: MoleculeNetwork()),
     "questions": lambda: _seeded(lambda _: QuestionNetwork()),
+    "mnist_small": lambda: cnn(1, 28, width=8),
 }
 
 

@@ -13,6 +13,7 @@ import train
 from torch import nn
 
 from lib import applications, data, models, plots, training
+from lib.data import downloads
 from lib.models import ARCHITECTURES, WEIGHTS, cnn, mlp, networks, pretrained, seeded, vgg16
 
 NAMES = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -148,6 +149,11 @@ def test_a_network_reaches_the_accuracy_of_its_card(name):
     elif name.startswith("reviews"):
         r = data.reviews(1000, seed=2)
         test, tolerance = (r.words, r.labels), 3.5 / 1000
+    elif name == "mnist_small":
+        if downloads.given("mnist") is None:
+            pytest.skip("BOOK_DATA does not name a folder that holds mnist")
+        d = data.mnist()
+        test, tolerance = (d.x_test, d.y_test), 3.5 / 10000
     elif name in ("scenes_hans", "scenes_honest"):
         s = data.scenes(2000, seed=2, context=0.5, tagged=(0.9, 0, 0, 0))
         test, tolerance = (s.images, s.labels), 7.0 / 2000
