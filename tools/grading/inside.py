@@ -253,7 +253,9 @@ def changes(before, tensor):
 
 
 def layout(given):
-    return [(name, id(module)) for net in wire.modules(given) for name, module in net.named_modules()]
+    return [
+        (name, id(module)) for net in wire.modules(given) for name, module in net.named_modules()
+    ]
 
 
 def hooks(given):

@@ -1,11 +1,11 @@
 """Judges one notebook: its cells run in a sandbox, its checks run here.
 
-A check cell is not run where the student's code is. It runs in this process, where `checks` is the
-book's own and the name of the answer stands for a stand-in. Calling the stand-in sends copies of the
-arguments in and takes the result back, as plain numbers; what a call changes in its arguments is
-done to the originals here, and derivatives are asked for over there. So a check needs to know
-nothing of this, and reference, probes and wanted values never leave this process. A function among
-the arguments stays here, too: inside stands something that asks for its values and derivatives.
+A check cell is not run where the student's code is. It runs in this process, where `checks` is
+the book's own and the name of the answer means a stand-in. Calling it sends copies of the arguments
+in and takes the result back, as plain numbers; what a call changes in its arguments is done to the
+originals here, and derivatives are asked for over there. So a check needs to know nothing of this,
+and reference and wanted values never leave this process. A function among the arguments stays
+here, too: inside stands something that asks for its values and derivatives.
 
 What can be had inside are the arguments themselves. A network of torch's own layers is one: its
 weights are known inside, as the task says.
@@ -32,6 +32,7 @@ import psutil
 import torch
 
 from grading import sandbox, wire
+from lib.checks._helpers import Refusal
 
 HERE, ROOT = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[2]
 START, GRACE, TICK = 120, 3, 0.2  # seconds
@@ -47,6 +48,10 @@ def __getattr__(name):
 
 class Gone(Exception):
     """The process inside has ended, or was ended: why."""
+
+
+class Broken(RuntimeError):
+    """The sandbox does not work, which is nobody's answer."""
 
 
 def book(folder):
@@ -79,7 +84,11 @@ class Inside:
         )
         os.set_blocking(self.process.stdout.fileno(), False)
         os.set_blocking(self.process.stdin.fileno(), False)
-        self.say({}, START)
+        try:
+            self.say({}, START)
+        except Gone:
+            self.end()
+            raise Broken(f"the sandbox ({place.name}) did not start") from None
 
     def say(self, message, seconds):
         """The answer to a message; questions that come before it are answered."""
@@ -236,6 +245,7 @@ class Judge:
         self.until = time.monotonic() + student_seconds
         self.deadline = self.until  # of the cell or check that is run
         self.inside, self.started, self.cells = None, 0, []
+        self.gone = []  # why processes have ended
 
     def __enter__(self):
         return self
@@ -250,12 +260,15 @@ class Judge:
 
     def _say(self, **message):
         """An answer from inside, where all cells that ended no process were run."""
-        if self.inside is None:
-            self._start()
-        left = max(self.deadline - time.monotonic(), 0.1)
         try:
+            if self.inside is None:
+                self._start()
+            if "arguments" in message:
+                message["arguments"] = self.inside.packed(message["arguments"])
+            left = max(self.deadline - time.monotonic(), 0.1)
             answer = self.inside.say(message | {"seconds": left}, left)
-        except Gone:
+        except Gone as gone:
+            self.gone.append(str(gone))
             self._end()
             raise
         if "failed" in answer:
@@ -264,7 +277,7 @@ class Judge:
 
     def _start(self):
         if self.started == FRESH or time.monotonic() > self.until:
-            raise Gone("the time or the fresh starts for this notebook are used up")
+            raise Gone("all time for this notebook is used up, or it ended too many processes")
         self.started += 1
         self.inside = Inside(self.place, self.folder, self.until)
         for source in list(self.cells):
@@ -291,6 +304,8 @@ class Judge:
         self.deadline = time.monotonic() + self.cell_seconds
         try:
             exec(compile(source, "<check>", "exec"), dict(known), Names(self, known))
+        except Broken:
+            raise
         except Exception as error:
             return [_failure(type(error).__name__, str(error)[:TEXT])]
         finally:
@@ -321,10 +336,7 @@ class Judge:
         return answer
 
     def _call(self, name, arguments, seed):
-        if self.inside is None:
-            self._start()
-        packed = self.inside.packed(arguments)
-        said = self._say(do="call", name=name, arguments=packed, seed=seed)
+        said = self._say(do="call", name=name, arguments=arguments, seed=seed)
         _mirror(said, arguments)
         if "error" in said:
             raise _error(said["error"])
@@ -380,21 +392,25 @@ def _mirror(said, arguments):
     grad, dtype = said["kept"]
     torch.set_grad_enabled(grad is True)
     torch.set_default_dtype(wire.DTYPES[dtype])
-    for words, same in zip(("layers of the model", "model's hooks"), said["same"], strict=True):
-        if not same:
-            raise AssertionError(f"changes the {words}; work on a copy, or set it back")
+    kept = ("layers of the model", "model's hooks (some are left behind)", "shape of an argument")
+    same = [*said["same"], all(map(_fits, wire.tensors(arguments), said["tensors"]))]
+    for words, as_before in zip(kept, same, strict=True):
+        if not as_before:
+            raise Refusal(f"changes the {words}; work on a copy, or set it back")
     for tensor, new in zip(wire.tensors(arguments), said["tensors"], strict=True):
         if new["value"] is not None:
-            value = wire.decode(new["value"])
-            if (value.shape, value.dtype) != (tensor.shape, tensor.dtype):
-                raise AssertionError("changes an argument in place; work on a copy, or set it back")
-            tensor.data.copy_(value)
+            tensor.data.copy_(wire.decode(new["value"]))
         if tensor.requires_grad != new["requires_grad"]:
             tensor.requires_grad_(new["requires_grad"] is True)
         tensor.grad = None if new["grad"] is None else wire.decode(new["grad"])
     for network, modes in zip(wire.modules(arguments), said["training"], strict=True):
         for module, mode in zip(network.modules(), modes, strict=True):
             module.training = mode is True
+
+
+def _fits(tensor, new):
+    value = tensor if new["value"] is None else wire.decode(new["value"])
+    return (value.shape, value.dtype) == (tensor.shape, tensor.dtype)
 
 
 def _error(said):

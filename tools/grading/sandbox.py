@@ -31,7 +31,8 @@ BOOK = "/book"  # where the folder is seen inside
 MISSING = (
     "Students' code is not run without a place of its own, and none works here: install Debian's "
     "package `bubblewrap`, or name a container that you have (ISOLATE=podman or ISOLATE=docker). "
-    "ISOLATE=none runs it all the same, with your rights: it can read, change and send what you can."
+    "ISOLATE=none runs it all the same, with your rights: it can read, change and send what you "
+    "can."
 )
 RISK = (
     "ISOLATE=none: students' code runs with your rights. It can read the solutions and all that is "
