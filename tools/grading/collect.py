@@ -61,11 +61,16 @@ def collected(name, submissions):
         else:
             owners.setdefault(owner, []).append(file)
     for entry in sorted(set(left_out)):
-        print(f"{entry}: neither a notebook nor a folder, left out")
+        print(f"{shown(entry)}: neither a notebook nor a folder, left out")
     if not owners:
         raise Reason(f"there is nothing to grade in {submissions}: no notebook, folder or zip")
     names = _names(owners)
     return [_sent(names[owner], owner, files, name) for owner, files in sorted(owners.items())]
+
+
+def shown(name):
+    """A name that can be printed: a file may have any, with colours and commands of a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def text_of(data):
@@ -179,7 +184,7 @@ def _names(owners):
         raw, number = owner[0], owner[1] or owner[2]
         several = sum(other[0] == raw and bool(other[1] or other[2]) for other in owners) > 1
         slug = unicodedata.normalize("NFC", f"{raw} {number}" if several else raw)
-        slug = re.sub(r"[^\w .@-]+", "-", slug).strip(" .-")[:100] or "unnamed"
+        slug = re.sub(r"[^\w .@-]+", "-", slug).strip(" .@-")[:100] or "unnamed"
         taken.setdefault(slug.casefold(), []).append(raw)
         names[owner] = slug
     for slug, raws in taken.items():
@@ -198,14 +203,15 @@ def _sent(slug, owner, files, name):
     notebooks = []
     for file in files:
         if file.read is None:
-            sent.remarks.append(f"{'/'.join(file.parts)}: a link, not followed")
+            sent.remarks.append(f"a link, not followed: {shown('/'.join(file.parts))}")
         elif file.has("onlinetext.html"):
             sent.remarks.append("an online text was sent, too: read it by hand")
         elif file.has(".zip"):
             try:
                 notebooks += [inner for inner in _zipped(file) if inner.has(".ipynb")]
             except Exception as error:  # whatever is wrong with it
-                sent.remarks.append(f"{file.parts[-1]}: no readable zip ({type(error).__name__})")
+                kind = type(error).__name__
+                sent.remarks.append(f"no readable zip ({kind}): {shown(file.parts[-1])}")
         elif file.has(".ipynb"):
             notebooks.append(replace(file, parts=file.parts[1:] or file.parts))
     own = [file for file in notebooks if not OTHERS & set(file.parts[:-1])] or notebooks
@@ -214,8 +220,8 @@ def _sent(slug, owner, files, name):
     if placed:
         sent.notebook = max(placed, key=lambda file: (file.when, _number(file.stem)))
     if len(placed) > 1:
-        shown = sent.notebook.parts[-1]
-        sent.remarks.append(f"{len(placed)} notebooks, the newest graded: {shown}")
+        newest = shown(sent.notebook.parts[-1])
+        sent.remarks.append(f"{len(placed)} notebooks, the newest graded: {newest}")
     return sent
 
 

@@ -7,6 +7,8 @@ import html
 import logging
 import re
 import shutil
+import signal
+import warnings
 import zipfile
 
 import nbformat
@@ -21,6 +23,9 @@ import exercises
 from grading import judge, sandbox
 from grading.collect import Reason, text_of
 
+warnings.filterwarnings("ignore", module="nbgrader")  # its own, about its own use of SQLAlchemy
+MOST_CELLS, MOST_TEXT = 1000, 200_000  # of a notebook; characters of a cell
+MARGIN = 120  # seconds for all that is done with a notebook besides running it
 CONFIGURATION = """# Written by tools/grade.py, for it and nbgrader's own commands in this folder.
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
@@ -156,6 +161,8 @@ def mended(submitted, release, remarks):
     each once.
     """
     cells = [cell for cell in submitted.cells if cell.cell_type in ("code", "markdown", "raw")]
+    if len(cells) > MOST_CELLS or any(len(cell.source) > MOST_TEXT for cell in cells):
+        raise Reason(f"more than {MOST_CELLS:,} cells, or {MOST_TEXT:,} characters in one")
     new, place, said, answered = {}, -1, [], 0  # by identity: a copied cell equals its original
     for cell in (cell for cell in release.cells if "nbgrader" in cell.metadata):
         own, name = cell.metadata.nbgrader, cell.metadata.nbgrader.grade_id
@@ -239,10 +246,14 @@ def mark(cell):
 
 
 def _harmless(cell, known):
-    """The text of a student runs in no browser: HTML becomes text, and raw cells Markdown."""
+    """The text of a student runs in no browser: HTML and what MathJax makes links of become text,
+    and raw cells Markdown.
+    """
     if cell.cell_type == "code" or cell.source in known:
         return cell
-    plain = nbformat.v4.new_markdown_cell(re.sub(r"<(?=[A-Za-z/!?])", "< ", cell.source))
+    source = re.sub(r"<(?=[A-Za-z/!?])", "< ", cell.source)
+    source = re.sub(r"\\(?=href|require|class|style|cssId|html|unicode)", r"\\ ", source)
+    plain = nbformat.v4.new_markdown_cell(source)
     plain.metadata = cell.metadata
     return plain
 
@@ -267,6 +278,14 @@ class Grader:
 
     def grade(self, student, data, remarks):
         """Points of each task and whether something is to be read; the pages are written."""
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.alarm(self.seconds[1] + MARGIN)
+        try:
+            return self._graded(student, data, remarks)
+        finally:
+            signal.alarm(0)
+
+    def _graded(self, student, data, remarks):
         before = self._written(student)
         submit(self.name, self.course, student, data, self.release, remarks)
 
@@ -318,6 +337,10 @@ class Grader:
                 if not text(cell.source):
                     grade.auto_score = 0
             book.db.commit()
+
+
+def _too_long(*_):
+    raise Reason("not finished in its time")
 
 
 def returned(name, course, student):

@@ -36,7 +36,9 @@ from lib.checks._helpers import Refusal
 
 HERE, ROOT = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[2]
 START, GRACE, TICK = 120, 3, 0.2  # seconds
-MESSAGE, TEXT = 8 << 20, 2000  # bytes of a message, characters of what it says to people
+TEXT, OUTPUT, PICTURE = 2000, 50_000, 2 << 20  # characters of a message, of an output; bytes
+OUTPUTS = 20  # of a cell
+DERIVATIVES = 4  # of a function: more are not asked for by any method
 FRESH = 12  # times that a new sandbox is started for one notebook
 CHECKS = '''"""The checks are made elsewhere, when the notebook is graded."""
 
@@ -74,9 +76,12 @@ class Inside:
     def __init__(self, place, folder, until):
         self.place, self.until, self.functions, self.looked = place, until, [], 0.0
         self.home = tempfile.mkdtemp() if place.name == "none" else "/tmp/home"
+        variables = sandbox.environment(self.home)
+        if place.name == "none":  # the limit would count all that the instructor runs
+            variables["SANDBOX_PROCESSES"] = "0"
         self.process = subprocess.Popen(
             place.command(folder, "inside.py"),
-            env=sandbox.environment(self.home),
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -113,7 +118,7 @@ class Inside:
 
     def _receive(self, deadline):
         length = int.from_bytes(self._read(8, deadline), "big")
-        if length > MESSAGE:
+        if length > wire.LARGEST:
             raise Gone("the result is too large")
         try:
             answer = json.loads(self._read(length, deadline))
@@ -185,6 +190,8 @@ class Inside:
         """["back", operation, n] takes the operation's n inputs and a weight for each of its
         values; its values are the derivatives by each input of their weighted sum.
         """
+        if len(json.dumps(operation).split("back")) > DERIVATIVES + 1:
+            raise ValueError("no derivatives of so high an order")
         if isinstance(operation, int):
             function = self.functions[operation]
             count = len(inputs) - len(wire.held(function))
@@ -293,11 +300,11 @@ class Judge:
         """The outputs of a cell of the student's."""
         self.deadline = time.monotonic() + self.cell_seconds
         try:
-            outputs = self._say(do="run", source=source)["outputs"]
+            outputs = list(self._say(do="run", source=source)["outputs"])
         except Gone as gone:
             return [_failure("Ended", f"{gone}; what follows goes on without this cell")]
         self.cells.append(source)
-        return [output for output in map(_clean, outputs) if output]
+        return [output for output in map(_clean, outputs[:OUTPUTS]) if output]
 
     def check(self, source, known):
         """The outputs of a check cell: none, or one line that says what is wrong."""
@@ -426,13 +433,13 @@ def _error(said):
 
 
 def _failure(kind, text):
-    line = f"{kind}: {_text(text)}"
-    return {"output_type": "error", "ename": kind, "evalue": _text(text), "traceback": [line]}
+    kind, text = _text(kind, 100), _text(text, TEXT)
+    return {"output_type": "error", "ename": kind, "evalue": text, "traceback": [f"{kind}: {text}"]}
 
 
-def _text(value):
-    """Text that can be written to a file; the rest of the world may put anything into it."""
-    return str(value).encode("utf-8", "replace").decode()
+def _text(value, length=OUTPUT):
+    """Text that can be written to a file, and not too much of it."""
+    return str(value)[:length].encode("utf-8", "replace").decode()
 
 
 def _clean(output):
@@ -449,7 +456,7 @@ def _clean(output):
                 kept["text/plain"] = _text(data["text/plain"])
             with contextlib.suppress(ValueError, TypeError):
                 picture = base64.b64decode(data.get("image/png", ""), validate=True)
-                if picture.startswith(b"\x89PNG\r\n"):
+                if picture.startswith(b"\x89PNG\r\n") and len(picture) < PICTURE:
                     kept["image/png"] = base64.b64encode(picture).decode()
             return {"output_type": "display_data", "data": kept, "metadata": {}} if kept else None
     return None

@@ -51,6 +51,7 @@ class Place:
 
 def environment(home="/tmp/home"):
     """All variables that the code inside sees."""
+    limits = {"MEMORY": MEMORY, "PROCESSES": PROCESSES, "DISK": DISK}
     return {
         "HOME": home,
         "USER": "student",
@@ -62,10 +63,7 @@ def environment(home="/tmp/home"):
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
         "MPLBACKEND": "agg",
-        "SANDBOX_MEMORY": str(MEMORY),
-        "SANDBOX_PROCESSES": str(PROCESSES),
-        "SANDBOX_DISK": str(DISK),
-    }
+    } | {f"SANDBOX_{name}": str(value) for name, value in limits.items()}
 
 
 def _python(script):

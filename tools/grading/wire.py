@@ -7,6 +7,7 @@ type.
 
 import base64
 import json
+import math
 
 import numpy
 import torch
@@ -19,6 +20,7 @@ DTYPES = {
         *(torch.bool, torch.complex64, torch.complex128),
     )
 }
+LARGEST = 1 << 23  # bytes of a message, places of a tensor
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -50,6 +52,8 @@ def decode(said):
     """What was encoded; raises where it was not."""
     match said:
         case {"tensor": str(text), "dtype": str(dtype), "shape": list(shape)}:
+            if math.prod(max(size, 1) for size in shape) > LARGEST:
+                raise ValueError("a shape of nothing, but endless")
             data = bytearray(base64.b64decode(text, validate=True))
             flat = torch.frombuffer(data, dtype=DTYPES[dtype]) if data else torch.empty(0)
             return flat.to(DTYPES[dtype]).reshape(shape)
