@@ -217,9 +217,7 @@ def main():
     parser.add_argument("--student-seconds", type=int, default=STUDENT_SECONDS)
     given = parser.parse_args()
     course = pathlib.Path(given.course or ROOT / "course" / given.name).resolve()
-    # nbgrader calls `alembic` by name
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
-    os.environ.update(PATH=path, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
     if given.verb == "grade" and not os.path.exists(given.submissions or ""):
         parser.error("name the folder with the submissions: make grade NAME=lrp SUBMISSIONS=folder")
     try:

@@ -11,10 +11,13 @@ FILES = {
         import glob, os, sqlite3
         for top, _, files in os.walk("/"):
             for path in (os.path.join(top, f) for f in files if f.endswith(".db")):
-                book = sqlite3.connect(path)
-                book.execute("update grade set manual_score = 30")
-                book.commit()
-                print("REACHED", path)
+                try:
+                    book = sqlite3.connect(path)
+                    book.execute("update grade set manual_score = 30")
+                    book.commit()
+                    print("REACHED", path)
+                except sqlite3.Error:
+                    pass
     """,
     "others": """
         import os
@@ -31,7 +34,7 @@ FILES = {
             for folder, _, files in os.walk(top):
                 for name in files:
                     path = os.path.join(folder, name)
-                    if "site-packages" not in path and name.endswith((".py", ".ipynb", ".pyc")):
+                    if "checks" in path or "solutions" in path or name.endswith(".ipynb"):
                         text = open(path, errors="replace").read()
                         if "something is added to c_t" in text or "BEGIN SOL" + "UTION" in text:
                             print("REACHED", path)
@@ -39,9 +42,11 @@ FILES = {
     "repository": """
         import lib, pathlib
         for path in pathlib.Path(lib.__file__).parent.rglob("*.py"):
-            with path.open("a") as file:
-                file.write("raise SystemExit")
+            try:
+                path.write_text("raise SystemExit")
                 print("REACHED", path)
+            except OSError:
+                pass
     """,
     "packages": """
         import pathlib, torch
@@ -65,7 +70,7 @@ FILES = {
     """,
     "empties HOME": """
         import os, shutil
-        for home in (os.environ["HOME"], "/root", "/home", "/tmp", "/work"):
+        for home in (os.environ["HOME"], "/home", "/tmp", "/var", "/book"):
             shutil.rmtree(home, ignore_errors=True)
     """,
     "environment": """
@@ -262,8 +267,9 @@ RESULTS = {
         def lrp_zplus(a, w, R): raise AssertionError("")
     """,
     "answers everything": """
-        import sys
-        sys.modules["__main__"].Calls.call = lambda self, *given, **named: {"value": {"plain": 1}}
+        import gc
+        calls = next(o for o in gc.get_objects() if type(o).__name__ == "Calls")
+        type(calls).call = lambda self, *given, **named: {"value": {"plain": 1}}
     """,
     "floods the judge": """
         import os, threading

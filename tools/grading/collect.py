@@ -166,11 +166,8 @@ def student(stem, name):
     """The student's name in a file name: "Ana" of "Copy of Ana_lrp (1)", nothing of "lrp (1)", all
     of what does not name the set.
     """
-    plain = re.sub(
-        r"\s*\(\d+\)$|\s*-\s*Copy$",
-        "",
-        re.sub(r"^(copy of |copia de |kopie von )+", "", stem, flags=re.IGNORECASE),
-    )
+    plain = re.sub(r"\b(copy of|copia de|cópia de|kopie von) ", "", stem, flags=re.IGNORECASE)
+    plain = re.sub(r"\s*\(\d+\)$|\s*-\s*Copy$", "", plain)
     named = re.fullmatch(
         rf"(.*?)(?:^|[\s_.-]+){re.escape(name)}(?:$|[\s_.-]+)(.*)", plain, re.IGNORECASE
     )

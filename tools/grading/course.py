@@ -5,9 +5,11 @@ grade book and the pages to return. nbgrader does all of it but run notebooks; t
 import hashlib
 import html
 import logging
+import os
 import re
 import shutil
 import signal
+import sys
 import warnings
 import zipfile
 
@@ -26,6 +28,8 @@ from grading.collect import Reason, text_of
 warnings.filterwarnings("ignore", module="nbgrader")  # its own, about its own use of SQLAlchemy
 MOST_CELLS, MOST_TEXT = 1000, 200_000  # of a notebook; characters of a cell
 MARGIN = 120  # seconds for all that is done with a notebook besides running it
+LINKS = r"(?i)(?:script|data)[\s\\]*(?=:)"  # to javascript: and the like
+TEX = r"\\(?=href|require|class|style|cssId|html|unicode)"  # of MathJax, the same
 CONFIGURATION = """# Written by tools/grade.py, for it and nbgrader's own commands in this folder.
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
@@ -80,7 +84,17 @@ def assign(name, course):
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     (course / "nbgrader_config.py").write_text(CONFIGURATION.format(name=name))
-    success(api(course).generate_assignment(name))
+    beside = os.path.dirname(sys.executable)  # nbgrader calls `alembic` by name
+    os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
+    try:
+        success(api(course).generate_assignment(name))
+    except Reason as reason:
+        if "Cannot add or remove cells" not in str(reason):
+            raise
+        raise Reason(
+            "the set has other cells than when grading began, which the grade book cannot follow: "
+            f"move {course} away and begin anew. Points given by hand are in the old folder"
+        ) from None
     handout = course / "handout" / source.name
     handout.parent.mkdir(exist_ok=True)
     handout.write_text(exercises.students_copy(nbformat.reads(text, 4)), encoding="utf-8")
@@ -164,7 +178,11 @@ def mended(submitted, release, remarks):
     if len(cells) > MOST_CELLS or any(len(cell.source) > MOST_TEXT for cell in cells):
         raise Reason(f"more than {MOST_CELLS:,} cells, or {MOST_TEXT:,} characters in one")
     new, place, said, answered = {}, -1, [], 0  # by identity: a copied cell equals its original
-    for cell in (cell for cell in release.cells if "nbgrader" in cell.metadata):
+    for cell in release.cells:
+        if "nbgrader" not in cell.metadata:
+            same = [k for k, c in enumerate(cells) if c.source == cell.source]
+            place = max(place, *same[:1], place)
+            continue
         own, name = cell.metadata.nbgrader, cell.metadata.nbgrader.grade_id
         copies = [c for c in cells if mark(c).get("grade_id") == name]
         if len(copies) > 1:
@@ -246,13 +264,14 @@ def mark(cell):
 
 
 def _harmless(cell, known):
-    """The text of a student runs in no browser: HTML and what MathJax makes links of become text,
-    and raw cells Markdown.
+    """The text of a student runs in no browser: a space ends all that could be HTML or a link to
+    code, and raw cells become Markdown.
     """
     if cell.cell_type == "code" or cell.source in known:
         return cell
-    source = re.sub(r"<(?=[A-Za-z/!?])", "< ", cell.source)
-    source = re.sub(r"\\(?=href|require|class|style|cssId|html|unicode)", r"\\ ", source)
+    source = cell.source
+    for pattern in (r"<(?=[A-Za-z/!?])", r"&(?=#?\w+;)", LINKS, TEX):
+        source = re.sub(pattern, lambda found: f"{found[0]} ", source)
     plain = nbformat.v4.new_markdown_cell(source)
     plain.metadata = cell.metadata
     return plain

@@ -76,12 +76,9 @@ class Inside:
     def __init__(self, place, folder, until):
         self.place, self.until, self.functions, self.looked = place, until, [], 0.0
         self.home = tempfile.mkdtemp() if place.name == "none" else "/tmp/home"
-        variables = sandbox.environment(self.home)
-        if place.name == "none":  # the limit would count all that the instructor runs
-            variables["SANDBOX_PROCESSES"] = "0"
         self.process = subprocess.Popen(
             place.command(folder, "inside.py"),
-            env=variables,
+            env=place.variables(self.home),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -269,7 +266,9 @@ class Judge:
         """An answer from inside, where all cells that ended no process were run."""
         try:
             if self.inside is None:
+                before = time.monotonic()
                 self._start()
+                self.deadline += time.monotonic() - before
             if "arguments" in message:
                 message["arguments"] = self.inside.packed(message["arguments"])
             left = max(self.deadline - time.monotonic(), 0.1)
@@ -438,8 +437,8 @@ def _failure(kind, text):
 
 
 def _text(value, length=OUTPUT):
-    """Text that can be written to a file, and not too much of it."""
-    return str(value)[:length].encode("utf-8", "replace").decode()
+    """Text that can be written to a file and read in a terminal, and not too much of it."""
+    return "".join(c for c in str(value)[:length] if c.isprintable() or c in "\n\t\x1b")
 
 
 def _clean(output):

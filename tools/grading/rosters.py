@@ -34,39 +34,43 @@ def write(name, course, graded, roster=None):
 
 
 def _filled(name, graded, roster):
+    """The rows of the roster with the points, each person found by a number, else by a name."""
     with open(roster, newline="", encoding="utf-8-sig") as file:
-        sample = file.read()
-    dialect = csv.Sniffer().sniff(sample.partition("\n")[0], ",;\t")
-    header, *people = csv.reader(sample.splitlines(), dialect)
+        text = file.read()
+    dialect = csv.Sniffer().sniff(text.partition("\n")[0], ",;\t")
+    header, *people = csv.reader(text.splitlines(), dialect)
     column = _column(header, name)
     header = header if column < len(header) else [*header, name]
-    who = [number for number, title in enumerate(header) if WHO.search(title)]
-    totals = {}
+    who = [place for place, title in enumerate(header) if WHO.search(title)]
+    numbers = {sent.moodle or sent.canvas: row for sent, row in graded}
+    names = {}
     for sent, row in graded:
-        for key in (sent.student, sent.moodle, sent.canvas, re.sub(r" \d+$", "", sent.student)):
-            if key:
-                totals.setdefault(_key(key), set()).add((row["student"], row["total"]))
-    found, filled = set(), [header]
+        for key in {_key(sent.student), _key(re.sub(r" \d+$", "", sent.student))}:
+            names.setdefault(key, []).append(row)
+    left, filled = {row["student"] for _, row in graded}, [header]
     for person in people:
         person = person + [""] * (len(header) - len(person))
-        keys = {_key(person[k]) for k in who if k < len(person)}
-        keys |= {_key(re.sub(r"^\D+(?=\d+$)", "", person[k])) for k in who}
-        keys |= {_key(" ".join(reversed(person[k].split(",", 1)))) for k in who}
-        keys |= {_key(person[k].split("@")[0]) for k in who}
-        keys |= {_key(" ".join(person[k] for k in pair)) for pair in zip(who, who[1:])}
-        matches = set().union(*(totals.get(key, set()) for key in keys if key))
-        if len(matches) == 1:
-            ((student, total),) = matches
-            person[column] = total
-            found.add(student)
+        cells = [person[place] for place in who if person[place]]
+        found = [re.fullmatch(r"\D*(\d+)", cell) for cell in cells]
+        rows = [numbers[number[1]] for number in found if number and number[1] in numbers]
+        rows = rows or [row for key in _keys(cells) for row in names.get(key, [])]
+        if len({row["student"] for row in rows}) == 1:
+            person[column] = rows[0]["total"]
+            left.discard(rows[0]["student"])
         else:
-            said = "sent nothing" if not matches else "is not told from another"
-            print(f"{', '.join(person[k] for k in who if person[k])}: {said}")
+            said = "could be several" if rows else "nothing was sent"
+            print(f"{', '.join(cells)}: {said}")
         filled.append(person)
-    for sent, _ in graded:
-        if sent.student not in found:
-            print(f"{sent.student}: not in the roster")
+    for student in sorted(left):
+        print(f"{student}: not in the roster")
     return filled
+
+
+def _keys(cells):
+    """How a person may be called in the name of a file: "Silva, Ana" is also "Ana Silva"."""
+    words = [*cells, *(cell.split("@")[0] for cell in cells), *map(" ".join, zip(cells, cells[1:]))]
+    turned = (" ".join(reversed(cell.split(",", 1))) for cell in cells)
+    return {_key(word) for word in (*words, *turned)} - {""}
 
 
 def _column(header, name):

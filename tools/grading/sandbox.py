@@ -48,10 +48,16 @@ class Place:
     command: Callable[[pathlib.Path, str], list[str]]
     end: tuple[str, ...] = ()
 
+    def variables(self, home):
+        """Of the command: an engine of containers wants the user's own, and gives others inside."""
+        return dict(os.environ) if self.end else environment(home, self.name != "none")
 
-def environment(home="/tmp/home"):
-    """All variables that the code inside sees."""
-    limits = {"MEMORY": MEMORY, "PROCESSES": PROCESSES, "DISK": DISK}
+
+def environment(home="/tmp/home", limited=True):
+    """All variables that the code inside sees. Processes are not limited where those of the user
+    would be counted.
+    """
+    limits = {"MEMORY": MEMORY, "PROCESSES": PROCESSES * limited, "DISK": DISK}
     return {
         "HOME": home,
         "USER": "student",
@@ -222,7 +228,8 @@ def works(place):
         pathlib.Path(folder, "probe.py").write_text(code)
         try:
             command = place.command(folder, "probe.py")
-            done = subprocess.run(command, env=environment(), capture_output=True, timeout=60)
+            how = {"env": place.variables(temporary), "capture_output": True, "timeout": 60}
+            done = subprocess.run(command, **how)
         except (OSError, subprocess.SubprocessError):
             return False
     return done.returncode == 0
