@@ -156,16 +156,15 @@ def check_train_step(answer: Callable) -> None:
         for data, code in zip(x, z, strict=True):
             if isinstance(answer(G, D, opt_g, opt_d, data, code), str):
                 raise Refusal("returns a text; nothing is to be returned")
-            parameters = G[0].weight, G[0].bias, D[0].weight, D[0].bias
+            parameters = [*G.parameters(), *D.parameters()]
             if not (G.training and D.training and all(p.requires_grad for p in parameters)):
                 raise Refusal(
                     "changes the mode (train or eval) or requires_grad of a network; set it back"
                 )
             if data.requires_grad or code.requires_grad:
                 raise Refusal("changes requires_grad of an argument; set it back")
-            numbers = [
-                _cat([net[0].weight, net[0].bias[:, None]], 1).flatten().detach() for net in (G, D)
-            ]
+            layers = G[0].parameters(), D[0].parameters()
+            numbers = [_cat([w, b[:, None]], 1).flatten().detach() for w, b in layers]
             states.append(_cat(numbers))
         return _stack(states)
 
