@@ -6,6 +6,7 @@ import csv
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -339,6 +340,46 @@ def test_grading_again_grades_only_what_has_changed_and_forgets_nobody(again, ca
     assert page.stat().st_mtime_ns == written
     after = read(course)
     assert after.pop("New")["total"] == f"{CHECKED}" and after == before
+
+
+def test_an_interrupted_command_goes_on_where_it_was(again):
+    course, sent = again
+    for number in range(5):
+        shutil.copytree(sent / "Right", sent / f"Student {number}")
+    command = [sys.executable, ROOT / "tools/grade.py", "grade", NAME, sent, "--course", course]
+    command += ["--cell-seconds", str(LIMITS[0])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "minutes left" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode and error.startswith("Interrupted"), error
+    there = {name: row for name, row in read(course).items() if row["total"] == f"{CHECKED}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.search(r"[2-5] of 6 need no grading", done.stdout)
+    assert there.items() <= read(course).items()
+    assert {f"Student {number}" for number in range(5)} < set(read(course))
+
+
+def test_a_notebook_that_ends_its_worker_costs_itself_alone(again, monkeypatch):
+    course, sent = again
+    for name in ("Evil", "Other"):
+        shutil.copytree(sent / "Right", sent / name)
+    table = grade.Table(NAME, course)
+    people = [one for one in grade.collected(NAME, sent) if table.is_new(one, LIMITS)]
+    ended = []
+
+    def in_pool(table, new, given, cores):
+        if len(new) > 1:
+            return new
+        ended.append(new[0].student)
+        return new if new[0].student == "Evil" else []
+
+    monkeypatch.setattr(grade, "_in_pool", in_pool)
+    grade._grade_all(table, people, ())
+    assert ended == ["Evil", "Other"]
+    assert "NOT GRADED: it ends the process" in read(course)["Evil"]["remark"]
+    assert "Other" not in read(course)
 
 
 def read(course):

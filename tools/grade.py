@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 import nbformat
@@ -85,17 +86,31 @@ def grade(
 
 
 def _grade_all(table, new, given):
-    """Lets the workers grade; every result is taken down at once."""
-    if not new:
-        return
-    started, cores = time.monotonic(), os.cpu_count()
+    """Lets the workers grade. A notebook that ends a worker takes the others along: each of them is
+    graded again, in a worker of its own.
+    """
+    cores = os.cpu_count()
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
+    for one in _in_pool(table, new, given, cores):
+        for broken in _in_pool(table, [one], given, 1):
+            table.refuse(broken, "it ends the process that grades it")
+
+
+def _in_pool(table, new, given, cores):
+    """Every result is taken down at once; returns who has none, because a worker has ended."""
+    if not new:
+        return []
+    started, broken = time.monotonic(), []
     pool = ProcessPoolExecutor(min(cores, len(new)), get_context("spawn"), _start, given)
     try:
         futures = {pool.submit(_one, one.student, table.data[one.student]): one for one in new}
         for number, future in enumerate(as_completed(futures), 1):
-            row = table.add(futures[future], future)
+            one = futures[future]
+            if isinstance(future.exception(), BrokenProcessPool):
+                broken.append(one)
+                continue
+            row = table.add(one, future)
             left = (time.monotonic() - started) / number * (len(new) - number) / 60
             told = f"{row['student']}: {row['total']} of {row['max']}"
             remarks = [f"    {remark}" for remark in row["remark"].split("; ") if remark]
@@ -103,6 +118,7 @@ def _grade_all(table, new, given):
             print("\n".join([ahead + told, *remarks]), flush=True)
     finally:
         pool.shutdown(cancel_futures=True)
+    return broken
 
 
 def _start(*given):
@@ -143,7 +159,7 @@ class Table:
                 raise Reason("no notebook found")
             self.data[student] = one.notebook.read()
         except Exception as error:  # whatever a file can be
-            self._refuse(one, error if isinstance(error, Reason) else f"not readable ({error})")
+            self.refuse(one, error if isinstance(error, Reason) else f"not readable ({error})")
             return False
         mark = self.mark.copy()
         mark.update(repr(limits).encode() + self.data[student])
@@ -162,7 +178,7 @@ class Table:
             *found, remarks = future.result()
         except Exception as error:
             known = isinstance(error, (Reason, judge.Broken))
-            return self._refuse(one, error if known else f"{type(error).__name__}: {error}")
+            return self.refuse(one, error if known else f"{type(error).__name__}: {error}")
         return self._take(one, found, remarks)
 
     def _take(self, one, found, remarks):
@@ -175,7 +191,8 @@ class Table:
         }
         return self._write(one, *found, [*one.remarks, *remarks])
 
-    def _refuse(self, one, reason):
+    def refuse(self, one, reason):
+        """The row and the page of a submission that gets no points, and why."""
         self.state.pop(one.student, None)
         courses.refused(self.name, self.course, one.student, reason)
         return self._write(one, {}, False, [*one.remarks, f"NOT GRADED: {reason}"])
