@@ -73,8 +73,10 @@ def grade(
         )
     table = Table(name, course)
     new = [one for one in sent if table.is_new(one, (cell_seconds, student_seconds))]
-    if len(new) < len(sent):
-        print(f"{len(sent) - len(new)} of {len(sent)} need no grading: they have not changed")
+    for one in table.refused:
+        print(_told(table.rows[one.student]))
+    if same := len(sent) - len(new) - len(table.refused):
+        print(f"{same} of {len(sent)} need no grading: they have not changed")
     with tempfile.TemporaryDirectory() as temporary:
         os.chmod(temporary, 0o755)  # read in the sandbox, by nobody
         folder = judge.book(pathlib.Path(temporary).resolve() / "book")
@@ -112,13 +114,15 @@ def _in_pool(table, new, given, cores):
                 continue
             row = table.add(one, future)
             left = (time.monotonic() - started) / number * (len(new) - number) / 60
-            told = f"{row['student']}: {row['total']} of {row['max']}"
-            remarks = [f"    {remark}" for remark in row["remark"].split("; ") if remark]
-            ahead = f"{number} of {len(new)}, {left:.0f} minutes left: "
-            print("\n".join([ahead + told, *remarks]), flush=True)
+            print(f"{number} of {len(new)}, {left:.0f} minutes left: {_told(row)}", flush=True)
     finally:
         pool.shutdown(cancel_futures=True)
     return broken
+
+
+def _told(row):
+    remarks = [f"    {remark}" for remark in row["remark"].split("; ") if remark]
+    return "\n".join([f"{row['student']}: {row['total']} of {row['max']}", *remarks])
 
 
 def _start(*given):
@@ -144,7 +148,7 @@ class Table:
         self.mark = hashlib.sha256(nbformat.writes(release).encode())
         for path in sorted((ROOT / "lib" / "checks").glob("*.py")):
             self.mark.update(path.read_bytes())
-        self.data, self.digests, self.rows, self.state = {}, {}, {}, {}
+        self.data, self.digests, self.rows, self.state, self.refused = {}, {}, {}, {}, []
         if (course / "grades.csv").exists():
             with open(course / "grades.csv", newline="", encoding="utf-8") as file:
                 self.rows = {row["student"]: row for row in csv.DictReader(file)}
@@ -194,6 +198,7 @@ class Table:
     def refuse(self, one, reason):
         """The row and the page of a submission that gets no points, and why."""
         self.state.pop(one.student, None)
+        self.refused.append(one)
         courses.refused(self.name, self.course, one.student, reason)
         return self._write(one, {}, False, [*one.remarks, f"NOT GRADED: {reason}"])
 

@@ -238,6 +238,25 @@ def test_an_unknown_isolation_is_named():
         sandbox.find("chroot")
 
 
+def test_bubblewrap_is_installed_where_nothing_works(monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(sandbox, "works", lambda place: bool(ran))
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(sandbox.subprocess, "run", lambda command, **how: ran.append(command))
+    monkeypatch.setattr(sandbox.os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("ISOLATE", raising=False)
+    sandbox.main()
+    assert [command[:4] for command in ran] == [
+        ["sudo", "-n", "apt-get", "update"],
+        ["sudo", "-n", "apt-get", "install"],
+    ]
+    assert ran[1][-1] == "bubblewrap" and "installing" in (said := capsys.readouterr().out)
+    assert sandbox.MISSING not in said
+    monkeypatch.setattr(sandbox, "works", lambda place: False)
+    sandbox.main()
+    assert sandbox.MISSING in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_a_container_gets_no_network_no_rights_and_nothing_to_write(engine, monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox, "_image", lambda engine: None)

@@ -90,6 +90,8 @@ class Inside:
             self.say({}, START)
         except Gone:
             self.end()
+            if time.monotonic() > until:
+                raise
             raise Broken(f"the sandbox ({place.name}) did not start") from None
 
     def say(self, message, seconds):
@@ -107,11 +109,12 @@ class Inside:
         left = memoryview(wire.framed(message))
         while left:
             self._wait(deadline, [], [self.process.stdin])
-            with contextlib.suppress(BlockingIOError):
-                try:
-                    left = left[os.write(self.process.stdin.fileno(), left) :]
-                except OSError:
-                    raise Gone("it ended the process") from None
+            try:
+                left = left[os.write(self.process.stdin.fileno(), left) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise Gone("it ended the process") from None
 
     def _receive(self, deadline):
         length = int.from_bytes(self._read(8, deadline), "big")
@@ -302,6 +305,10 @@ class Judge:
             outputs = list(self._say(do="run", source=source)["outputs"])
         except Gone as gone:
             return [_failure("Ended", f"{gone}; what follows goes on without this cell")]
+        except Broken:
+            raise
+        except Exception:  # whatever the other side calls an answer
+            return [_failure("Ended", "it disturbed the conversation with the judge")]
         self.cells.append(source)
         return [output for output in map(_clean, outputs[:OUTPUTS]) if output]
 

@@ -36,7 +36,8 @@ MISSING = (
 )
 RISK = (
     "ISOLATE=none: students' code runs with your rights. It can read the solutions and all that is "
-    "sent, change files and the grade book, and use the network. Only the checks are out of reach."
+    "sent, change files and the grade book, and use the network. Checks run in another process, "
+    "which keeps off who tries little, and nobody who tries much."
 )
 
 
