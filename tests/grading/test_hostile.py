@@ -17,14 +17,11 @@ import psutil
 import pytest
 from conftest import ROOT
 from grading import sandbox
-from submissions import CHECKED, NAME, cell_of, solved
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from hostile import KINDS, LASTING, NETWORK, SECRET
+from submissions import CHECKED, NAME, cell_of, solved
 
 WRONG = "def {name}(*given):\n    return torch.zeros(given[0].shape)"
 HONEST = ("AA honest", "mm honest", "zz honest")
-SLOW = {"far socket"}  # waits for what does not come
 
 
 def student(kind):
