@@ -17,7 +17,9 @@ import pytest
 from conftest import ROOT
 from grading import course as courses
 from grading import sandbox
+from nbgrader.apps.api import NbGraderAPI
 from submissions import CHECKED, EVERYTHING, NAME, POINTS, WRITTEN, cell_of, solution, solved
+from traitlets.config import PyFileConfigLoader
 
 # Where no isolation works, what is not hostile is graded without.
 ISOLATE = "" if sandbox.find() else "none"
@@ -452,6 +454,17 @@ def test_without_isolation_it_is_refused_and_with_none_the_risk_is_said(again, m
     monkeypatch.setenv("ISOLATE", "none")
     grade.grade(NAME, sent, course, *LIMITS)
     assert "with your rights" in capsys.readouterr().err
+
+
+def test_nbgraders_own_command_runs_nothing(again):
+    course, _ = again
+    config = PyFileConfigLoader("nbgrader_config.py", str(course)).load_config()
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    before = courses.scores(NAME, course, "Right")
+    result = NbGraderAPI(config=config).autograde(NAME, "Right")
+    assert not result["success"] and "make grade" in result["log"] + result.get("error", "")
+    assert courses.scores(NAME, course, "Right") == before
 
 
 def test_an_empty_collection_is_refused(again):

@@ -34,6 +34,13 @@ CONFIGURATION = """# Written by tools/grade.py, for it and nbgrader's own comman
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
 c.OverwriteCells.add_missing_cells = True
+
+
+def refuse(notebook, resources):
+    raise RuntimeError("students' code runs in a sandbox, and nowhere else: `make grade`")
+
+
+c.Autograde.sanitize_preprocessors = [refuse]  # by nbgrader's own command, or the Formgrader
 """
 NO_FEEDBACK = (
     '<!doctype html><html lang="en"><meta '
@@ -53,13 +60,19 @@ def api(course, execute=None):
         str(course),
         f"sqlite:///{course / 'gradebook.db'}?timeout=60",
     )
-    steps = GenerateAssignment.class_traits()["preprocessors"].default_args[0]
+    steps = _steps(GenerateAssignment, "preprocessors")
     config.GenerateAssignment.preprocessors = [TagRemovePreprocessor, *steps]
-    steps = Autograde.class_traits()["autograde_preprocessors"].default_args[0]
+    config.Autograde.sanitize_preprocessors = _steps(Autograde, "sanitize_preprocessors")
+    steps = _steps(Autograde, "autograde_preprocessors")
     steps = [step for step in steps if step not in (Execute, IgnorePattern)]
     config.Autograde.autograde_preprocessors = [*([execute] if execute else []), *steps]
     logging.getLogger("traitlets").propagate = False  # kept in the results, not shown
     return NbGraderAPI(config=Config(config))
+
+
+def _steps(converter, name):
+    """What nbgrader does unless it is told otherwise."""
+    return converter.class_traits()[name].default_args[0]
 
 
 def success(result):
