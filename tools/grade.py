@@ -30,7 +30,7 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
@@ -103,18 +103,23 @@ def _in_pool(table, new, given, cores):
     """Every result is taken down at once; returns who has none, because a worker has ended."""
     if not new:
         return []
-    started, broken = time.monotonic(), []
+    started, waiting, running, broken = time.monotonic(), list(new), {}, []
     pool = ProcessPoolExecutor(min(cores, len(new)), get_context("spawn"), _start, given)
     try:
-        futures = {pool.submit(_one, one.student, table.data[one.student]): one for one in new}
-        for number, future in enumerate(as_completed(futures), 1):
-            one = futures[future]
-            if isinstance(future.exception(), BrokenProcessPool):
-                broken.append(one)
-                continue
-            row = table.add(one, future)
-            left = (time.monotonic() - started) / number * (len(new) - number) / 60
-            print(f"{number} of {len(new)}, {left:.0f} minutes left: {_told(row)}", flush=True)
+        while waiting or running:
+            while waiting and len(running) < cores:  # no more: an interrupt waits for these
+                one = waiting.pop(0)
+                running[pool.submit(_one, one.student, table.data[one.student])] = one
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                one = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken.append(one)
+                    continue
+                row, number = table.add(one, future), len(new) - len(waiting) - len(running)
+                left = (time.monotonic() - started) / number * (len(new) - number) / 60
+                print(f"{number} of {len(new)}, {left:.0f} minutes left: {_told(row)}", flush=True)
+    except BrokenProcessPool:  # by `submit`
+        broken += [one, *waiting]
     finally:
         pool.shutdown(cancel_futures=True)
     return broken
