@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import grade
 import nbformat
+import psutil
 import pytest
 from conftest import ROOT
 from grading import course as courses
@@ -361,6 +363,20 @@ def test_an_interrupted_command_goes_on_where_it_was(again):
     assert re.search(r"[2-4] of 5 need no grading", done.stdout)
     assert there.items() <= read(course).items()
     assert {f"Student {number}" for number in range(4)} < set(read(course))
+
+
+def test_a_command_that_is_killed_leaves_no_worker(again):
+    course, sent = again
+    for name in ("One", "Two", "Three"):
+        shutil.copytree(sent / "Right", sent / name)
+    command = [sys.executable, ROOT / "tools/grade.py", "grade", NAME, sent, "--course", course]
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (workers := [p for p in process.children() if "spawn_main" in p.cmdline()[-2]]):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def test_a_notebook_that_ends_its_worker_costs_itself_alone(again, monkeypatch):

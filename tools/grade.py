@@ -29,10 +29,11 @@ import pathlib
 import signal
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import nbformat
 from run import ROOT
@@ -119,7 +120,7 @@ def _in_pool(table, new, given, cores):
                 left = (time.monotonic() - started) / number * (len(new) - number) / 60
                 print(f"{number} of {len(new)}, {left:.0f} minutes left: {_told(row)}", flush=True)
     except BrokenProcessPool:  # by `submit`
-        broken += [one, *waiting]
+        broken += [one, *waiting, *running.values()]
     finally:
         pool.shutdown(cancel_futures=True)
     return broken
@@ -134,7 +135,13 @@ def _start(*given):
     """A worker: what all its students need is made once."""
     global grader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says what an interrupt means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     grader = courses.Grader(*given)
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)  # and the sandbox with it
 
 
 def _one(student, data):
