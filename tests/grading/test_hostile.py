@@ -71,7 +71,7 @@ def graded(tmp_path_factory):
     watched = [ROOT / "lib", ROOT / "solutions", ROOT / "tools", home, sent]
     before = [state(path) for path in watched]
     command = [sys.executable, ROOT / "tools/grade.py", "grade", NAME, sent, "--course", course]
-    command += ["--cell-seconds", "6", "--student-seconds", "60"]
+    command += ["--cell-seconds", "10", "--student-seconds", "90"]
     env = {**os.environ, "HOME": str(home), "TOKEN": SECRET}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

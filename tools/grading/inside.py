@@ -26,6 +26,7 @@ LIMITS = {  # of each process; the judge looks at the sum of their memory
     "RLIMIT_FSIZE": int(os.environ.get("SANDBOX_DISK", 0)) or resource.RLIM_INFINITY,
     "RLIMIT_CORE": 0,
 }
+START = 60  # seconds
 TEXT = 50_000  # characters of what a cell prints, and of an error
 
 
@@ -269,6 +270,7 @@ def main():
     channel = Channel()
     shell = InteractiveShell.instance(colors="nocolor", history_length=0, cache_size=0)
     calls = Calls(shell, channel)
+    run(shell, "", START)  # what a first cell loads is not the student's time
     channel.send({"ready": True})
     while True:
         message = channel.receive()
