@@ -15,12 +15,12 @@
 #   make colab-stack                   run the notebooks with the versions that Colab has
 #   make address ADDRESS=https://...   set the address where the book lives
 #   make assignment NAME=lrp           prepare a graded assignment (see instructors.md)
-#   make grade NAME=lrp SUBMISSIONS=folder
+#   make grade NAME=lrp SUBMISSIONS=folder [ROSTER=class.csv] [ISOLATE=podman]
 #   make clean                         remove what was built, the environment excepted
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment chapter browser form format book pdf run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
+.PHONY: environment chapter browser sandbox form format book pdf run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -28,6 +28,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Pages show maps that nearly all biases absorb, and say so: without lib.lrp.RelevanceWarning in their outputs.
 export PYTHONWARNINGS := ignore:relevance
 export PYTHON
+export ISOLATE
 # nbgrader calls its helpers by name
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -42,6 +43,10 @@ environment:
 # The tests of the built pages need a browser: found, or installed, or the tests end here.
 browser: environment
 	@$(python) tools/browser.py
+
+# Students' code runs in a sandbox: found, or installed; where neither is possible, grading says so.
+sandbox: environment
+	@$(python) tools/grading/sandbox.py
 
 form: environment
 	@$(ruff) format --check --quiet . && $(ruff) check --quiet . && $(python) -m mypy --no-error-summary
@@ -70,7 +75,7 @@ status: environment
 # Quickest first: form, unit tests, then the built pages, then every notebook from top to bottom.
 test: notebooks
 
-unit: browser form
+unit: browser sandbox form
 	$(pytest) --ignore-glob='*/test_book*.py'
 
 built: unit book
@@ -99,8 +104,8 @@ address: environment
 assignment: environment
 	@$(python) tools/grade.py assignment "$(NAME)"
 
-grade: environment
-	@$(python) tools/grade.py grade "$(NAME)" "$(SUBMISSIONS)"
+grade: sandbox
+	@$(python) tools/grade.py grade "$(NAME)" "$(SUBMISSIONS)" --roster "$(ROSTER)"
 
 clean:
 	rm -rf _build build .pytest_cache .hypothesis .venv-colab *.egg-info

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..models.networks import WEIGHTS, game_network
@@ -187,6 +186,8 @@ def stages() -> dict[int, nn.Module]:
     >>> min(stages())
     0
     """
+    from safetensors.torch import load_file
+
     stored = load_file(WEIGHTS / "game.safetensors")
     agents: dict[int, nn.Module] = {}
     for k, step in enumerate(stored.pop("steps").tolist()):

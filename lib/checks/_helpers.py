@@ -60,14 +60,21 @@ def exercise(check: Callable[[Callable], None]) -> Callable[[Callable], None]:
     @functools.wraps(check)
     def named(answer: Callable) -> None:
         if not callable(answer):
-            raise AssertionError(f"{name}: expected a function, got {type(answer).__name__}")
+            raise _in_one_line(f"{name}: expected a function, got {type(answer).__name__}")
         try:
             with _quiet():
                 check(answer)
         except AssertionError as refusal:
-            raise AssertionError(f"{name}: {refusal}") from refusal.__cause__
+            raise _in_one_line(f"{name}: {refusal}") from refusal.__cause__
 
     return named
+
+
+def _in_one_line(text: str) -> AssertionError:
+    """An error of which Jupyter shows this text, and not the way through the check."""
+    error = AssertionError(text)
+    setattr(error, "_render_traceback_", lambda: [f"AssertionError: {text}"])  # noqa: B010
+    return error
 
 
 def judge(

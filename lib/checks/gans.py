@@ -83,20 +83,14 @@ def check_g_loss_nonsaturating(answer: Callable) -> None:
 # ---------------------------------------------------------------- one step of the game
 
 
-class Player(nn.Module):
+def player(values: Tensor, last: nn.Module) -> nn.Sequential:
     """One linear layer, its bias in the last column: a generator (2 to 3) ends in tanh, a
     discriminator (3 to 1) gives logits (N,).
     """
-
-    def __init__(self, values: Tensor, generator: bool) -> None:
-        super().__init__()
-        self.generator = generator
-        self.weight = nn.Parameter(values[:, :-1].clone())
-        self.bias = nn.Parameter(values[:, -1].clone())
-
-    def forward(self, v: Tensor) -> Tensor:
-        scores = v @ self.weight.T + self.bias
-        return scores.tanh() if self.generator else scores[:, 0]
+    outputs, inputs = values.shape[0], values.shape[1] - 1
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=values.dtype)
+    layer.load_state_dict({"weight": values[:, :-1], "bias": values[:, -1]})
+    return nn.Sequential(layer, last)
 
 
 def make(g: Tensor, z: Tensor) -> Tensor:
@@ -156,22 +150,21 @@ def check_train_step(answer: Callable) -> None:
 
     def played(g: Tensor, d: Tensor, x: Tensor, z: Tensor, rate_g: float, rate_d: float) -> Any:
         """The numbers of both networks after each of two steps of the answer."""
-        G, D = Player(g, True), Player(d, False)
+        G, D = player(g, nn.Tanh()), player(d, nn.Flatten(0))
         opt_g, opt_d = _SGD(G.parameters(), rate_g), _SGD(D.parameters(), rate_d)
         states = []
         for data, code in zip(x, z, strict=True):
             if isinstance(answer(G, D, opt_g, opt_d, data, code), str):
                 raise Refusal("returns a text; nothing is to be returned")
-            parameters = G.weight, G.bias, D.weight, D.bias
+            parameters = [*G.parameters(), *D.parameters()]
             if not (G.training and D.training and all(p.requires_grad for p in parameters)):
                 raise Refusal(
                     "changes the mode (train or eval) or requires_grad of a network; set it back"
                 )
             if data.requires_grad or code.requires_grad:
                 raise Refusal("changes requires_grad of an argument; set it back")
-            numbers = [
-                _cat([net.weight, net.bias[:, None]], 1).flatten().detach() for net in (G, D)
-            ]
+            layers = G[0].parameters(), D[0].parameters()
+            numbers = [_cat([w, b[:, None]], 1).flatten().detach() for w, b in layers]
             states.append(_cat(numbers))
         return _stack(states)
 

@@ -12,7 +12,6 @@ import torch
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.path import Path as GlyphPath
 from matplotlib.textpath import TextPath
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from .downloads import mnist_arrays
@@ -41,6 +40,8 @@ def digits() -> Split:
     >>> digits().x_train.shape
     torch.Size([1437, 1, 8, 8])
     """
+    from sklearn.datasets import load_digits  # only here: exercises need no scikit-learn
+
     bunch = load_digits()
     x = torch.tensor(bunch.images / 16, dtype=torch.float32)[:, None]
     y = torch.tensor(bunch.target)

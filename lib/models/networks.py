@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..data.generated import VOCABULARY
@@ -498,6 +497,8 @@ def with_weights(model: nn.Module, name: str) -> Any:
     >>> with_weights(mlp(64, (64, 32)), "digits_mlp").training
     False
     """
+    from safetensors.torch import load_file  # only here: exercises need no weights
+
     model.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
     return model.eval()
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from ..data.packages import PackagedFile, in_package
@@ -107,6 +106,8 @@ BERT_LAYER = {
 
 def _from_bert(content: bytes, model: nn.Module) -> State:
     """The tensors of a safetensors file with the names of BERT, whose pooler is not used."""
+    from safetensors.torch import load
+
     stored = load(content)
     return {name: stored[_name_in_bert(name)] for name in model.state_dict()}
 
