@@ -124,7 +124,7 @@ def _images(page):
         "images => images.map(i => ({src: i.getAttribute('src'), alt: i.alt, width: "
         "i.naturalWidth}))"
     )
-    return page.locator(".bd-article img").evaluate_all(script)
+    return page.locator(".bd-article img:not(.live-thumb)").evaluate_all(script)
 
 
 def views(path):

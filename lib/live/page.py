@@ -198,11 +198,11 @@ def slider(word: str, name: str, span: str, label: str) -> str:
 
 
 def thumbnails(word: str, name: str, key: str, choice: Choice, place: int) -> str:
-    """Radio buttons with pictures, which the arrow keys move through."""
+    """Radio buttons with pictures, which the arrow keys move through; their names stand below."""
     options = (
         f'<label><input type="radio" name="{key}-{escape(name)}" {CONTROL}'
-        f'{" checked" * (i == place)}><img class="{"live-squares" * picture.pixels}" '
-        f'alt="{escape(label)}" height="64" src="data:image/png;base64,{base64_of(picture.png)}">'
+        f'{" checked" * (i == place)}><img class="live-thumb{" live-squares" * picture.pixels}" '
+        f'alt="" height="64" src="data:image/png;base64,{base64_of(picture.png)}">'
         f"<span>{escape(label)}</span></label>"
         for i, (label, picture) in enumerate(zip(choice.labels, choice.pictures or []))
     )

@@ -21,6 +21,8 @@ _ASKS = re.compile(
     r"|\b(?:fetch|importScripts|sendBeacon)\s*\(|\bXMLHttpRequest\b|\bWebSocket\b|\bEventSource\b",
     re.IGNORECASE,
 )
+# a thumbnail of a control is named by the words below it
+_PICTURE = re.compile(r'<(?:img|canvas)\b(?! class="live-thumb)[^>]*>')
 _KEEPS = re.compile(r"\bdocument\.cookie\b|\blocalStorage\b|\bsessionStorage\b|\bindexedDB\b")
 
 
@@ -66,7 +68,7 @@ def promises(path: Path | str) -> Promises:
             )
             requests += len(_ASKS.findall(active))
             kept += len(_KEEPS.findall(active))
-            descriptions += [_alt(tag) for tag in re.findall(r"<(?:img|canvas)\b[^>]*>", active)]
+            descriptions += [_alt(tag) for tag in _PICTURE.findall(active)]
             if "image/png" in data and not active:
                 descriptions.append(
                     cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
