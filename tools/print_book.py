@@ -176,7 +176,8 @@ def numbers(chromium: Browser, parts: list[Part]) -> PdfReader:
         for k in range(len(part.reader.pages))
     )
     style = (
-        "@page{margin:0} body{margin:0; font:9pt system-ui,'DejaVu Sans',sans-serif;color:#3a4350}"
+        "@page{margin:0} body{margin:0; font:9pt system-ui,'DejaVu Sans',sans-serif;"
+        f"color:{palette.MUTED}}}"
         "p{box-sizing:border-box;height:296.8mm;margin:0;padding:284mm 18mm 0;display:flex;"
         "justify-content:space-between;break-after:page}p:last-child{break-after:auto}"
     )

@@ -111,6 +111,17 @@ def test_the_penalty_is_the_squared_length_of_the_projections(seed):
     )
 
 
+@recomputes("bias", "kleinberg")
+def test_mean_scores_of_a_calibrated_group():
+    """b m_1 + (1 - b) m_0 = b for any calibrated scores, so that m_0 follows from b and m_1."""
+    g = torch.Generator().manual_seed(0)
+    score, people = (torch.rand(9, generator=g, dtype=torch.float64) for _ in range(2))
+    yes, no = people * score, people * (1 - score)
+    b = yes.sum() / people.sum()
+    m_1, m_0 = (yes * score).sum() / yes.sum(), (no * score).sum() / no.sum()
+    torch.testing.assert_close(m_0, b / (1 - b) * (1 - m_1))
+
+
 def test_every_equation_is_covered():
     check_covered("bias")
 

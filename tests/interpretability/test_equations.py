@@ -116,6 +116,42 @@ def test_occlusion_is_the_drop_of_the_score(seed):
         assert torch.allclose(R[0, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], drop)
 
 
+@SEEDS
+@recomputes("interpretability", "zoo-before")
+def test_prediction_difference_of_a_window_as_large_as_the_picture(seed):
+    """All patches are one other picture, so that the mean over draws is its probability."""
+    model, x = network(seed, 1, 4, 4)
+    other = torch.rand(1, 1, 4, 4, dtype=torch.float64)
+    bits = lambda z: torch.logit(model(z).softmax(1)[0, 1]) / math.log(2)
+    R = I.prediction_difference(model, x, 1, other.repeat(2, 1, 1, 1), window=4, samples=3)
+    torch.testing.assert_close(R, (bits(x) - bits(other)).expand_as(R))
+
+
+@SEEDS
+@recomputes("interpretability", "zoo-before 2")
+def test_meaningful_perturbation_descends_its_objective(seed):
+    """Adam's first step has the size of the rate, against the sign of the gradient."""
+    model, x = network(seed, 1, 4, 4)
+    blurred, weights = torch.rand(1, 1, 4, 4, dtype=torch.float64), (0.7, 0.3)
+    theta = torch.full_like(x, 2.0, requires_grad=True)
+    m = theta.sigmoid()
+    p = model(m * x + (1 - m) * blurred).softmax(1)[0, 1]
+    rough = (m.diff(dim=2) ** 2).mean() + (m.diff(dim=3) ** 2).mean()
+    (weights[0] * (1 - m).mean() + weights[1] * rough - torch.log(1 - p)).backward()
+    expected = 1 - (2.0 - 0.1 * theta.grad.sign()).sigmoid()
+    found = I.meaningful_perturbation(
+        model,
+        x,
+        1,
+        area=weights[0],
+        smoothness=weights[1],
+        background=blurred,
+        steps=1,
+        learning_rate=0.1,
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
 @recomputes("interpretability", "s5", "s5 2")
 @SEEDS
 def test_lime_is_a_weighted_regression(seed):
