@@ -25,6 +25,10 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.constants import PageLabelStyle
 from pypdf.generic import ArrayObject, FloatObject, NameObject, NullObject
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib import palette
+
 ROOT = Path(__file__).resolve().parents[1]
 HTML = BUILD / "html"
 LEFT_OUT = "api/"
