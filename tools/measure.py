@@ -141,6 +141,21 @@ def play(
     }
 
 
+def duels() -> dict[str, dict[str, dict[str, list]]]:
+    """The modes and the quality of the games that a page plays, each loss with each hold on the
+    critic, ten seeds and 1,500 turns: four minutes.
+    """
+
+    def found(kind: str, hold: str) -> dict[str, list]:
+        duel = gans.Duel(gans.ring(8), seeds=range(MEMBERS))
+        duel.play(1500, kind, hold)
+        each = duel.coverage()
+        quality = [round(c.quality, 3) for c in each]
+        return {"covered": [c.covered for c in each], "quality": quality}
+
+    return {kind: {hold: found(kind, hold) for hold in gans.HOLDS} for kind in tqdm(gans.KINDS)}
+
+
 def sharpness() -> dict[str, float]:
     """How steep the edges of real 28 x 28 digits are."""
     return {"MNIST test images": round(gans.sharpness(data.mnist().x_test).mean().item(), 4)}
@@ -217,6 +232,7 @@ MEASURED: dict[str, Callable[[], object]] = {
     "headlines": headlines,
     "accountant": accountant,
     "coverage": coverage,
+    "duels": duels,
     "sharpness": sharpness,
     "languages": languages,
     "scaling": scaling,

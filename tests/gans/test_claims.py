@@ -1,5 +1,7 @@
 """What the chapter concludes from ten seeds, on ten that it does not use."""
 
+import copy
+
 import pytest
 import torch
 
@@ -44,3 +46,26 @@ def test_spectral_normalisation_and_hinge_taken_apart():
         plain, with_norm = games["non-saturating"], games["non-saturating, spectral norm"]
         assert 0.8 < mean(with_norm, "covered") / mean(plain, "covered") < 1.2
     assert mean(with_norm, "quality") < 0.6 * mean(plain, "quality")
+
+
+def test_only_plain_descent_stands_still():
+    """After 300 turns of the critic alone, the samples of the saturating game stay where they are
+    by plain descent; with Adam, or with the other loss, they leave.
+    """
+    start = gans.Duel(gans.ring(8), seeds=range(10, 15))
+    start.play(300, generator_steps=0)
+
+    def moved(kind, descent):
+        duel = copy.deepcopy(start)
+        duel.play(50, kind, descent=descent)
+        return (duel.samples() - start.samples()).norm(dim=2).mean(1)
+
+    slopes = [
+        start.judged(start.samples(), kind)[1].norm(dim=2).mean()
+        for kind in ("saturating", "non-saturating")
+    ]
+    assert 1000 * slopes[0] < slopes[1]
+    assert moved("saturating", "plain").max() < 0.01 < 1 < moved("non-saturating", "plain").min()
+    saturating, other = moved("saturating", "Adam"), moved("non-saturating", "Adam")
+    assert min(saturating.min(), other.min()) > 1
+    assert 0.5 < saturating.mean() / other.mean() < 2
