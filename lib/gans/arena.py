@@ -23,7 +23,7 @@ from .duel import BATCH, BETAS, DESCENTS, HOLDS, PENALTY, SHOWN, SPREAD, VIEW, W
 
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 EDGE = 3.0  # the plane is shown from -3 to 3
-_ROW = "display:flex;flex-wrap:wrap;gap:8px;margin-top:4px"
+_ROW = "display:flex;flex-wrap:wrap;gap:8px;margin-bottom:4px"
 ARROWS, STRIDE, REACH = 60, 0.25, 0.6  # how many; their length for a slope of 1, and at most
 MOVES = {
     "1": "1 a turn",
@@ -79,17 +79,16 @@ class Arena(Output):
             slider("step size", "rate", f'min="0" max="{len(RATES) - 1}" value="2"', "0.003"),
             slider("seed", "seed", 'min="0" max="9" value="0"', "0"),
         ]
-        buttons = "".join(
-            f'<button type="button" {CONTROL}>{name}</button>\n'
-            for name in ("▶ Play", "One turn", "Begin again", "Clear the drawing")
-        )
+        button = '<button type="button" {} {}>{}</button>\n'.format
+        buttons = "".join(button(CONTROL, "", n) for n in ("▶ Play", "One turn", "Begin again"))
         body = (
-            '<div class="live-panels" style="--columns:minmax(0,1.35fr) minmax(0,1fr)">\n'
-            f'{plane}<div><div class="live-controls live-beside" style="--label:5.2em">\n'
-            f'{"".join(controls)}<div style="{_ROW}">{buttons}</div></div>\n'
-            f'<div class="live-text live-three"><output aria-live="polite">{escape(self.text)}'
-            "</output></div></div></div>\n"
-            '<div class="live-panels" style="--columns:minmax(0,1fr) minmax(0,1fr)">\n'
+            '<div class="live-panels" style="--columns:minmax(0,1.1fr) minmax(0,1fr)">\n'
+            f'{plane}<div class="live-controls live-beside" style="--label:5.2em">\n'
+            f'<div style="{_ROW}">{buttons}</div>{"".join(controls)}'
+            f"{button(CONTROL, 'hidden', 'Clear the drawing')}</div></div>\n"
+            '<div class="live-text live-three"><output aria-live="polite">'
+            f"{escape(self.text)}</output></div>\n"
+            '<div class="live-panels" style="--columns:repeat(2,minmax(0,1fr));margin-top:12px">\n'
             f"{losses}{course}</div>"
         )
         settings = {
@@ -140,7 +139,7 @@ def _played(duel: Duel, turns: int) -> tuple[list[Panel], str]:
         f"After {turns} turns {found.covered} of {len(duel.centres)} blobs are "
         f"covered, and {found.quality:.0%} of the samples are near a blob.".replace("%", " %")
     )
-    caption = f"Turn {turns}: what D says, and where the loss pushes samples"
+    caption = f"Turn {turns}: what D says of each place"
     return [(caption, _plane(duel)), ("", below), ("", shares)], text
 
 

@@ -102,7 +102,7 @@ function startArena(figure) {
       const [x, y] = at(...cursor).map((unit) => percent(unit / 2000));
       box.append(element("span", { class: "live-knob", "aria-hidden": "true", style: `left:${x};top:${y}` }));
     }
-    panel("plane").querySelector(".live-caption span").textContent = `Turn ${game.turns}: what D says, and where the loss pushes samples`;
+    panel("plane").querySelector(".live-caption span").textContent = `Turn ${game.turns}: what D says of each place`;
     curves(1, losses, ["D's loss", "G's loss"]);
     curves(2, found, ["blobs covered", "samples near a blob"], [0, 1]);
     return text;
@@ -179,7 +179,7 @@ function startArena(figure) {
   }
   const mode = () => {
     const drawing = world.value === "", name = "Drawing area. Arrow keys move the ring, the space bar puts a blob there.";
-    clear.disabled = !drawing;
+    clear.hidden = !drawing;
     box.style.touchAction = drawing ? "none" : "";
     box.style.cursor = drawing ? "crosshair" : "";
     const marks = { tabindex: 0, role: "application", "aria-label": name, "data-lm-suppress-shortcuts": "true" };
