@@ -159,11 +159,11 @@ def duels() -> dict[str, dict[str, dict[str, list]]]:
 # what takes one trick away from the training of the network of digits
 WITHOUT: dict[str, dict] = {
     "nothing": {},
-    "noise on what D sees": {"noise": 0.0},
-    "real digits of a wrong name": {"mismatch": False},
-    "batch normalisation of G": {},
-    "average of the weights": {"average": 0.0},
-    "short memory of Adam": {"betas": (0.9, 0.999)},
+    "noise": {"noise": 0.0},
+    "wrong labels": {"mismatch": False},
+    "batch norm": {},
+    "average": {"average": 0.0},
+    "short memory": {"betas": (0.9, 0.999)},
 }
 
 
@@ -191,7 +191,7 @@ def tricks() -> dict[str, dict[str, list[float]]]:
         z = torch.randn(2000, 64, generator=torch.Generator().manual_seed(seed))
         for name, changed in WITHOUT.items():
             generator, critic = gans.Generator(seed=seed), gans.Discriminator(seed=100 + seed)
-            if name == "batch normalisation of G":
+            if name == "batch norm":
                 generator.layers = nn.Sequential(
                     *(k for k in generator.layers if not isinstance(k, nn.BatchNorm2d))
                 )
