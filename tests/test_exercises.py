@@ -124,6 +124,7 @@ def test_each_answer_has_task_hints_and_check(name):
         assert re.findall(r"<details><summary>(.*?)</summary>", hints.source) == [
             "Hint 1",
             "Hint 2",
+            "Hint 3: a smaller case",
         ]
         assert (
             check.source == f"checks.check_{function}({function})"
