@@ -170,7 +170,7 @@ WITHOUT: dict[str, dict] = {
 def tricks() -> dict[str, dict[str, list[float]]]:
     """What the network of digits loses without one of the tricks of its training, five seeds and
     250 steps: Fréchet distance to 2,000 test digits, and the share of the 2,000 samples that
-    `mnist_cnn` reads as they were ordered; 15 minutes.
+    `mnist_cnn` reads as they were ordered; five minutes.
     """
     split, judge = data.mnist(), models.mnist_cnn()
     x, y = split.x_test[:2000], split.y_test[:2000]
