@@ -41,3 +41,16 @@ def test_figures_are_sharp_fill_their_cards_and_stand_in_line(open_page, path):
         for top, bottom in figure["tops"]:
             besides = [other for other, end in figure["tops"] if other < bottom and end > top]
             assert set(besides) == {top}, f"{name}: panels of one row begin at {besides}"
+
+
+BROKEN = """() => [...document.querySelectorAll('.live-table td')].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+  return cell.textContent && !/\\s/.test(cell.textContent) && lines.size > 1;
+}).map(cell => cell.textContent)"""
+
+
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
+def test_numbers_of_tables_do_not_break_on_a_phone(open_page, path):
+    assert not open_page(path, width=390).evaluate(BROKEN)
