@@ -19,7 +19,9 @@ from .adversarial import (
     sharpness,
     train,
 )
-from .crowds import Crowd, blobs, grid, ring
+from .arena import Arena
+from .crowds import Crowd, blobs, grid, moons, ring
+from .duel import DESCENTS, HOLDS, Duel
 from .translation import CycleGAN, Shift, Star, cycle_crowd, cycle_loss, train_cycle, train_star
 
 __all__ = [
@@ -41,7 +43,12 @@ __all__ = [
     "Crowd",
     "ring",
     "grid",
+    "moons",
     "blobs",
+    "HOLDS",
+    "DESCENTS",
+    "Duel",
+    "Arena",
     "Shift",
     "cycle_loss",
     "CycleGAN",

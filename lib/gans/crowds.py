@@ -86,6 +86,17 @@ def grid(side: int = 5, apart: float = 1.0) -> Tensor:
     return torch.cartesian_prod(line, line)
 
 
+def moons(n: int = 12) -> Tensor:
+    """The centres (2 n, 2) of blobs on two interlocked half circles.
+
+    >>> moons().shape
+    torch.Size([24, 2])
+    """
+    angle = torch.linspace(0, torch.pi, n)
+    upper = torch.stack([1.5 * angle.cos() - 0.6, 1.5 * angle.sin() - 0.4], 1)
+    return torch.cat([upper, -upper])
+
+
 def blobs(centres: Tensor, n: int, spread: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
     """n points (n, 2) of Gaussian blobs with standard deviation `spread` about the centres (K, 2),
     and the blob of each (n,).

@@ -50,7 +50,11 @@ def test_the_best_discriminator_and_the_value_of_the_game(seed):
     assert torch.allclose(logits.sigmoid(), p / (p + q), atol=1e-4)
     assert torch.allclose(gans.optimal_discriminator(p, q), p / (p + q))
     m = (p + q) / 2
-    jsd = 0.5 * scipy.stats.entropy(p, m) + 0.5 * scipy.stats.entropy(q, m)
+    kl = scipy.stats.entropy
+    jsd = 0.5 * kl(p, m) + 0.5 * kl(q, m)
+    by_mean = (p * (p / (2 * m)).log()).sum() + (q * (q / (2 * m)).log()).sum()
+    assert math.isclose(by_mean.item(), kl(p, m) + kl(q, m) - 2 * math.log(2), rel_tol=1e-9)
+    assert math.isclose(by_mean.item(), value(p / (p + q)).item(), rel_tol=1e-9)
     assert math.isclose(value(p / (p + q)).item(), 2 * jsd - math.log(4), rel_tol=1e-9)
     assert math.isclose(gans.jensen_shannon(p, q).item(), jsd, rel_tol=1e-9)
 
@@ -107,6 +111,24 @@ def test_the_wasserstein_distance_is_reached_by_a_critic_of_slope_one(seed):
 
 
 @recomputes("gans", "wgan 2")
+@SEEDS
+def test_no_critic_exceeds_a_plan(seed):
+    """Any plan of two distributions over 12 places in the plane, and any function of slope 1."""
+    generator = torch.Generator().manual_seed(seed)
+    plan = torch.rand(12, 12, generator=generator, dtype=torch.float64)
+    plan /= plan.sum()
+    p, q = plan.sum(1), plan.sum(0)
+    places, poles = torch.randn(2, 12, 2, generator=generator, dtype=torch.float64)
+    distances = torch.cdist(places, places)
+    critic = (torch.cdist(places, poles) + poles[:, 0]).amin(1)  # the lowest of twelve cones
+    assert ((critic[:, None] - critic).abs() <= distances + 1e-12).all()
+    gain = (p * critic).sum() - (q * critic).sum()
+    carried = sum(plan[x, y] * (critic[x] - critic[y]) for x in range(12) for y in range(12))
+    assert torch.isclose(gain, carried)
+    assert gain <= (plan * distances).sum()
+
+
+@recomputes("gans", "wgan 3")
 @SEEDS
 def test_the_penalty_by_finite_differences(seed):
     with models.seeded(seed):
