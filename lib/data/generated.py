@@ -248,7 +248,7 @@ def methods() -> list[dict[str, str | int]]:
 def measured(name: str) -> dict[str, list[float]]:
     """What `tools/measure.py` measured once and stored beside this file.
 
-    name: "headlines", "accountant", "coverage", "sharpness", "languages" or
+    name: "headlines", "accountant", "coverage", "sharpness", "families", "languages" or
         "scaling".
     Raises KeyError for another name.
 

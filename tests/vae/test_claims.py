@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib import data, training, vae
+from lib import data, models, vae
 
 pytestmark = pytest.mark.slow
 SEEDS = range(10, 13)
@@ -36,17 +36,74 @@ def test_collapse_was_slowness(pictures):
         assert linked > late + 0.5
 
 
-def test_autoregressive_and_vae_are_close(pictures):
-    """With 3,000 steps each the autoregressive model is ahead of the VAE's bound by less than half
-    a nat.
+# ---------------------------------------------------------------- the trained network of 28 x 28
+
+
+@torch.no_grad()
+def sure(pictures):
+    """The share of pictures with a digit of more than 90 %, by the classifier of chapter 1."""
+    p = models.mnist_cnn()(pictures.view(-1, 1, 28, 28)).softmax(1).amax(1)
+    return (p > 0.9).float().mean()
+
+
+@torch.no_grad()
+def test_halfway_in_the_codes():
+    """Sure as often as of fresh draws, up to what two samples of 500 differ by; much less often
+    halfway in the pixels.
     """
+    network = vae.mnist_vae()
+    for seed in range(10, 15):
+        codes = torch.randn(3, 500, 32, generator=torch.Generator().manual_seed(seed))
+        a, b, fresh = map(network.expected, codes)
+        walked = sure(network.expected((codes[0] + codes[1]) / 2))
+        assert abs(walked - sure(fresh)) < 0.09
+        assert sure((a + b) / 2) < 0.65 * walked
+
+
+@torch.no_grad()
+def test_attribute_directions():
+    """Two steps along the direction of lean or ink move it by more than 1.5 standard deviations,
+    the other by less than half of one; none of 20 random directions moves either by 1.2.
+    """
+    network = vae.mnist_vae()
+    place, unit = torch.arange(28.0), torch.nn.functional.normalize
+
+    def lean(x):
+        x = x.view(-1, 28, 28)
+        total = x.sum((1, 2))
+        row, column = x.sum(2) @ place / total, x.sum(1) @ place / total
+        up, right = row[:, None] - place, place - column[:, None]
+        both = (x * up[:, :, None] * right[:, None]).sum((1, 2))
+        return both / (x.sum(2) * up**2).sum(1)
+
+    scores = (lean, lambda x: x.sum(1))
+    for seed in range(10, 15):
+        generator = torch.Generator().manual_seed(seed)
+        z, others = torch.randn(2500, 32, generator=generator).split([2000, 500])
+        many, base = network.expected(z), network.expected(others)
+
+        def effect(line, others=others, many=many, base=base):
+            moved = network.expected(others + 2 * line)
+            return [((f(moved) - f(base)) / f(many).std()).mean().item() for f in scores]
+
+        for own, f in enumerate(scores):
+            more = f(many) > f(many).median()
+            found = effect(unit(z[more].mean(0) - z[~more].mean(0), dim=0))
+            assert found[own] > 1.5 and abs(found[1 - own]) < 0.5
+        chance = unit(torch.randn(20, 32, generator=generator))
+        assert max(abs(e) for line in chance for e in effect(line)) < 1.2
+
+
+# ---------------------------------------------------------------- the families
+
+
+def test_a_second_layer_adds_little(pictures):
+    """Between nothing and a fifth of a nat."""
     train, test = pictures
-    unlikely = lambda logits, x: -vae.bernoulli_log_likelihood(x, logits).mean()
     for seed in SEEDS:
-        auto = vae.Autoregressive()
-        settings = {"epochs": 27, "batch": 256, "weight_decay": 1e-4, "progress": False}
-        training.fit(auto, train, train.flatten(1), loss=unlikely, seed=seed, **settings)
-        model = vae.dense_vae(seed=seed)
-        vae.fit(model, train, 3000, average=0.99, seed=seed, progress=False)
-        gap = auto.log_likelihood(test) - vae.importance_weighted_bound(model, test, 1000)
-        assert 0 < gap.mean() < 0.5
+        rbm = vae.RBM(hidden=16, seed=seed)
+        vae.fit_rbm(rbm, train, 6000, learning_rate=0.1, seed=seed)
+        belief = vae.DeepBelief(rbm)
+        vae.fit_rbm(belief.top, belief.up(train), 3000, learning_rate=0.1, seed=seed)
+        gain = (belief.log_likelihood(test) - rbm.log_likelihood(test)).mean()
+        assert 0 < gain < 0.2
