@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 
 import grade
 import nbformat
@@ -352,7 +353,10 @@ def test_an_interrupted_command_goes_on_where_it_was(again):
         shutil.copytree(sent / "Right", sent / f"Student {number}")
     command = [sys.executable, ROOT / "tools/grade.py", "grade", NAME, sent, "--course", course]
     command += ["--cell-seconds", str(LIMITS[0])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A job in the background of a shell ignores the interrupt; this one must hear it.
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, preexec_fn=heard, **pipes)
     while "minutes left" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)

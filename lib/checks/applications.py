@@ -172,15 +172,19 @@ def check_evidence_balance(answer: Callable) -> None:
         | {"mostly against": drawn(make, 3, 5, -3.0, 1.0)}
         | {"only for, and only against": (tensor([[1.0, 2, 0], [-1, 0, -3]]),)}
         | {"a map of zeros": (tensor([[0.0, 0], [2, -1]]),)}
-        | {"very small numbers in double precision": small},
+        | {"very small numbers in double precision": small}
+        | {"smaller numbers": (1e-20 * R,)},
         balance,
         {
+            "a small map is taken for one of zeros; it counts as any other": lambda R: where(
+                R.abs().sum(1) > 1e-7, balance(R), 0.0
+            ),
             "this is for minus against; divide by both together": lambda R: R.sum(1),
             "this is the share that speaks for": lambda R: over(R.relu().sum(1), R.abs().sum(1)),
             "inputs are counted; add their relevance": lambda R: balance(R.sign()),
             "it divides by the evidence against": lambda R: over(R.sum(1), (-R).relu().sum(1)),
             "something is added to the denominator; small maps count, too": tuple(
-                lambda R, eps=eps: R.sum(1) / (R.abs().sum(1) + eps) for eps in (1e-6, 1e-8)
+                lambda R, eps=eps: R.sum(1) / (R.abs().sum(1) + eps) for eps in (1e-6, 1e-8, 1e-12)
             ),
         },
         "the value is not (for - against) / (for + against); it lies between -1 and 1",
@@ -211,9 +215,13 @@ def check_mass_by_stage(answer: Callable) -> None:
         answer,
         standard(make)
         | {"a map of zeros": (R, mask), "a map of zeros and an empty mask": (R, mask & False)}
-        | {"maps of very different size": (apart, tensor([[[True, False]], [[True, False]]]))},
+        | {"maps of very different size": (apart, tensor([[[True, False]], [[True, False]]]))}
+        | {"very small maps": (1e-20 * R, mask)},
         lambda R, mask: share(R, mask).mean(1),
         {
+            "a small map is taken for one of zeros; it counts as any other": lambda R, mask: where(
+                total(R.abs()) > 1e-12, share(R, mask), 0.0
+            ).mean(1),
             "samples are added before dividing; take each share": lambda R, mask: (
                 total(R.abs() * mask).sum(1) / total(R.abs()).sum(1)
             ),

@@ -307,6 +307,8 @@ def check_permutation_p(answer: Callable) -> None:
             len(s) < 7 or 3 <= int((d >= d[0]).sum()) <= 9
         )
 
+    # In either precision, and by means as by sums, some of the four ties are lost.
+    tenths = tensor([-5, 10, -1, -2, 7, -5, -4], dtype=float64) / 10
     equation = share()
     judge(
         answer,
@@ -318,9 +320,13 @@ def check_permutation_p(answer: Callable) -> None:
             "a difference that is negative": (tensor([-1.0, -2, 1.5, 0.25]), 2),
             "values that are equal": (tensor([1.0, 0.5, 1, 0.5]), 2),
             "all values the same": (tensor([0.5, 0.5, 0.5, 0.5]), 2),
+            "tenths, whose ties are broken by rounding": (tenths, 3),
         },
         equation,
         {
+            "rounding breaks ties: compare with the difference seen less a little": share(
+                lambda d: d >= d[0]
+            ),
             "equality counts too, so that p is never 0": share(lambda d: d > d[0] + 1e-9),
             "the partition that was seen is one of all; it is neither left out nor added": (
                 share(more=-1),

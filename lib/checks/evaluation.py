@@ -212,7 +212,8 @@ def check_mass_inside(answer: Callable) -> None:
     R, mask = drawn(make, 2, 3, 2)
     judge(
         answer,
-        standard(make) | {"an empty mask": (R, mask & False)},
+        standard(make)
+        | {"an empty mask": (R, mask & False), "very small relevance": (1e-20 * R, mask)},
         equation,
         {
             "negative relevance is counted too": share(lambda R: R),
@@ -223,6 +224,12 @@ def check_mass_inside(answer: Callable) -> None:
             "this is the share outside": lambda R, mask: 1 - equation(R, mask),
             "pixels are counted; sum their relevance": share(lambda R: R > 0),
             "only the first channel is used": share(Tensor.relu, lambda R: R[:, 0]),
+            "something is added to the denominator; small maps are maps, too": tuple(
+                lambda R, mask, eps=eps: (
+                    (R.sum(1).relu() * mask).sum((1, 2)) / (R.sum(1).relu().sum((1, 2)) + eps)
+                )
+                for eps in (1e-3, 1e-5, 1e-6, 1e-8, 1e-9, 1e-10, 1e-12)
+            ),
         },
         "the values are not the share of the positive relevance in the mask, image by image",
     )

@@ -10,7 +10,7 @@ from torch import float64 as double
 from torch.func import grad
 from torch.nn.functional import softplus
 
-from ._helpers import Draw, Refusal, drawn, exercise, judge, slope
+from ._helpers import Draw, Refusal, call, close, drawn, exercise, judge, slope
 
 _SGD, _cat, _stack = optim.SGD, cat, stack  # bound here, whatever an answer does to torch
 
@@ -59,7 +59,9 @@ def check_d_loss(answer: Callable) -> None:
 
 @exercise
 def check_g_loss_nonsaturating(answer: Callable) -> None:
-    """(fake_logits (N,)) -> scalar: -mean log sigma(fake)."""
+    """(fake_logits (N,)) -> scalar: -mean log sigma(fake), and its slope."""
+    leaf = tensor([-9.0, 0.5, 3, -0.25]).requires_grad_()
+    steep = (-(-leaf).sigmoid() / len(leaf)).tolist()
     judge(
         answer,
         {
@@ -78,6 +80,14 @@ def check_g_loss_nonsaturating(answer: Callable) -> None:
         },
         "the value is not -mean log sigma(fake), also at +-200 (nothing is cut off)",
     )
+    found = slope(call(answer, (leaf,)), leaf)
+    if found is None:
+        raise AssertionError(
+            "no gradient comes back from the loss, so that the generator could not learn; stay "
+            "with torch's functions, without detach, item or numpy"
+        )
+    if not close(found, steep):
+        raise AssertionError("the value is right and its gradient is not that of -mean log sigma")
 
 
 # ---------------------------------------------------------------- one step of the game

@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, cat, double, full, nn, ones_like, stack, tensor, where, zeros, zeros_like
+from torch import (
+    Tensor,
+    cat,
+    double,
+    full,
+    nn,
+    ones_like,
+    stack,
+    tensor,
+    where,
+    zeros,
+    zeros_like,
+)
 from torch.nn.functional import one_hot
 
 from ._helpers import Draw, drawn, exercise, judge, network, standard
@@ -373,9 +385,18 @@ def check_deep_lift_layer(answer: Callable) -> None:
     m = tensor([[1.0, -2, 3, 2], [2, 1, -1, 1], [-3, 1, 2, 0.5]])
     at_rest = a0 + tensor([[1.0, 2, -1], [2, -1, 0], [-1, -2, 1]])
 
+    def small_clear(a: Tensor, a0: Tensor, w: Tensor, b: Tensor, m: Tensor) -> bool:
+        z, z0 = a @ w + b, a0 @ w + b
+        return bool(((z > 0) & (z0 < 0)).any() and ((z - z0).abs().min() > 1e-7))
+
     def from_zero(d: Draw, *sizes: int) -> tuple:
         a, a0, *rest = make(d, *sizes)
         return a, 0 * a0, *rest
+
+    def small(d: Draw, n: int, i: int, j: int) -> tuple:
+        """z and z0 on the two sides of the step, near it: multipliers make up for the size."""
+        a, a0, w, b, m = make(d, n, i, j)
+        return 1e-5 * a, 1e-5 * a0, w, 1e-6 * b, 1e5 * m
 
     equation = lifted(rescale)
     judge(
@@ -383,9 +404,16 @@ def check_deep_lift_layer(answer: Callable) -> None:
         standard(make, clear, 50)
         | {"a reference of zeros": drawn(from_zero, 4, 6, 2, clear=clear)}
         | {"neurons with z_j exactly z0_j though the inputs differ": (at_rest, a0, w, b, m)}
-        | {"an input that is its reference": (a0, a0.clone(), w, b, m)},
+        | {"an input that is its reference": (a0, a0.clone(), w, b, m)}
+        | {"small differences": drawn(small, 4, 5, 6, clear=small_clear, dtype=double)},
         equation,
         {
+            "the slope is a derivative where z_j is near z0_j; only where they are equal": tuple(
+                lifted(
+                    lambda z, z0, near=near: where((z - z0).abs() < near, step(z), rescale(z, z0))
+                )
+                for near in (1e-4, 1e-3, 1e-2, 1e-1)
+            ),
             "the slope is that at z_j; take the slope from z0_j to z_j": lifted(
                 lambda z, z0: step(z)
             ),

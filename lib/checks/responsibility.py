@@ -39,6 +39,10 @@ def check_merge_pair(answer: Callable) -> None:
 
         return merged
 
+    def by_figures(ids: Tensor, a: int, b: int, new: int) -> list:
+        text = " ".join(map(str, ids.tolist())).replace(f"{a} {b}", str(new))
+        return padded([int(figures) for figures in text.split()], ids)
+
     judge(
         lambda *v: padded(answer(*v), v[0]),
         {
@@ -48,6 +52,9 @@ def check_merge_pair(answer: Callable) -> None:
             "one id": (tensor([3]), 3, 3, 9),
             "no such pair": (tensor([2, 1, 0, 1]), 1, 2, 5),
             "a b b": (tensor([1, 2, 2, 0, 1, 1, 2]), 1, 2, 6),
+            "ids whose figures hold others, 11 2 and 1 21": (
+                *(tensor([11, 2, 0, 1, 21, 3, 1, 2]), 1, 2, 9),
+            ),
         },
         by_text(lambda text, a, b, new: text.replace(a + b, new)),
         {
@@ -61,6 +68,7 @@ def check_merge_pair(answer: Callable) -> None:
                 lambda text, a, b, new: text.replace(a + b, new + b)
             ),
             "the ids come back unchanged": by_text(lambda text, *pair: text),
+            "figures are compared, and 11 2 holds 1 2; compare numbers": by_figures,
         },
         "the ids are not those with each a b, from left to right, replaced by the new one",
     )
@@ -130,6 +138,9 @@ def check_membership_advantage(answer: Callable) -> None:
         return bool(gap()(a, b) > 0.1 and (cat([a, b]) - a.mean()).abs().min() > 1e-3)
 
     apart = tensor([0.0, 0.25, 0.5, 200]), tensor([0.0, 60, 49, 100, 200])
+    # The threshold is 0.10011; rounded it is another one for some of them.
+    near = [tensor(k, dtype=float64) for k in ([0.0, 1, 2, 3, 5, 6, 7, 8], [2, 3.75, 5, 9, 20])]
+    dense = tuple(0.10003 + 2e-5 * k for k in near)
     judge(
         answer,
         {
@@ -138,11 +149,16 @@ def check_membership_advantage(answer: Callable) -> None:
             "strangers with smaller losses": (tensor([1.0, 2, 4.5, 6.5]), tensor([0.5, 0.25, 3])),
             "losses equal to the threshold": (tensor([1.0, 1, 1]), tensor([1.0, 2, 1, 0.5])),
             "one member with a loss of 200": apart,
+            "losses that are close together": dense,
             "one member, one stranger": (tensor([0.25]), tensor([0.75])),
         },
         gap(),
         {
             "a loss equal to the threshold counts as a member: <=": gap(test=Tensor.lt),
+            "the threshold is rounded; take it as it is": tuple(
+                gap(lambda a, b, digits=digits: a.mean().round(decimals=digits))
+                for digits in (1, 2, 3, 4)
+            ),
             "the threshold is the mean loss of the members, of them alone; no median": (
                 gap(lambda a, b: b.mean()),
                 gap(lambda a, b: cat([a, b]).mean()),

@@ -15,6 +15,7 @@ from ._helpers import (
     judge,
     judge_draws,
     network,
+    plain,
     standard,
 )
 
@@ -286,6 +287,19 @@ def check_integrated_gradients(answer: Callable) -> None:
         },
         "the values are not those of the path integral; they sum to f_c(x) - f_c(x0)",
         tolerance=LOOSE,
+    )
+
+    def straight(d: Draw, n: int, i: int, j: int) -> tuple:
+        """One linear layer: on its path every sum of m terms is exact."""
+        x, x0 = d.uniform(-1, 2, n, i), d.uniform(-2, 1, n, i)
+        return plain(network(d, (i, j))), x, x0, d.index(j, n)
+
+    judge(
+        answer,
+        {"a linear function": drawn(straight, 4, 5, 3)},
+        equation,
+        {},
+        "the values are not exact where the gradient is the same all along the path",
     )
 
 

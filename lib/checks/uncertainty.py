@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 from torch import Tensor, arange, cartesian_prod, float32, float64, nn, tensor, zeros
 from torch import bool as boolean
 from torch.special import entr
@@ -305,9 +306,16 @@ def check_conformal_set(answer: Callable) -> None:
     def clear(s: Tensor, P: Tensor, alpha: float) -> bool:
         return bool((1 - P[..., None] - s).abs().min() > 1e-4)
 
+    def ones(inside: Any) -> Any:
+        """True as 1, in tensors, arrays and lists."""
+        if isinstance(inside, (list, tuple)):
+            return [ones(part) for part in inside]
+        if isinstance(inside, Tensor):
+            return _double(inside) if inside.dtype == boolean else inside
+        return inside * 1.0 if isinstance(inside, (bool, numpy.bool_, numpy.ndarray)) else inside
+
     def numbers(*v: Any) -> Any:
-        inside = answer(*v)
-        return _double(inside) if getattr(inside, "dtype", None) == boolean else inside
+        return ones(answer(*v))
 
     few = tensor([0.25, 0.5, 0.75]), tensor([[0.125, 0.875], [0, 1]]), 0.05
     ties = tensor([[0.5, 0.5], [0.25, 0.75], [0.625, 0.375]])

@@ -211,16 +211,12 @@ class Words(Drawn):
                 size = 8 * (max(len(word), 5) + 1)
                 share = np.clip(value / spec["scale"], -1, 1)
                 colour = "#" + bytes(diverging(np.array([[share]]), 1.0)[0, 0]).hex()
+                # Where white has more contrast than black, as in charts.js.
+                ink = PAPER if share > 0.77 or share < -0.87 else INK
                 body += [
                     f'<rect x="{x}" y="{44 * y + 4}" width="{size}" height="22" rx="4" '
                     f'fill="{colour}" stroke="{LINE}"/>',
-                    label(
-                        x + size / 2,
-                        44 * y + 19,
-                        word,
-                        "middle",
-                        PAPER if abs(share) > 0.6 else INK,
-                    ),
+                    label(x + size / 2, 44 * y + 19, word, "middle", ink),
                     label(x + size / 2, 44 * y + 40, number(value), "middle", MUTED),
                 ]
                 x += size + 4

@@ -86,6 +86,8 @@ ANSWERS = {
         ("R.sum(1) / R.abs().sum(1)", "NaN"),
         ("R.sum(1) / (R.abs().sum(1) + 1e-6)", "added to the denominator"),
         ("right / R.shape[1]", ""),
+        ("size > 0", "size > 1e-7", "taken for one of zeros"),
+        ("torch.where(size > 0, size, 1)", "size.clamp(min=1e-9)", ""),
     ],
     "mass_by_stage": [
         "torch.nan_to_num((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).mean(1)",
@@ -99,6 +101,8 @@ ANSWERS = {
         ("share.mean(1)", "share.mean().expand(len(share))", ""),
         ("(R.abs() * mask).sum((2, 3)).mean(1)", "not divided"),
         ("((R.abs() * mask).sum((2, 3)) / R.abs().sum((2, 3))).nanmean(1)", "left out"),
+        ("whole > 0", "whole > 1e-8", "taken for one of zeros"),
+        ("torch.where(whole > 0, whole, 1)", "whole.clamp(min=1e-12)", ""),
     ],
     "truth_auc": [
         auc_sign,

@@ -96,7 +96,10 @@ def every_second(answer):
 WRONG = {
     "text": after(lambda result: "a result"),
     "NaN": spoilt(lambda result: result * float("nan")),
-    "scaled": spoilt(lambda result: 1.05 * result),
+    "scaled by 1 percent": spoilt(lambda result: 1.01 * result),
+    "rounded to two decimals": spoilt(
+        lambda result: torch.as_tensor(result, dtype=torch.float64).round(decimals=2)
+    ),
     "another shape": lambda answer: lambda *arguments, **named: torch.zeros(2, 3, 5, 7),
     "one axis more": after(lambda result: [result] if result is not None else "a result"),
     "raises": before(lambda arguments: arguments[99]),

@@ -108,6 +108,9 @@ ANSWERS = {
         ("mass_inside((R.sum(1, keepdim=True) > 0).float(), mask)", "pixels are counted"),
         ("mass_inside(R[:, :1], mask)", "first channel"),
         ("mass_inside(R.sum(1, keepdim=True) ** 2, mask)", ""),
+        ("/ pixels.sum((1, 2))", "/ (pixels.sum((1, 2)) + 1e-5)", "small maps"),
+        ("/ pixels.sum((1, 2))", "/ (pixels.sum((1, 2)) + 1e-12)", "small maps"),
+        ("/ pixels.sum((1, 2))", "/ pixels.sum((1, 2)).clamp(min=1e-3)", ""),
     ],
 }
 

@@ -66,6 +66,10 @@ ANSWERS = {
         (lambda f: -(f.sigmoid().clamp(1e-7, 1 - 1e-7)).log().mean(), "nothing is cut off"),
         (lambda f: (1 - f.sigmoid()).mean(), ""),
         (lambda f: ((f - 1) ** 2).mean(), ""),
+        ("right.detach()", "no gradient comes back"),
+        ("right.item()", "no gradient comes back"),
+        ("(-fake_logits)", "(-fake_logits.detach())", "no gradient comes back"),
+        (lambda f: g_loss(f.detach()) + 0 * f.sum(), "its gradient"),
     ],
     "train_step": [
         (".zero_grad()", "", "opt_g.step()", "opt_g.step(), G.zero_grad(), D_.zero_grad()", None),
@@ -189,6 +193,7 @@ ANSWERS = {
 }
 LEAVE = {
     "train_step": ["list", "array", "tuple", "double", "keeps a graph"],  # it returns nothing
+    "g_loss_nonsaturating": ["list", "array", "tuple"],  # so is this one's
     "slope_penalty": ["list", "array"],  # the gradient of the result is judged
 }
 

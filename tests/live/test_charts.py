@@ -155,7 +155,7 @@ def test_table_as_html():
     html = table()._repr_mimebundle_()["text/html"]
     assert "<strong>0.93</strong>" in html and "sees &lt;b&gt;" in html and "<caption>" in html
     assert html.count("<tr>") == 3 and html.count('scope="row"') == 2
-    assert html.count("color-mix") == 2
+    assert html.count("background:color-mix") == 2
 
 
 def test_table_refuses_what_does_not_fit():

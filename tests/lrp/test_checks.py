@@ -262,6 +262,8 @@ ANSWERS = {
         ("(z > 0).to(z)", "1.0", "must be 1 if z_j > 0"),
         ("(z > 0).to(z)", "(z >= 0).to(z)", "must be 1 if z_j > 0"),
         ("(z > 0).to(z)", "0.5", ""),
+        ("z == z0", "(z - z0).abs() < 0.1", "only where they are equal"),
+        ("z == z0", "(z - z0).abs() < 1e-4", "only where they are equal"),
         ("s * m", "(z.relu() - z0.relu()) / (z - z0 + 1e-6) * m", "must be 1 if z_j > 0"),
         ("(a - a0) * ((s * m)", "a * ((m * (z.relu() - z0.relu()) / z)", ""),
         ("s * m", "s", ""),

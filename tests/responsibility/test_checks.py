@@ -24,6 +24,15 @@ def merged_stack(ids, a, b, new):
     return tuple(v for v in result if v is not None)
 
 
+def merged_array(ids, a, b, new):
+    return np.array(merged_text(ids, a, b, new))
+
+
+def merged_figures(ids, a, b, new):
+    text = " ".join(map(str, ids.tolist())).replace(f"{a} {b}", str(new))
+    return [int(figures) for figures in text.split()]
+
+
 def overlapping(ids, a, b, new):
     ids = ids.tolist()
     begins = [ids[i : i + 2] == [a, b] for i in range(len(ids))]
@@ -66,6 +75,8 @@ ANSWERS = {
         ("[v for v in right.tolist() if v != new]", ""),
         ("(right, ids.mul_(2))[0]", "in place"),
         ("right[:-1]", "not those"),
+        merged_array,
+        (merged_figures, "numbers"),
     ],
     "language_premium": [
         lambda T, base: T.double().mean(1) / T[base].double().mean(),
@@ -99,6 +110,8 @@ ANSWERS = {
         ("float().mean()", "sum()", "own number"),
         (lambda a, b: (a[:, None] < b).double().mean(), ""),
         (lambda a, b: max(gap(a, b, t) for t in torch.cat([a, b])), ""),
+        ("inside.mean()", "inside.mean().round(decimals=2)", "rounded"),
+        ("inside.mean()", "inside.mean().round(decimals=4)", "rounded"),
     ],
     "private_sum": [
         "sum(g * min(1.0, C / g.norm().item()) if g.norm() > 0 else g for g in G)",

@@ -142,6 +142,8 @@ ANSWERS = {
         ("x0 + t * (x - x0)", "t * x", ""),
         ("(k + 0.5) / m", "0.5", "path integral"),
         ("integrated_gradients(f, x, x0, f(x).argmax(1), m)", ""),
+        ("1.01 * right", "not exact"),
+        ("right.round(decimals=2)", "not exact"),
     ],
     "guided_relu": [
         "torch.where((z > 0) & (g > 0), g, 0.0)",

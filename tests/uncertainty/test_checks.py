@@ -136,6 +136,9 @@ ANSWERS = {
     ],
     "conformal_set": [
         "right.float()",
+        "right.tolist()",
+        "right.numpy()",
+        "[list(row) for row in right]",
         sets_counted,
         ("k <= len(s)", "True", "k - 1", "min(k, len(s)) - 1", "every class"),
         ("(len(s) + 1)", "len(s)", "rounded up"),

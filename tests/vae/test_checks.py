@@ -29,6 +29,16 @@ def iw_shifted(j, q):
     return most + (w - most).exp().mean(0).log()
 
 
+def iw_one_maximum(j, q):
+    w = j - q
+    return w.max() + (w - w.max()).exp().mean(0).log()
+
+
+def kl_of_torch(m, v):
+    q, prior = torch.distributions.Normal(m, spread(v)), torch.distributions.Normal(0, 1)
+    return torch.distributions.kl_divergence(q, prior).sum(1)
+
+
 ANSWERS = {
     "kl_std_normal": [
         lambda m, v: -0.5 * (1 + v - m.pow(2) - v.exp()).sum(-1),
@@ -43,6 +53,7 @@ ANSWERS = {
         (lambda m, v: 0.5 * ((1 + m**2) / v.exp() - 1 + v).sum(1), "other way"),
         (lambda m, v: 0.5 * (m**2 + spread(v) - 1 - v).sum(1), "variance is exp"),
         (lambda m, v: 0.5 * (m**2 + v - 1 - v.abs().log()).sum(1), ""),
+        kl_of_torch,
     ],
     "reparameterize": [
         lambda m, v: torch.distributions.Normal(m, spread(v)).rsample(),
@@ -132,6 +143,7 @@ ANSWERS = {
         (lambda j, q: (j - q).exp().mean(0).log(), "NaN or infinite"),
         ("- math.log", "+ math.log", ""),
         (lambda j, q: iw(j.T, q.T), "shape|not over the K"),
+        (iw_one_maximum, "NaN"),
         (lambda j, q: torch.logsumexp(j - q, 0) / len(j), ""),
         (lambda j, q: ((j - q).exp() + 1e-8).mean(0).log(), "NaN|sample by sample"),
     ],

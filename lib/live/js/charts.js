@@ -36,7 +36,9 @@ function drawWords(spec, [words, relevance], caption) {
   const spans = words.map((word, i) => {
     const share = Math.max(-1, Math.min(1, relevance[i] / spec.scale));
     const mix = `color-mix(in srgb,var(--${share < 0 ? "blue" : "red"}-fixed) ${percent(Math.abs(share))},white)`;
-    const head = element("span", { style: `background:${mix};color:${Math.abs(share) > 0.6 ? "white" : "black"}` }, word);
+    // Where white has more contrast than black: on red from 77 %, on blue from 87 %.
+    const ink = share > 0.77 || share < -0.87 ? "white" : "black";
+    const head = element("span", { style: `background:${mix};color:${ink}` }, word);
     return element("span", { class: "live-word" }, head, element("small", {}, compact(relevance[i])));
   });
   const said = words.map((word, i) => `${word} ${compact(relevance[i])}`).join(", ");
