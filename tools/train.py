@@ -246,7 +246,7 @@ def bounds(model: nn.Module, weights: Weights, split: data.Split) -> str:
     )
 
 
-PLANE_STEPS = 20_000
+PLANE_STEPS = 15_000
 # beta, and whether codes are drawn
 PLANE_LOSSES = dict(zip(vae.PLANES, ((0, False), (1, True), (4, True), (1, True)), strict=True))
 
@@ -256,7 +256,7 @@ def fit_planes(planes: nn.Module, split: data.Split) -> Weights:
     for name, (beta, noise) in PLANE_LOSSES.items():
         network = planes.networks[name]
         y = split.y_train if network.classes else None
-        settings = {"learning_rate": 2e-3, "average": 0.999, "beta": beta, "noise": noise}
+        settings = {"learning_rate": 1e-3, "average": 0.999, "beta": beta, "noise": noise}
         vae.fit(network, split.x_train, PLANE_STEPS, y=y, **settings)
     planes.classes = split.y_test[:1000]
     with torch.no_grad():
