@@ -1,5 +1,6 @@
 """What the chapter concludes from one start, on three that it does not use."""
 
+import measure
 import pytest
 import torch
 
@@ -107,3 +108,25 @@ def test_a_second_layer_adds_little(pictures):
         vae.fit_rbm(belief.top, belief.up(train), 3000, learning_rate=0.1, seed=seed)
         gain = (belief.log_likelihood(test) - rbm.log_likelihood(test)).mean()
         assert 0 < gain < 0.2
+
+
+def test_families_in_order(pictures):
+    """With equal steps the VAE's bound and the autoregressive model are close, the RBM follows, and
+    the flow ends below independent pixels; its samples have the most edges.
+    """
+    train, test = pictures
+    read, ink = models.pretrained("digits_cnn"), train.mean(0).flatten().clamp(0.001, 0.999)
+    alone = vae.bernoulli_log_likelihood(test.flatten(1), torch.logit(ink)).mean()
+    for seed in SEEDS:
+        made = {
+            name: measure.raised(make(seed), train, seed)
+            for name, make in measure.FAMILIES.items()
+        }
+        log_p = {name: measure.likelihood(model, test) for name, model in made.items()}
+        edges = {
+            name: measure.judged(read, test, measure.sampled(model, seed))["edges"]
+            for name, model in made.items()
+        }
+        first, auto, rbm, flow = log_p.values()
+        assert abs(first - auto) < 0.3 and rbm < first - 0.5 and flow < alone - 0.2
+        assert max(edges, key=edges.__getitem__) == "flow"
