@@ -95,6 +95,46 @@ def test_attribute_directions():
         assert max(abs(e) for line in chance for e in effect(line)) < 1.2
 
 
+# ---------------------------------------------------------------- codes of two numbers
+
+
+@torch.no_grad()
+def commonest(network, read, z):
+    """How often a classifier is sure of what draws become, and the share of the two commonest
+    digits among those.
+    """
+    p, digit = read(network.expected(z)).softmax(1).max(1)
+    known = digit[p > 0.9]
+    return len(known) / len(z), known.bincount().topk(2).values.sum() / len(known)
+
+
+def test_prior_draws():
+    """Draws pass for digits about as often in the plain autoencoder as in the VAE, but two digits
+    are most of them; also of networks of 8 x 8 digits from other starts.
+    """
+    planes, read = vae.mnist_planes(), models.mnist_cnn()
+    seen = lambda x: read(x.view(-1, 1, 28, 28))
+    assert planes.codes[0].std() > 5 and 0.8 < planes.codes[1].std() < 1.2
+    for seed in range(10, 15):
+        z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(seed))
+        plain, ours = (commonest(planes.networks[name], seen, z) for name in vae.PLANES[:2])
+        assert plain[0] > ours[0] - 0.05 and plain[1] > 0.6 and ours[1] < 0.4
+
+
+def test_prior_draws_from_other_starts(pictures):
+    (train, test), read = pictures, models.pretrained("digits_cnn")
+    seen = lambda x: read(x.view(-1, 1, 8, 8))
+    for seed in range(10, 15):
+        z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(seed))
+        plain, ours = (vae.dense_vae(latent=2, seed=seed) for _ in range(2))
+        settings = {"steps": 2000, "seed": seed, "progress": False}
+        vae.fit(plain, train, beta=0, noise=False, **settings)
+        vae.fit(ours, train, **settings)
+        spread = [model.encode(test)[0].std() for model in (plain, ours)]
+        assert spread[0] > 2 * spread[1]
+        assert commonest(plain, seen, z)[1] > commonest(ours, seen, z)[1]
+
+
 # ---------------------------------------------------------------- the families
 
 
@@ -119,8 +159,7 @@ def test_families_in_order(pictures):
     alone = vae.bernoulli_log_likelihood(test.flatten(1), torch.logit(ink)).mean()
     for seed in SEEDS:
         made = {
-            name: measure.raised(make(seed), train, seed)
-            for name, make in measure.FAMILIES.items()
+            name: measure.raised(make(seed), train, seed) for name, make in measure.FAMILIES.items()
         }
         log_p = {name: measure.likelihood(model, test) for name, model in made.items()}
         edges = {
