@@ -152,13 +152,15 @@ class CodePlane(Output):
 
     def _marks(self, place: int) -> Chart:
         """The prior as a circle, and the digits at the means of their codes, unless the decoder is
-        told the digit, so that the codes need not tell digits apart.
+        told the digit, so that the codes need not tell digits apart. Labels that would cover one
+        another stand a little aside.
         """
         chart, turn = self._plane(place), torch.linspace(0, 2 * torch.pi, 61)
         chart.line(_REACH * turn.cos(), _REACH * turn.sin(), "", "ink", 1.5, dash=True)
         if not self.networks[place].classes:
-            for digit in range(10):
-                x, y = self.codes[place][self.classes == digit].mean(0).tolist()
+            own = [self.codes[place][self.classes == digit] for digit in range(10)]
+            means = torch.stack([codes.mean(0) for codes in own])
+            for digit, (x, y) in enumerate(_apart(means, 0.075 * self._limits(place)[1])):
                 chart.text(x, y, str(digit), node=True)
         return chart
 
@@ -286,6 +288,15 @@ class CodePlane(Output):
 
 def _button(name: str, words: str) -> str:
     return f'<button type="button" data-button="{name}" {CONTROL}>{words}</button>\n'
+
+
+def _apart(places: Tensor, room: float) -> list[list[float]]:
+    """Places (K, 2), those nearer than `room` pushed away from each other."""
+    for _ in range(100):
+        away = places[:, None] - places
+        far = away.norm(dim=2, keepdim=True).clamp_min(1e-6)
+        places = places + (away / far * (room - far).clamp_min(0)).sum(1) / 4
+    return places.tolist()
 
 
 def _ink(x: Tensor) -> Any:
