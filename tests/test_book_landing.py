@@ -120,5 +120,5 @@ def test_another_picture_is_old(tmp_path):
 
 def test_a_card_without_its_cell_names_it(monkeypatch):
     monkeypatch.setitem(pictures.CARDS, "lrp", pictures.Card("gone", "no picture"))
-    with pytest.raises(ValueError, match="lrp.ipynb: no cell 'gone'"):
+    with pytest.raises(ValueError, match="lrp.ipynb: no cell or figure 'gone'"):
         pictures.card("lrp")

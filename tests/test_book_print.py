@@ -12,9 +12,9 @@ TITLES = ["Opening Deep Networks", "Bias", "Exercises: bias", "Glossary"]
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory):
+def book(browser, tmp_path_factory):
     target = tmp_path_factory.mktemp("print") / "book.pdf"
-    print_book.make(NAMES, target)
+    print_book.make(browser, NAMES, target)
     return PdfReader(target)
 
 

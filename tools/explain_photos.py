@@ -55,10 +55,20 @@ SEED = 0
 Method = Callable[[EfficientNetLite, Tensor, Tensor], Tensor]
 
 
-def regions(side: int = 8) -> Tensor:
+def regions(side: int = 5) -> Tensor:
     """The photograph in side x side squares."""
     cell = torch.arange(SIZE) * side // SIZE
     return cell[:, None] * side + cell
+
+
+def coalitions(method: Callable[..., Tensor]) -> Method:
+    """Players are squares; who is not there is a blur of the photograph."""
+
+    def explain(model: EfficientNetLite, x: Tensor, target: Tensor) -> Tensor:
+        soft = F.interpolate(F.adaptive_avg_pool2d(x, 4), SIZE, mode="bilinear")
+        return method(model, x, target, regions=regions(), samples=300, baseline=soft)
+
+    return explain
 
 
 def edges(model: EfficientNetLite, x: Tensor, target: Tensor) -> Tensor:
@@ -83,10 +93,9 @@ def composite(convolution: Epsilon | Gamma | AlphaBeta | ZPlus) -> Method:
 
 
 METHODS: dict[str, Method] = {
-    "occlusion": partial(it.occlusion, window=32, stride=8),
-    "LIME": partial(it.lime, regions=regions(), samples=600),
-    "Shapley values": partial(it.shapley, regions=regions(), samples=600),
-    "meaningful perturbation": partial(it.meaningful_perturbation, smoothness=10_000),
+    "occlusion": partial(it.occlusion, window=32, stride=16),
+    "LIME": coalitions(it.lime),
+    "Shapley values": coalitions(it.shapley),
     "gradient": se.gradient,
     "sensitivity": se.sensitivity,
     "gradient × input": se.gradient_x_input,
@@ -112,19 +121,31 @@ def one_by_one(method: Method, model: EfficientNetLite, x: Tensor, target: Tenso
     return torch.cat(large).detach()
 
 
+def prepared(model: EfficientNetLite, names: list[str]) -> Tensor:
+    """The photographs as the network reads them, (N, 3, SIZE, SIZE)."""
+    prepare = replace(model.prepare, size=SIZE)
+    return torch.cat([prepare(photo.image) for photo in data.photos(names).values()])
+
+
+def flipping(model: EfficientNetLite, x: Tensor, R: Tensor, target: Tensor) -> Tensor:
+    """(N, 2, STEPS + 1), the scores while squares are blurred: the most and the least relevant
+    first.
+    """
+    flip = partial(pixel_flipping, model, x, R.expand_as(x), target, PATCH, "blur", steps=STEPS)
+    return torch.stack([flip(order=order).scores for order in ("morf", "lerf")], 1)
+
+
 def main() -> None:
     maps, curves, scores, classes = [], [], [], []
     for title, name in NETWORKS.items():
         model = models.pretrained(name).requires_grad_(False)
-        prepare = replace(model.prepare, size=SIZE)
-        x = torch.cat([prepare(photo.image) for photo in data.photos(PHOTOS).values()])
+        x = prepared(model, PHOTOS)
         score, target = model(x).max(1)
         scores.append(score)
         classes.append(target)
         for method in tqdm(METHODS.values(), desc=title):
             R = one_by_one(method, model, x, target)
-            flip = partial(pixel_flipping, model, x, R, target, PATCH, "blur", steps=STEPS)
-            curves.append(torch.stack([flip(order=order).scores for order in ("morf", "lerf")], 1))
+            curves.append(flipping(model, x, R, target))
             coarse = F.avg_pool2d(R, SIZE // CELLS)[:, 0]
             top = coarse.abs().flatten(1).quantile(0.995, 1)[:, None, None]
             maps.append((127 * (coarse / top.clamp(min=1e-30)).clamp(-1, 1)).round().char())
@@ -135,7 +156,10 @@ def main() -> None:
         "scores": torch.stack(scores),
         "classes": torch.stack(classes),
     }
-    names = {"networks": [*NETWORKS], "methods": [*METHODS], "photos": PHOTOS}
+    known = models.imagenet_classes()
+    names = {"networks": [*NETWORKS], "methods": [*METHODS], "photos": PHOTOS} | {
+        "classes": {k: known[k] for k in torch.cat(classes).unique().tolist()}
+    }
     save_file(stored, PLACE, {key: json.dumps(value) for key, value in names.items()})
 
 

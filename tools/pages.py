@@ -218,6 +218,23 @@ def tasks(name: str) -> list[tuple[int, str, int, str, int]]:
     ]
 
 
+def checked() -> str:
+    """What lib/checks/_progress.py knows of each set: (title, check or "", points) of its tasks."""
+    return json.dumps({path.stem: graded(path) for path in exercises.solutions()}, indent=1) + "\n"
+
+
+def graded(path: pathlib.Path) -> list[tuple[str, str, int]]:
+    found, title = [], ""
+    for cell in nbformat.read(path, 4).cells:
+        if heading := TASK.match(cell.source):
+            title = f"{heading[1]} {heading[2]}"
+        mark = cell.metadata.get("nbgrader", {})
+        if mark.get("grade"):
+            check = re.match(r"checks\.check_(\w+)", cell.source)
+            found.append((title, check[1] if check else "", int(mark["points"])))
+    return found
+
+
 # ---------------------------------------------------------------- the chapters, in the README
 
 CHAPTERS = re.compile(r"(?s)(<!-- chapters: made by tools/pages.py -->\n).*?(<!-- end -->)")
@@ -246,6 +263,7 @@ def made() -> dict[pathlib.Path, Callable[[], str]]:
         ROOT / "index_of_terms.md": index_of_terms,
         ROOT / "instructors.md": instructors,
         ROOT / "README.md": readme,
+        ROOT / "lib" / "checks" / "tasks.json": checked,
         **{exercises.exercise_of(path): partial(students, path) for path in exercises.solutions()},
         **{
             path: partial(status.with_head, path) for path in run.in_order("chapters", "full_scale")

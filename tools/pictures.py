@@ -1,5 +1,5 @@
-"""The made pictures of the book: a card for each chapter, a photograph explained, and the picture
-of the book itself. `make pages` writes them into images/.
+"""The made pictures of the book: a card for each chapter, what each method says of photographs, a
+photograph explained, and the picture of the book itself. `make pages` writes them into images/.
 
 A card is a figure of its chapter, as the notebook stores it; nothing is drawn by hand.
 """
@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 import skimage.data
 import torch
+from matplotlib.figure import Figure
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 from run import in_order
 
@@ -25,12 +26,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lib import data, models, palette, plots
+from lib.interpretability import prediction_difference
 from lib.lrp import lrp
 
 IMAGES = ROOT / "images"
 CARD = (600, 315)  # the shape that previews of links have
 BOOK = (1200, 630)
 PHOTO = 224
+SHOWN = ["chelsea", "coffee", "camera"]
 FEW_COLOURS = 256
 
 
@@ -63,7 +66,8 @@ def made() -> dict[Path, Callable[[], Image.Image]]:
     """Each made picture, and what draws it."""
     names = [path.stem for path in in_order("chapters")]
     cards = {IMAGES / "cards" / f"{name}.png": partial(card, name) for name in names}
-    return {**cards, IMAGES / "photo.jpg": photo, IMAGES / "cards" / "book.png": book}
+    methods = {IMAGES / "methods" / name: draw for name, draw in of_methods().items()}
+    return {**cards, **methods, IMAGES / "photo.jpg": photo, IMAGES / "cards" / "book.png": book}
 
 
 def is_old(path: Path, picture: Image.Image) -> bool:
@@ -147,9 +151,13 @@ def _languages() -> Image.Image:
         ratios = sorted(row[place] / counts["English"][place] for row in counts.values())
         ax.plot(ratios, "o" if place == 1 else "s", ms=4, label=name)
     ax.legend()
+    return _as_image(ax.figure)
+
+
+def _as_image(figure: Figure) -> Image.Image:
     file = io.BytesIO()
-    ax.figure.savefig(file, format="png", dpi=200)
-    plots.plt.close(ax.figure)
+    figure.savefig(file, format="png", dpi=200)
+    plots.plt.close(figure)
     return Image.open(file).convert("RGB")
 
 
@@ -157,6 +165,83 @@ def _trimmed(picture: Image.Image) -> Image.Image:
     """Without its white margins."""
     paper = Image.new("RGB", picture.size, palette.PAPER)
     return picture.crop(ImageChops.difference(picture, paper).getbbox() or (0, 0, *picture.size))
+
+
+# ---------------------------------------------------------------- what the methods say
+
+
+def of_methods() -> dict[str, Callable[[], Image.Image]]:
+    """Each picture of the page methods.md, and what draws it."""
+    maps = {_slug(name): partial(_maps, name) for name in data.explained_photos().methods}
+    draws = maps | {
+        "photographs": _photographs,
+        "prediction-difference": partial(_on_scenes, _prediction_difference),
+        "lrp-at-the-pixels": partial(_on_scenes, partial(lrp, rules="epsilon_gamma_box")),
+        "patterns": _pattern,
+    }
+    page = (ROOT / "methods.md").read_text(encoding="utf-8")
+    names = re.findall(r"images/methods/(\S+?)\)", page)
+    return {name: draws[Path(name).stem] for name in names}
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower().replace("×", "x")).strip("-")
+
+
+def _photographs() -> Image.Image:
+    return _in_a_row([_square(p.image) for p in data.photos(SHOWN).values()], PHOTO)
+
+
+def _square(image: torch.Tensor) -> Image.Image:
+    """The middle of a photograph (3, H, W)."""
+    height, width = image.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = Image.fromarray(plots.image(image[:, top : top + side, left : left + side]))
+    return middle.resize((PHOTO, PHOTO), Image.Resampling.LANCZOS)
+
+
+def _maps(method: str) -> Image.Image:
+    """The method's maps of three photographs, for the first of the two networks."""
+    found = data.explained_photos()
+    maps = found.maps[0, found.methods.index(method)]
+    shown = [maps[found.photos.index(name)] for name in SHOWN]
+    return _in_a_row([Image.fromarray(plots.heatmap(R, 1.0)) for R in shown], PHOTO)
+
+
+def _on_scenes(explain: Callable[..., torch.Tensor]) -> Image.Image:
+    """Three drawn scenes over what a method says of them."""
+    net, scenes = models.pretrained("scenes_gap"), data.scenes(12, seed=1)
+    x = scenes.images[[scenes.labels.tolist().index(c) for c in range(3)]]
+    R = explain(net, x).sum(1)
+    pictures = [plots.image(picture) for picture in x] + [plots.heatmap(r) for r in R]
+    return _in_a_row([Image.fromarray(picture) for picture in pictures], PHOTO)
+
+
+def _prediction_difference(net: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    others = data.scenes(64, seed=2).images
+    return prediction_difference(net, x, reference=others, window=4)
+
+
+def _pattern() -> Image.Image:
+    """A distractor at 50 degrees, the weight that cancels it, and the pattern of the signal."""
+    draw = torch.Generator().manual_seed(0)
+    signal, distractor = torch.randn(2, 300, generator=draw)
+    turn = torch.tensor(50.0).deg2rad()
+    x = signal[:, None] * torch.tensor([1.0, 0.0]) + distractor[:, None] * torch.stack(
+        [turn.cos(), turn.sin()]
+    )
+    weight = torch.tensor([1.0, -1 / turn.tan()])
+    pattern = torch.cov(torch.stack([*x.T, x @ weight]))[:2, 2] / (x @ weight).var()
+    ax = plots.axes("measurement 1", "measurement 2", 6.0, 3.1)
+    ax.scatter(*x.T, s=6, color=palette.MUTED, alpha=0.5)
+    for (name, (right, up)), colour in zip(
+        {"weight": weight.tolist(), "pattern": pattern.tolist()}.items(), palette.SERIES
+    ):
+        ax.annotate("", (right, up), (0, 0), arrowprops={"color": colour, "width": 2})
+        ax.text(right + 0.2, 1.6 * up + 0.1, name, color=colour, fontweight="bold")
+    ax.set_aspect("equal")
+    return _as_image(ax.figure)
 
 
 # ---------------------------------------------------------------- a photograph explained

@@ -237,14 +237,9 @@ def lead(link, part: Part | None, by_name: dict[str, Part], book: PdfWriter, sta
         link[NameObject("/Dest")] = ArrayObject(where)
 
 
-def make(names: list[str], target: Path) -> PdfWriter:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=browser.find(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        parts = printed(chromium, names)
-        book = bind(parts, front(chromium, parts), numbers(chromium, parts))
-        chromium.close()
+def make(chromium: Browser, names: list[str], target: Path) -> PdfWriter:
+    parts = printed(chromium, names)
+    book = bind(parts, front(chromium, parts), numbers(chromium, parts))
     book.write(target)
     return book
 
@@ -252,7 +247,12 @@ def make(names: list[str], target: Path) -> PdfWriter:
 def main() -> int:
     began, target = time.perf_counter(), HTML / PDF
     names = [name for _, pages in contents() for name, _ in pages]
-    book = make(names, target)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=browser.find(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        book = make(chromium, names, target)
+        chromium.close()
     size, seconds = target.stat().st_size / 1e6, time.perf_counter() - began
     print(f"{target}: {len(book.pages)} pages, {size:.0f} MB, in {seconds:.0f} s")
     return 0

@@ -22,6 +22,8 @@ import numpy
 import torch
 from torch import Tensor, float32, float64, nn
 
+from ._progress import tell
+
 TOLERANCE = 1e-4  # relative and absolute
 UNSOLVED = "not solved yet"
 
@@ -39,6 +41,7 @@ _tolist, _detach, _to = Tensor.tolist, Tensor.detach, Tensor.to
 _sum, _expand = Tensor.sum, Tensor.expand
 _isfinite, _sqrt, _infinity = math.isfinite, math.sqrt, math.inf
 _REAL = float32, float64
+_tried: list[str] = []  # by the check that runs
 
 Probes = Mapping[str, tuple]
 Slips = Mapping[str, Callable | tuple[Callable, ...]]
@@ -53,7 +56,8 @@ class Refusal(AssertionError):
 
 def exercise(check: Callable[[Callable], None]) -> Callable[[Callable], None]:
     """Makes `check_NAME(answer)` of a function that raises AssertionError where an answer is wrong:
-    the exercise's name stands before the hint, nothing is printed, torch is left as it was.
+    the exercise's name stands before the hint, nothing that it does is printed, torch is left as it
+    was. In a notebook a right answer is told so.
     """
     name = check.__name__.removeprefix("check_")
 
@@ -61,11 +65,13 @@ def exercise(check: Callable[[Callable], None]) -> Callable[[Callable], None]:
     def named(answer: Callable) -> None:
         if not callable(answer):
             raise _in_one_line(f"{name}: expected a function, got {type(answer).__name__}")
+        _tried.clear()
         try:
             with _quiet():
                 check(answer)
         except AssertionError as refusal:
             raise _in_one_line(f"{name}: {refusal}") from refusal.__cause__
+        tell(name, _tried)
 
     return named
 
@@ -233,9 +239,10 @@ def _moments(
 
 @contextlib.contextmanager
 def seen(kind: str) -> Iterator[None]:
-    """Adds to what is refused within where it was seen."""
+    """Adds to what is refused within where it was seen; what is passed was tried."""
     try:
         yield
+        _tried.append(kind)
     except AssertionError as refusal:
         if str(refusal) == UNSOLVED:
             raise

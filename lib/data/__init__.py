@@ -2,6 +2,7 @@
 sets that are downloaded on request.
 """
 
+from .explained import ExplainedPhotos, explained_photos
 from .generated import (
     SCENE_CLASSES,
     VOCABULARY,
@@ -55,6 +56,8 @@ __all__ = [
     "word_lists",
     "Photo",
     "photos",
+    "ExplainedPhotos",
+    "explained_photos",
     "LabelErrors",
     "label_errors",
     "human_labels",

@@ -3,6 +3,7 @@
 import base64
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,14 +46,19 @@ def figure_image(figure: Figure, dpi: int) -> Shown:
 
 def array_image(array: np.ndarray) -> Shown:
     """Exact where the array has at most 256 colours or 4096 pixels, else the nearest of 256."""
-    height, width = array.shape[:2]
     rgb = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
+    return _encoded(rgb.tobytes(), rgb.shape)
+
+
+@lru_cache(maxsize=64)  # a picture often stands in many states of a figure
+def _encoded(content: bytes, shape: tuple[int, int, int]) -> Shown:
+    rgb, (height, width) = np.frombuffer(content, np.uint8).reshape(shape), shape[:2]
     colours, places = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) <= 256:
         image = Image.fromarray(places.reshape(height, width).astype(np.uint8))
         image.putpalette(colours.astype(np.uint8).tobytes())
     else:
-        image = Image.fromarray(np.ascontiguousarray(rgb))
+        image = Image.fromarray(rgb)
         image = image if height * width <= 4096 else image.quantize(256, dither=Image.Dither.NONE)
     return Shown(to_png(image), width, height, height * width <= SQUARES)
 

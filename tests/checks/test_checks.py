@@ -10,6 +10,8 @@ import torch
 from students import NAMES, SOLUTIONS, check, talking
 from torch import Tensor
 
+from lib.checks import _progress
+
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -168,3 +170,34 @@ def test_replacing_helpers_in_the_notebook_changes_nothing(name, monkeypatch):
         monkeypatch.setattr(torch, helper, lambda *a, **k: torch.zeros(1))
     with pytest.raises(AssertionError):
         check(name)(lambda *arguments, **named: torch.zeros(3))
+
+
+# ---------------------------------------------------------------- what a right answer is told
+
+
+@pytest.fixture
+def at_the_beginning(monkeypatch):
+    monkeypatch.setattr(_progress, "_right", set())
+
+
+def test_a_right_answer_hears_what_was_tried_the_points_and_what_is_next(at_the_beginning):
+    told = _progress.praise("lrp_zplus", ["several samples", "one sample", "one sample"])
+    assert told == (
+        "lrp_zplus is right. Tried on: several samples; one sample.\n"
+        "2 of the 18 points that checks give. Next: 2 The epsilon rule (2 points)."
+    )
+    assert "2 of the 18" in _progress.praise("lrp_zplus", []), "twice right counts once"
+    tasks = [check for _, check, _ in _progress.TASKS["lrp"] if check]
+    last = [_progress.praise(check, []) for check in tasks][-1]
+    assert "18 of the 18 points" in last and "7 Which map would you trust" in last
+
+
+def test_only_a_person_is_told(at_the_beginning, capsys, monkeypatch):
+    check("lrp_zplus")(SOLUTIONS["lrp_zplus"])
+    assert not capsys.readouterr().out
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a shell")
+    check("lrp_zplus")(SOLUTIONS["lrp_zplus"])
+    assert "Tried on: several samples; one sample;" in capsys.readouterr().out
+    with pytest.raises(AssertionError):
+        check("lrp_zplus")(lambda a, w, R: a)
+    assert not capsys.readouterr().out
