@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
-from lib import applications, data, gans, models, training, vae
+from lib import applications, data, gans, live, models, training, vae
 
 CARD = """# {name}
 
@@ -246,6 +246,55 @@ def bounds(model: nn.Module, weights: Weights, split: data.Split) -> str:
     )
 
 
+PLANE_STEPS = 15_000
+# beta, and whether codes are drawn
+PLANE_LOSSES = dict(zip(vae.PLANES, ((0, False), (1, True), (4, True), (1, True)), strict=True))
+
+
+def fit_planes(planes: nn.Module, split: data.Split) -> Weights:
+    """All four networks with one budget; beside their weights the codes of 1,000 test images."""
+    for name, (beta, noise) in PLANE_LOSSES.items():
+        network = planes.networks[name]
+        y = split.y_train if network.classes else None
+        settings = {"learning_rate": 1e-3, "average": 0.999, "beta": beta, "noise": noise}
+        vae.fit(network, split.x_train, PLANE_STEPS, y=y, **settings)
+    planes.classes = split.y_test[:1000]
+    with torch.no_grad():
+        means = [network.encode(split.x_test[:1000])[0] for network in planes.networks.values()]
+    planes.codes = torch.stack(means)
+    return planes.state_dict()
+
+
+@torch.no_grad()
+def plane_scores(planes: nn.Module, weights: Weights, split: data.Split) -> str:
+    """On the 10,000 test images, each turned black and white once by seed 0: as they are trained,
+    and as the page holds them, with weights of 8 bits.
+    """
+    planes.load_state_dict(weights)
+    planes.eval()
+    with models.seeded(0):
+        x = torch.bernoulli(split.x_test)
+    scores = []
+    for name, network in planes.networks.items():
+        if not PLANE_LOSSES[name][1]:
+            fit = network.log_likelihood(x, network.decode(network.encode(x)[0]))
+            scores.append(f"{name}: reconstruction {fit.mean():.2f}, no bound")
+            continue
+        y = split.y_test if network.classes else None
+        bound = vae.elbo(network, x, y=y)
+        page = vae.elbo(live.eight_bits(network), x, y=y)
+        scores.append(
+            f"{name}: ELBO {bound.total.mean():.2f} = reconstruction "
+            f"{bound.reconstruction.mean():.2f} - KL {bound.kl.mean():.2f}, with weights of 8 bits "
+            f"{page.total.mean():.2f}"
+        )
+    return (
+        "; ".join(scores) + "; of log p(x), or log p(x|y) for the conditional one, on the 10,000 "
+        "test images, in nats, pixels drawn black or white with the probability of their grey, "
+        "seed 0"
+    )
+
+
 def play(generator: nn.Module, split: data.Split) -> Weights:
     gans.train(
         generator,
@@ -378,6 +427,14 @@ NETWORKS = {name: make(name) for name, make in CLASSIFIERS.items()} | {
         fit_vae,
         "80,000 steps of 128 images; settings chosen on 5,000 held-out training images",
         bounds,
+    ),
+    "planes_mnist": Network(
+        vae.Planes,
+        "`lib.vae.Planes()`",
+        MNIST,
+        fit_planes,
+        f"{PLANE_STEPS:,} steps of 128 images for each of four networks",
+        plane_scores,
     ),
     "gan_mnist": Network(
         gans.Generator, "`lib.gans.Generator()`", MNIST, play, f"{GAN_STEPS:,} steps", judgement

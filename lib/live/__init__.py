@@ -3,9 +3,10 @@ Colab.
 """
 
 from .charts import Chart
+from .codes import CodePlane
 from .drawn import Bars, Words
 from .figures import DrawDigit, Explore, Question, Quiz, explore, figure, quiz
-from .page import Thumbnails
+from .page import Thumbnails, eight_bits
 from .tables import Cell, Table
 from .timeline import Entry, Timeline, timeline
 from .values import VALUES, Values
@@ -15,6 +16,7 @@ __all__ = [
     "figure",
     "Explore",
     "DrawDigit",
+    "CodePlane",
     "Question",
     "Quiz",
     "quiz",
@@ -22,6 +24,7 @@ __all__ = [
     "Chart",
     "Words",
     "Thumbnails",
+    "eight_bits",
     "Cell",
     "Table",
     "Entry",

@@ -443,7 +443,7 @@ class DrawDigit(Output):
             "weights": [floats(w) for w in self.weights],
             "examples": [] if self.blank else [floats(x) for x in self.examples],
         }
-        scripts = ["charts.js", "lrpnet.js", "strokes.js", "digit.js"]
+        scripts = ["charts.js", "lrpnet.js", "strokes.js", "drawing.js", "digit.js"]
         return card("digit", self.key, self.title, body, data, scripts)
 
 

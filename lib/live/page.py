@@ -2,6 +2,7 @@
 it.
 """
 
+import copy
 import json
 import pathlib
 import re
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import palette
 from .drawn import Drawn
@@ -350,6 +352,30 @@ def words(name: str) -> str:
 def floats(values: Tensor) -> str:
     """Base64 of float32, as js/lrpnet.js reads it."""
     return base64_of(values.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
+
+
+def in_bytes(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of a matrix (K, N) as whole numbers from -127 to 127, and what one is worth in each row
+    (K,), so that each weight is off by at most half of that.
+    """
+    unit = weight.abs().amax(1).clamp_min(1e-12) / 127
+    return torch.round(weight / unit[:, None]).to(torch.int8), unit
+
+
+def eight_bits(model: nn.Module) -> nn.Module:
+    """A copy of the model as a page holds it: each matrix of a dense layer with 8 bits a weight.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> largest, error = layer.weight.abs().max(), eight_bits(layer).weight - layer.weight
+    >>> bool(error.abs().max() <= 1.001 * largest / 254)
+    True
+    """
+    copied = copy.deepcopy(model)
+    for layer in copied.modules():
+        if isinstance(layer, nn.Linear):
+            whole, unit = in_bytes(layer.weight.data)
+            layer.weight.data = whole * unit[:, None]
+    return copied
 
 
 def check_key(name: str, key: str) -> None:

@@ -3,10 +3,12 @@ hold.
 """
 
 from .autoencoder import (
+    PLANES,
     VAE,
     Bound,
     ConvolutionalDecoder,
     DenseDecoder,
+    Planes,
     active_units,
     bernoulli_log_likelihood,
     convolutional_vae,
@@ -18,10 +20,11 @@ from .autoencoder import (
     kl_parts,
     kl_standard_normal,
     latent_traversal,
+    mnist_planes,
     mnist_vae,
     reparameterize,
 )
-from .families import RBM, Autoregressive, fit_rbm
+from .families import RBM, Autoregressive, DeepBelief, Flow, fit_rbm
 
 __all__ = [
     "VAE",
@@ -30,6 +33,9 @@ __all__ = [
     "dense_vae",
     "convolutional_vae",
     "mnist_vae",
+    "PLANES",
+    "Planes",
+    "mnist_planes",
     "reparameterize",
     "kl_standard_normal",
     "bernoulli_log_likelihood",
@@ -42,6 +48,8 @@ __all__ = [
     "kl_parts",
     "fit",
     "Autoregressive",
+    "Flow",
     "RBM",
+    "DeepBelief",
     "fit_rbm",
 ]

@@ -22,6 +22,8 @@ class VAE(nn.Module):
     decoder: codes (N, D) to one number for each of the P pixels of an image, (N, P).
     sigma: None for pixels that are 0 or 1, the decoder then gives their logits; a number for real
         pixels, normally distributed about the decoder's output with this standard deviation.
+    classes: with K classes the VAE is conditional, p(x|y): the decoder is told the class y of the
+        picture, as K more numbers behind the code, all 0 but that of the class (Sohn et al., 2015).
     Raises ValueError for a sigma that is not above 0.
 
     >>> vae = VAE(nn.Linear(6, 4), nn.Linear(2, 6))
@@ -35,24 +37,33 @@ class VAE(nn.Module):
         encoder: Callable[[Tensor], Tensor],
         decoder: Callable[[Tensor], Tensor],
         sigma: float | None = None,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if sigma is not None and not sigma > 0:
             raise ValueError(f"sigma: expected None or a number above 0, got {sigma}")
-        self.encoder, self.decoder, self.sigma = encoder, decoder, sigma
+        self.encoder, self.decoder = encoder, decoder
+        self.sigma, self.classes = sigma, classes
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), (N, D) each."""
         mean, log_variance = self.encoder(x).chunk(2, 1)
         return mean, log_variance
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes (N, D) to logits, or with sigma to mean pixels: (N, P)."""
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Codes (N, D), and for a conditional VAE classes (N,), to logits, or with sigma to mean
+        pixels: (N, P).
+        """
+        if (y is None) == bool(self.classes):
+            expected = f"classes (N,) from 0 to {self.classes - 1}" if self.classes else "None"
+            raise ValueError(f"y: expected {expected}, got {'None' if y is None else 'classes'}")
+        if y is not None:
+            z = torch.cat([z, F.one_hot(y, self.classes).to(z)], 1)
         return self.decoder(z)
 
-    def expected(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z), pixel by pixel: (N, D) to (N, P)."""
-        return self.decode(z) if self.sigma else self.decode(z).sigmoid()
+    def expected(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of p(x|z), or of p(x|z, y), pixel by pixel: (N, D) to (N, P)."""
+        return self.decode(z, y) if self.sigma else self.decode(z, y).sigmoid()
 
     def log_likelihood(self, x: Tensor, decoded: Tensor) -> Tensor:
         """log p(x|z) for images x (N, ...) and what the decoder says of them (N, P): (N,), in
@@ -63,10 +74,10 @@ class VAE(nn.Module):
             return gaussian_log_likelihood(x, decoded, self.sigma)
         return bernoulli_log_likelihood(x, decoded)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """One sampled reconstruction as `decode` gives it, mean and log-variance."""
         mean, log_variance = self.encode(x)
-        return self.decode(reparameterize(mean, log_variance)), mean, log_variance
+        return self.decode(reparameterize(mean, log_variance), y), mean, log_variance
 
 
 class DenseDecoder(nn.Module):
@@ -130,12 +141,13 @@ def dense_vae(
     skip: bool = True,
     sigma: float | None = None,
     seed: int = 0,
+    classes: int = 0,
 ) -> VAE:
     """Dense layers with SiLU on both sides: images of `pixels` values, codes of `latent` numbers.
     Without hidden layers both are linear.
 
     hidden: the neurons of the encoder's hidden layers; the decoder has them in reverse.
-    skip, sigma: as for `DenseDecoder` and `VAE`, with its errors.
+    skip, sigma, classes: as for `DenseDecoder` and `VAE`, with its errors.
     seed: of the weights.
 
     Raises ValueError for a sigma that is not above 0.
@@ -148,8 +160,9 @@ def dense_vae(
         layers = [part for a, b in zip(down, down[1:]) for part in (nn.SiLU(), nn.Linear(a, b))]
         return VAE(
             nn.Sequential(nn.Flatten(), *layers[1:]),
-            DenseDecoder((latent, *reversed(hidden), pixels), skip),
+            DenseDecoder((latent + classes, *reversed(hidden), pixels), skip),
             sigma,
+            classes,
         )
 
 
@@ -181,6 +194,45 @@ def mnist_vae() -> VAE:
     torch.Size([1, 784])
     """
     return models.with_weights(convolutional_vae(), "vae_mnist")
+
+
+#: The networks of `mnist_planes`.
+PLANES = ("plain autoencoder", "VAE", "VAE, β = 4", "conditional VAE")
+
+
+class Planes(nn.Module):
+    """Networks for 28 x 28 digits whose codes are two numbers, by the names of `PLANES`; beside
+    them what they make of 1,000 pictures.
+
+    classes: (1000,), of the pictures.
+    codes: (4, 1000, 2), the mean of q(z|x) by each network.
+
+    >>> Planes().networks["VAE"].encode(torch.zeros(3, 1, 28, 28))[0].shape
+    torch.Size([3, 2])
+    """
+
+    classes: Tensor
+    codes: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        classes = (0, 0, 0, 10)
+        self.networks = nn.ModuleDict(
+            {name: dense_vae(784, (64,) * 4, 2, classes=k) for name, k in zip(PLANES, classes)}
+        )
+        self.register_buffer("classes", torch.zeros(1000, dtype=torch.long))
+        self.register_buffer("codes", torch.zeros(len(PLANES), 1000, 2))
+
+
+def mnist_planes() -> Planes:
+    """`Planes` with the committed weights of real 28 x 28 digits; lib/weights/planes_mnist.md says
+    how they were trained and what they score.
+
+    >>> planes = mnist_planes()
+    >>> planes.networks["VAE"].expected(planes.codes[1, :1]).shape
+    torch.Size([1, 784])
+    """
+    return models.with_weights(Planes(), "planes_mnist")
 
 
 def reparameterize(
@@ -242,11 +294,12 @@ class Bound:
     kl: Tensor
 
 
-def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
+def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0, y: Tensor | None = None) -> Bound:
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || p(z)), with `samples` codes z for each image
     (Kingma and Welling, 2014, eq. 3 and 10).
 
     x: (N, ...), black and white pixels, 0 or 1; any real ones if the VAE has a sigma.
+    y: classes (N,), for a conditional VAE, whose bound is one of log p(x|y).
 
     The bound is differentiable in the weights.
     Raises TypeError or ValueError for another x or fewer than one sample.
@@ -261,7 +314,7 @@ def elbo(vae: VAE, x: Tensor, samples: int = 1, seed: int = 0) -> Bound:
     total = torch.zeros_like(mean[:, 0])
     for _ in range(samples):
         z = reparameterize(mean, log_variance, generator)
-        total = total + vae.log_likelihood(x, vae.decode(z))
+        total = total + vae.log_likelihood(x, vae.decode(z, y))
     reconstruction = total / samples
     kl = kl_standard_normal(mean, log_variance)
     return Bound(reconstruction - kl, reconstruction, kl)
@@ -393,6 +446,8 @@ def fit(
     average: float = 0.0,
     seed: int = 0,
     progress: bool = True,
+    y: Tensor | None = None,
+    noise: bool = True,
 ) -> History:
     """Raise the evidence lower bound in place, with Adam and a cosine schedule; afterwards the
     model is in evaluation mode.
@@ -402,8 +457,11 @@ def fit(
     beta: weighs the KL term (Higgins et al., 2017).
     warm_up: steps in which the KL term grows from 0.
     average: keep a moving average of the weights with this decay.
+    y: classes (N,), for a conditional VAE.
+    noise: False decodes the mean itself; with beta = 0 this trains a plain autoencoder.
 
     The global random state is left as it was. Returns the mean loss of each hundred steps.
+    Raises ValueError if the loss is not finite.
 
     >>> fit(dense_vae(), torch.rand(20, 1, 8, 8), steps=3, progress=False).steps
     3
@@ -421,9 +479,11 @@ def fit(
         averaged = MovingAverage(vae, average)
         losses: list[float] = []
         for step in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
-            chosen = x[torch.randint(len(x), (batch,), device=x.device)]
-            pixels = chosen if vae.sigma else torch.bernoulli(chosen)
-            decoded, mean, log_variance = vae(pixels)
+            chosen = torch.randint(len(x), (batch,), device=x.device)
+            pixels = x[chosen] if vae.sigma else torch.bernoulli(x[chosen])
+            mean, log_variance = vae.encode(pixels)
+            z = reparameterize(mean, log_variance) if noise else mean
+            decoded = vae.decode(z, None if y is None else y[chosen])
             weight = beta * min(1, (step + 1) / warm_up) if warm_up else beta
             kl = kl_standard_normal(mean, log_variance)
             loss = (weight * kl - vae.log_likelihood(pixels, decoded)).mean()
@@ -431,6 +491,11 @@ def fit(
             schedule.step()
             averaged.update()
             losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise ValueError(
+                    f"loss: expected a finite value, got {losses[-1]} in step {step}; try a "
+                    f"smaller learning_rate than {learning_rate}"
+                )
     averaged.put()
     vae.eval()
     return History(by_hundreds(losses), steps)

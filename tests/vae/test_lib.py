@@ -229,6 +229,66 @@ def test_a_sigma_must_be_positive():
         vae.dense_vae(sigma=0)
 
 
+# ---------------------------------------------------------------- networks that are told a class
+
+
+def conditional():
+    return vae.dense_vae(6, (5,), 2, classes=3).double(), some_binary(4).flatten(1)[:, :6]
+
+
+def test_a_decoder_reads_the_class_behind_the_code():
+    model, _ = conditional()
+    z, y = torch.randn(3, 2).double(), torch.tensor([2, 0, 1])
+    behind = torch.cat([z, torch.eye(3).double()[y]], 1)
+    assert torch.equal(model.decode(z, y), model.decoder(behind))
+    assert torch.equal(model.expected(z, y), model.decoder(behind).sigmoid())
+
+
+def test_a_class_is_given_where_one_is_read_and_only_there():
+    z, y = torch.randn(3, 2), torch.tensor([0, 1, 2])
+    with pytest.raises(ValueError, match=r"y: expected classes \(N,\) from 0 to 2, got None"):
+        vae.dense_vae(classes=3, latent=2).decode(z)
+    with pytest.raises(ValueError, match="y: expected None, got classes"):
+        vae.dense_vae(latent=2).decode(z, y)
+
+
+def test_a_class_that_says_all_leaves_nothing_to_the_code():
+    """Two pictures, one of each class: told the class, the decoder needs no code."""
+    x = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])[:, None]
+    y = torch.tensor([0, 1])
+    model = vae.dense_vae(4, (8,), 2, classes=2)
+    vae.fit(model, x, 400, learning_rate=1e-2, y=y, progress=False)
+    bound = vae.elbo(model, x, 20, y=y)
+    assert bound.total.min() > -0.1 and bound.kl.max() < 0.05
+    assert (model.expected(torch.zeros(2, 2), y).round() == x.flatten(1)).all()
+
+
+def test_without_noise_and_divergence_a_plain_autoencoder_is_trained():
+    x = torch.eye(6)[:, None]
+    model = vae.dense_vae(6, (16,), 2)
+    before = [p.clone() for p in model.encoder[-1].parameters()]
+    vae.fit(model, x, 1500, learning_rate=1e-2, beta=0, noise=False, progress=False)
+    back = model.expected(model.encode(x)[0])
+    assert (back.argmax(1) == torch.arange(6)).all() and back.amax(1).min() > 0.9
+    # nothing asked for the log-variances, so nothing moved them
+    after = [*model.encoder[-1].parameters()]
+    assert all(torch.equal(a[2:], b[2:]) for a, b in zip(before, after))
+
+
+def test_a_loss_that_is_not_finite_ends_the_training():
+    with pytest.raises(ValueError, match="loss: expected a finite value, got nan in step 0"):
+        vae.fit(vae.dense_vae(sigma=1.0), torch.full((4, 64), float("nan")), 10, progress=False)
+
+
+def test_the_committed_planes_hold_digits():
+    planes = vae.mnist_planes()
+    assert tuple(planes.networks) == vae.PLANES
+    assert torch.bincount(planes.classes, minlength=10).min() > 80
+    assert torch.isfinite(planes.codes).all()
+    inside = planes.codes[1].norm(dim=1) < 3  # of the VAE: near the prior
+    assert inside.float().mean() > 0.95
+
+
 # ---------------------------------------------------------------- codes
 
 
@@ -378,6 +438,49 @@ def test_an_rbm_learns_and_refuses_what_it_cannot_sum():
     )
     with pytest.raises(ValueError, match="hidden: expected at most 20 neurons .* got 21"):
         vae.RBM(4, 21).log_partition()
+
+
+def test_a_flow_is_invertible_and_knows_its_determinant():
+    model, x = vae.Flow(5, 7, seed=1).double(), torch.randn(3, 5).double()
+    z, log_det = model(x)
+    assert torch.allclose(model.inverse(z), x)
+    for k in range(3):
+        jacobian = torch.autograd.functional.jacobian(lambda v: model(v[None])[0][0], x[k])
+        assert log_det[k].item() == pytest.approx(jacobian.det().abs().log().item())
+    normal = torch.distributions.Normal(0.0, 1.0)
+    assert torch.allclose(model.log_density(x), normal.log_prob(z).sum(1) + log_det)
+
+
+@torch.no_grad()
+def test_a_flow_gives_pictures_probabilities_that_sum_to_one():
+    model, x = vae.Flow(3, 7, seed=1).double(), everything(3)
+    noise = torch.Generator().manual_seed(0)
+    p = model.log_likelihood(x, 20_000, noise).exp()
+    assert p.sum().item() == pytest.approx(1, abs=0.03)
+    one = torch.stack([model.log_likelihood(x, 1, noise) for _ in range(2000)]).mean(0)
+    assert (one < p.log() + 0.05).all()  # a single draw bounds from below
+    drawn = model.float().sample(20_000)
+    place = (drawn.long() * 2 ** torch.arange(2, -1, -1)).sum(1)
+    share = torch.bincount(place, minlength=8) / 20_000
+    assert ((share - p).abs() < 0.02).all()
+
+
+def test_a_belief_network_by_enumerating_both_layers():
+    bottom, top = (vae.RBM(*sizes, seed=k).double() for k, sizes in enumerate([(4, 3), (3, 2)]))
+    for p in (*bottom.parameters(), *top.parameters()):
+        p.data = torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())).double()
+    x, h = everything(4), everything(3)
+    belief, prior = vae.DeepBelief(bottom, top), top.log_likelihood(h).exp()
+    p = (h @ bottom.W.T + bottom.a).sigmoid().detach()
+    for n in range(len(x)):
+        given_h = (x[n] * p + (1 - x[n]) * (1 - p)).prod(1)
+        assert belief.log_likelihood(x[[n]]).exp().item() == pytest.approx((given_h @ prior).item())
+    same = vae.DeepBelief(bottom)
+    assert torch.allclose(same.log_likelihood(x), bottom.log_likelihood(x))
+    exact, drawn = belief.log_likelihood(x).exp(), belief.sample(20_000, steps=100)
+    place = (drawn.long() * 2 ** torch.arange(3, -1, -1)).sum(1)
+    share = torch.bincount(place, minlength=16) / 20_000
+    assert ((share - exact).abs() < 5 * (exact * (1 - exact) / 20_000).sqrt() + 1e-9).all()
 
 
 # ---------------------------------------------------------------- real data
