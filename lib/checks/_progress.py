@@ -29,6 +29,8 @@ def praise(name: str, tried: Sequence[str]) -> str:
     points = {check: worth for _, check, worth in tasks if check}
     have = sum(worth for check, worth in points.items() if check in _right)
     on = f" Tried on: {'; '.join(dict.fromkeys(tried))}." if tried else ""
+    if not tasks:  # a set that `make pages` has not seen yet
+        return f"{name} is right.{on}"
     every = sum(points.values())
     return f"{name} is right.{on}\n{have} of the {every} points that checks give.{_next(tasks)}"
 
