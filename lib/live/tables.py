@@ -18,14 +18,13 @@ _STYLE = (
     "width:auto}"
     ".live-table :is(th,td){padding:4px 10px;text-align:right;vertical-align:top;border:0;"
     "border-bottom:1px solid color-mix(in srgb,currentColor 40%,transparent);"
-    "font-variant-numeric:tabular-nums;white-space:normal}"
+    "font-variant-numeric:tabular-nums;white-space:normal;overflow-wrap:break-word}"
     ".live-table :is(th[scope=row],.live-words-cell){text-align:left}"
     ".live-table tbody th{font-weight:400}"
     ".live-table thead th{font-weight:600;vertical-align:bottom;border-bottom-width:2px}"
     ".live-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 4px}"
     "@media (min-width:521px){.live-table :is(td,th[scope=row]){white-space:nowrap}}"
-    "@media (max-width:520px){.live-table{font-size:13px}.live-table :is(th,td){padding:4px 3px;"
-    "overflow-wrap:anywhere}}"
+    "@media (max-width:520px){.live-table{font-size:13px}.live-table :is(th,td){padding:4px 3px}}"
 )
 
 
