@@ -23,7 +23,8 @@ _STYLE = (
     ".live-table tbody th{font-weight:400}"
     ".live-table thead th{font-weight:600;vertical-align:bottom;border-bottom-width:2px}"
     ".live-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 4px}"
-    "@media (min-width:521px){.live-table :is(td,th[scope=row]){white-space:nowrap}}"
+    "@media (min-width:521px){.live-table :is(td:not(.live-words-cell),th[scope=row])"
+    "{white-space:nowrap}}"
     "@media (max-width:520px){.live-table{font-size:13px}.live-table :is(th,td){padding:4px 3px}}"
 )
 
