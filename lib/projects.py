@@ -33,7 +33,7 @@ def planted_tag(
     x: at least 100 pictures without a tag.
     tag: pictures to the same pictures with the tag; it changes at most a twentieth of each.
 
-    Without the tag both name the same class in 95 % of the pictures; with it the honest network
+    Without the tag both name the same class in 85 % of the pictures; with it the honest network
     still names the class that it named before in 95 %, and the other in less than half.
     Raises AssertionError that says what does not hold.
 
@@ -60,7 +60,7 @@ def planted_tag(
     _insist(len(before[0].unique()) > 1, "honest: it names one class for every picture")
     agree = _share(before[0] == before[1])
     _insist(
-        agree >= 0.95, f"without the tag they agree in {agree:.0%} only: any test tells them apart"
+        agree >= 0.85, f"without the tag they agree in {agree:.0%} only: any test tells them apart"
     )
     stays, leaves = _share(after[0] == before[0]), _share(after[1] != before[1])
     _insist(stays >= 0.95, f"honest: the tag changes its answer in {1 - stays:.0%} of the pictures")
