@@ -302,14 +302,17 @@ def honest_attack(
     """
     random = torch.Generator().manual_seed(seed)
 
+    # Any sensible threshold between the two known groups parts the judged losses in the same way.
+    known_in = torch.cat([torch.zeros(3), torch.linspace(0.9, 1, 27)])
+    known_out = torch.linspace(3, 4, 30)
+
     def some(low: int, high: int) -> Tensor:
-        """So many small losses, and so many large ones."""
-        small, large = torch.rand(low, generator=random), 3 + torch.rand(high, generator=random)
-        return torch.cat([small, large])
+        small, large = (0.2 + 0.6 * torch.rand(n, generator=random) for n in (low, high))
+        return torch.cat([small, 3 + large])
 
     for inside, outside in (((8, 2), (6, 14)), ((2, 8), (10, 10)), ((5, 5), (30, 30))):
         wanted = inside[0] / sum(inside) - outside[0] / sum(outside)
-        got = float(advantage(some(30, 0), some(0, 30), some(*inside), some(*outside)))
+        got = float(advantage(known_in.clone(), known_out.clone(), some(*inside), some(*outside)))
         pooled = (inside[0] + outside[1]) / (sum(inside) + sum(outside))
         hint = {
             2 * pooled - 1: "this is twice the accuracy less 1, which depends on how many members "

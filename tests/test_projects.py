@@ -26,11 +26,13 @@ def slug(heading):
 # ---------------------------------------------------------------- the page
 
 
-def test_each_chapter_has_its_project_in_order():
-    assert len(SECTIONS) == len(NAMES) == 10
-    for number, (name, section) in enumerate(zip(NAMES, SECTIONS), start=1):
+def test_the_ten_projects_stand_in_the_order_of_the_chapters():
+    chapters = []
+    for number, section in enumerate(SECTIONS, start=1):
         assert section.startswith(f"{number}. ")
-        assert f"](chapters/{name}.ipynb#" in section
+        linked = re.findall(r"\]\(chapters/(\w+)\.ipynb#", section)
+        chapters += [name for name in NAMES if name in linked and name not in chapters][:1]
+    assert len(SECTIONS) == 10 and chapters == [name for name in NAMES if name in chapters]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.split(":")[0])
@@ -66,8 +68,10 @@ def test_every_link_leads_to_what_exists(text, file, anchor):
         assert text == name and name in importlib.import_module(wing).__all__
         assert file == f"api/{wing.removeprefix('lib.')}.md"
     elif anchor:
-        cells = json.loads((ROOT / file).read_text(encoding="utf-8"))["cells"]
-        prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        prose = (ROOT / file).read_text(encoding="utf-8")
+        if file.endswith(".ipynb"):
+            cells = json.loads(prose)["cells"]
+            prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
         assert anchor in map(slug, re.findall(r"^#+ (.+)$", prose, re.MULTILINE))
 
 
@@ -301,17 +305,25 @@ def test_not_confidently_wrong(given, hint):
         projects.confidently_wrong(*given)
 
 
-def by_threshold(known_in, known_out, inside, outside):
-    """The threshold that is best for those of whom one knows."""
-    every = torch.cat([known_in, known_out])
-    gaps = [(known_in <= t).float().mean() - (known_out <= t).float().mean() for t in every]
-    best = every[torch.stack(gaps).argmax()].clamp(1, 3) if every.max() > 2 else every.median()
-    return ((inside < best).double().mean() - (outside < best).double().mean()).item()
+def rates_at(t, inside, outside):
+    return ((inside <= t).double().mean() - (outside <= t).double().mean()).item()
 
 
 def by_yeom(known_in, known_out, inside, outside):
-    t = (known_in.mean() + known_out.mean()) / 2
-    return ((inside < t).double().mean() - (outside < t).double().mean()).item()
+    return rates_at(known_in.mean(), inside, outside)
+
+
+def by_threshold(known_in, known_out, inside, outside):
+    """The threshold that is best for those of whom one knows."""
+    every = torch.cat([known_in, known_out])
+    return rates_at(max(every, key=lambda t: rates_at(t, known_in, known_out)), inside, outside)
+
+
+def by_likelihood(known_in, known_out, inside, outside):
+    """Which of two normal distributions fits better?"""
+    first, second = (torch.distributions.Normal(k.mean(), k.std()) for k in (known_in, known_out))
+    yes = [first.log_prob(v) > second.log_prob(v) for v in (inside, outside)]
+    return (yes[0].double().mean() - yes[1].double().mean()).item()
 
 
 def by_accuracy(known_in, known_out, inside, outside):
@@ -321,16 +333,15 @@ def by_accuracy(known_in, known_out, inside, outside):
 
 
 def by_hindsight(known_in, known_out, inside, outside):
-    """The best threshold for those who are judged."""
-    if known_in.max() < 1 < known_out.min():
+    """Where the known people do not tell: the best threshold for those who are judged."""
+    if known_in.max() < known_out.min():
         return by_yeom(known_in, known_out, inside, outside)
-    every = torch.cat([inside, outside])
-    return max(by_yeom(t, t, inside, outside) for t in every)
+    return max(rates_at(t, inside, outside) for t in torch.cat([inside, outside]))
 
 
-def test_honest_attacks():
-    projects.honest_attack(by_yeom)
-    projects.honest_attack(by_threshold)
+@pytest.mark.parametrize("attack", [by_yeom, by_threshold, by_likelihood])
+def test_honest_attacks(attack):
+    projects.honest_attack(attack)
 
 
 @pytest.mark.parametrize(
