@@ -271,3 +271,12 @@ def test_the_instructors_table_lists_every_task(name):
     title, listed = solution(name).cells[0].source, pages.tasks(name)
     assert f"{sum(task[2] for task in listed)} minutes" in title
     assert f"{sum(task[4] for task in listed)} points" in title
+
+
+@each_set
+def test_a_written_answer_says_how_its_points_are_split(name):
+    for cell in solution(name).cells:
+        if mark(cell, "grade") and mark(cell, "solution"):
+            assert re.search(r"[Pp]oints?: |gets all points, one for each part", cell.source), (
+                cell.id
+            )
