@@ -2,8 +2,11 @@
 is in another process; functions that stay outside have all their values and derivatives inside.
 """
 
+import os
 import pathlib
+import sys
 import tempfile
+import venv
 
 import nbformat
 import pytest
@@ -231,6 +234,17 @@ def test_each_place_isolates(start, name, tmp_path):
             in judged.run("import socket\nsocket.create_connection(('1.1.1.1', 53), 2)")[0]["ename"]
         )
         assert judged.run("import lib.lrp, matplotlib.pyplot as plt\nplt.plot([1]);") == []
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "namespaces"])
+def test_an_environment_below_tmp_is_seen_inside(name, monkeypatch):
+    if sandbox.find(name) is None:
+        pytest.skip(f"{name} does not work on this machine: its kernel or container forbids it")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        venv.create(folder)
+        monkeypatch.setattr(sys, "prefix", folder)
+        assert sandbox.find(name) is not None
 
 
 def test_an_unknown_isolation_is_named():

@@ -92,7 +92,7 @@ def _readable(folder):
 def _parents(folder):
     """The folders above what can be read: else nobody may pass through them."""
     above = {str(parent) for path in _readable(folder) for parent in pathlib.Path(path).parents}
-    return sorted(above - {"/"})
+    return sorted(above - {"/", "/tmp"})
 
 
 def _links():
@@ -123,11 +123,12 @@ def bubblewrap():
         return [
             *("bwrap", *names, "--die-with-parent", "--new-session", "--hostname", "sandbox"),
             *(as_root if os.geteuid() == 0 else ["--unshare-user"]),
+            *("--perms", "1777", *disk, "/tmp"),  # first: what can be read may lie below it
             *(word for to in _parents(folder) for word in ("--perms", "0755", "--dir", to)),
             *(word for to, path in _readable(folder).items() for word in ("--ro-bind", path, to)),
             *(word for path, to in _links().items() for word in ("--symlink", to, path)),
             *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", *disk, "/dev/shm"),
-            *("--perms", "1777", *disk, "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"),
+            *("--remount-ro", "/dev", "--remount-ro", "/"),
             *("--chdir", "/tmp", "--", *(_drop() if os.geteuid() == 0 else [])),
             *_python(f"{BOOK}/{script}"),
         ]
@@ -141,15 +142,14 @@ def namespaces():
     def command(folder, script):
         root = shlex.quote(str(folder.parent))
         lines = [f"mkdir -p {root}/root", f"mount -t tmpfs -o mode=755,size=1m none {root}/root"]
-        lines.append(f"cd {root}/root")
+        lines += [f"cd {root}/root", "mkdir -p proc tmp dev/shm old", "mount -t proc proc proc"]
+        for place in ("tmp", "dev/shm"):  # first: what can be read may lie below them
+            lines.append(f"mount -t tmpfs -o mode=1777,size={DISK},nosuid,nodev none {place}")
         lines += [f"ln -s {to} .{path}" for path, to in _links().items()]
         for to, path in _readable(folder).items():
             lines += [*_bound(path, to), f"mount -o remount,bind,ro .{shlex.quote(to)}"]
         for device in DEVICES:
             lines += _bound(f"/dev/{device}", f"/dev/{device}")
-        lines += ["mkdir -p proc tmp dev/shm old", "mount -t proc proc proc"]
-        for place in ("tmp", "dev/shm"):
-            lines.append(f"mount -t tmpfs -o mode=1777,size={DISK},nosuid,nodev none {place}")
         lines += ["pivot_root . old", "cd /tmp", "umount -l /old", "mount -o remount,bind,ro /"]
         lines.append(shlex.join([*_drop(), *_python(f"{BOOK}/{script}")]))
         user = ["--user", "--map-root-user"] * (os.geteuid() != 0)
