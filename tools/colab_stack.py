@@ -35,8 +35,8 @@ SET_UP_SECONDS = 30
 
 
 def make_environment():
-    """Makes .venv-colab unless it is there, without `lib`: the set-up cell of the first notebook
-    installs it.
+    """Makes .venv-colab unless it is there, without `lib`: the set-up cell of a notebook installs
+    it.
     """
     stamp, wanted = ENVIRONMENT / "versions", " ".join([*TORCH, *COLAB, *ALSO_THERE, *TO_RUN_THEM])
     if not stamp.is_file() or stamp.read_text() != wanted:
@@ -45,6 +45,11 @@ def make_environment():
             sys.exit(f"none of {', '.join(TORCH)} could be installed")
         _pip("install", *COLAB, *ALSO_THERE, *TO_RUN_THEM)
         stamp.write_text(wanted)
+    without_ours()
+
+
+def without_ours():
+    """As every notebook finds it: in Colab each has a machine of its own."""
     _pip("uninstall", "--yes", *OURS, check=False)
 
 
@@ -105,6 +110,7 @@ def run_here(paths):
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.update(outputs=[], execution_count=None)
+        without_ours()
         with tempfile.TemporaryDirectory() as folder:
             run.execute(notebook, folder, seconds=600, allow_errors=True)
         slow = [
