@@ -45,12 +45,6 @@ def make_environment():
             sys.exit(f"none of {', '.join(TORCH)} could be installed")
         _pip("install", *COLAB, *ALSO_THERE, *TO_RUN_THEM)
         stamp.write_text(wanted)
-    without_ours()
-
-
-def without_ours():
-    """As every notebook finds it: in Colab each has a machine of its own."""
-    _pip("uninstall", "--yes", *OURS, check=False)
 
 
 def packages():
@@ -110,7 +104,7 @@ def run_here(paths):
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.update(outputs=[], execution_count=None)
-        without_ours()
+        _pip("uninstall", "--yes", *OURS, check=False)  # in Colab each has a machine of its own
         with tempfile.TemporaryDirectory() as folder:
             run.execute(notebook, folder, seconds=600, allow_errors=True)
         slow = [

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-import skimage.data
 import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops, ImageDraw, ImageFont
@@ -27,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from lib import data, models, palette, plots
 from lib.interpretability import prediction_difference
-from lib.lrp import lrp
+from lib.lrp import estimate_patterns, lrp
 
 IMAGES = ROOT / "images"
 CARD = (600, 315)  # the shape that previews of links have
@@ -232,7 +231,9 @@ def _pattern() -> Image.Image:
         [turn.cos(), turn.sin()]
     )
     weight = torch.tensor([1.0, -1 / turn.tan()])
-    pattern = torch.cov(torch.stack([*x.T, x @ weight]))[:2, 2] / (x @ weight).var()
+    neuron = torch.nn.Linear(2, 1, bias=False).requires_grad_(False)
+    neuron.weight.copy_(weight)
+    pattern = estimate_patterns(neuron, x, "linear")[0][0]
     ax = plots.axes("measurement 1", "measurement 2", 6.0, 3.1)
     ax.scatter(*x.T, s=6, color=palette.MUTED, alpha=0.5)
     for (name, (right, up)), colour in zip(
@@ -250,10 +251,7 @@ def _pattern() -> Image.Image:
 @cache
 def photo() -> Image.Image:
     """A cat (Stefan van der Walt, CC0), and why EfficientNet-Lite0 sees an Egyptian cat in it."""
-    image = skimage.data.chelsea()
-    left = (image.shape[1] - image.shape[0]) // 2
-    square = Image.fromarray(image[:, left : left + image.shape[0]])
-    square = square.resize((PHOTO, PHOTO), Image.Resampling.LANCZOS)
+    square = _square(data.photos(["chelsea"])["chelsea"].image)
     net = models.pretrained("efficientnet_lite0")
     x = net.prepare(torch.tensor(np.asarray(square)).permute(2, 0, 1)[None] / 255)
     relevance = lrp(net, x, rules="epsilon_plus")[0].sum(0)
