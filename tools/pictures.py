@@ -117,7 +117,7 @@ def _stored(chapter: str, source: str | None) -> Image.Image:
         for output in cell.get("outputs", []):
             data = {kind: "".join(value) for kind, value in output.get("data", {}).items()}
             html = data.get("text/html", "")
-            found = re.findall(r'<img[^>]*\ssrc="data:image/png;base64,([^"]+)"', html)
+            found = re.findall(r'<img[^>]*\ssrc="data:image/(?:png|jpeg);base64,([^"]+)"', html)
             found = found or [data[kind] for kind in ("image/png",) if kind in data]
             if found and (source in (cell["id"], None) or f'data-explore="{source}"' in html):
                 return _in_a_row([Image.open(io.BytesIO(base64.b64decode(png))) for png in found])

@@ -46,7 +46,7 @@ PREPARE = """async ids => {
   pictures.forEach(picture => { picture.loading = 'eager'; });
   await Promise.all(pictures.map(picture => picture.decode().catch(() => 0)));
   const places = document.createElement('p');
-  places.className = 'print-places';
+  places.style.display = 'none';
   for (const id of ids.filter(id => document.getElementById(id)))
     places.append(Object.assign(document.createElement('a'), { href: '#' + id, textContent: '.' }));
   document.querySelector('.bd-article').append(places);

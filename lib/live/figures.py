@@ -52,7 +52,7 @@ from .page import (
     thumbnails,
     words,
 )
-from .pictures import array_image, base64_of, compact, diverging
+from .pictures import array_image, compact, diverging
 
 if TYPE_CHECKING:  # only figures with a kernel need it
     from ipywidgets import VBox
@@ -237,7 +237,7 @@ class Explore(Output):
         return card("explore", self.key, self.title, body, self._data(), scripts)
 
     def _data(self) -> dict[str, list]:
-        png, text, parts = Table(), Table(), Table()
+        images, text, parts = Table(), Table(), Table()
         rows: list[list[int | list[int]]] = []
         for panels, description in self.states:
             rows.append([text.place(description)])
@@ -247,7 +247,7 @@ class Explore(Output):
                     drawn = picture.parts(frame.spec or {})
                     rows[-1].append([parts.place(json.dumps(part)) for part in drawn])
                 else:
-                    rows[-1].append(png.place(base64_of(picture.png)))
+                    rows[-1].append(images.place(picture.address))
         choices = self.choices.values()
         return {
             "counts": [len(c.values) for c in choices],
@@ -256,7 +256,7 @@ class Explore(Output):
             "handles": self.handles,
             "play": [self._slider(self.play, "play")],
             "text": [*text],
-            "png": [*png],
+            "images": [*images],
             "parts": [json.loads(part) for part in parts],
             "states": rows,
         }

@@ -103,15 +103,28 @@ def _common_frame(panels: Sequence[Panel], states: Sequence[State]) -> Frame:
 
 
 def rows_of(frames: Sequence[Frame]) -> list[list[int]]:
-    """The places of the panels in rows: as few as hold five pictures each, equally full."""
-    room = sum(frame.share for frame in frames)
-    each = room / -(-room // 5.01) + 0.01
-    rows: list[list[int]] = [[]]
-    for place, frame in enumerate(frames):
-        if rows[-1] and sum(frames[p].share for p in rows[-1]) + frame.share > max(each, 2.01):
-            rows.append([])
-        rows[-1].append(place)
-    return rows
+    """The places of the panels in rows: of the fewest rows with room for five pictures each, those
+    that are lowest together, and then those that are most alike.
+    """
+    best: list[tuple[int, float, float, list[list[int]]]] = [(0, 0.0, 0.0, [])]
+    for end in range(1, len(frames) + 1):
+        ways = []
+        for start in range(end):
+            row = frames[start:end]
+            room = sum(frame.share for frame in row)
+            if room < 5.01:
+                count, height, unlike, rows = best[start]
+                higher = round(height + _height(row, room), 3)
+                last = [*range(start, end)]
+                ways.append((count + 1, higher, unlike + room**2, [*rows, last]))
+        best.append(min(ways))
+    return best[-1][-1]
+
+
+def _height(row: Sequence[Frame], room: float) -> float:
+    """In widths of the card: a picture fills its share, what is drawn has a height of its own."""
+    drawn = [frame.spec is not None for frame in row]
+    return max(0.35 * any(drawn), (not all(drawn)) / room)
 
 
 # ---------------------------------------------------------------- controls
@@ -204,7 +217,7 @@ def thumbnails(word: str, name: str, key: str, choice: Choice, place: int) -> st
     options = (
         f'<label><input type="radio" name="{key}-{escape(name)}" {CONTROL}'
         f'{" checked" * (i == place)}><img class="live-thumb{" live-squares" * picture.pixels}" '
-        f'alt="" height="64" src="data:image/png;base64,{base64_of(picture.png)}">'
+        f'alt="" height="64" src="{picture.address}">'
         f"<span>{escape(label)}</span></label>"
         for i, (label, picture) in enumerate(zip(choice.labels, choice.pictures or []))
     )
@@ -329,10 +342,11 @@ def panel_html(
     head = f'<p class="live-caption live-hold"><span>{escape(caption)}</span></p>\n'
     alt = escape(f"{caption}: {text}" if caption else text)
     if isinstance(picture, Drawn):
-        file = f"svg+xml;base64,{base64_of(picture.still(frame.spec or {}).encode())}"
+        still = base64_of(picture.still(frame.spec or {}).encode())
+        address = f"data:image/svg+xml;base64,{still}"
         size = ""
     else:
-        file = f"png;base64,{base64_of(picture.png)}"
+        address = picture.address
         most = 380 * frame.width / frame.height
         natural = most if frame.pixels else min(most, frame.width)
         size = (
@@ -341,7 +355,7 @@ def panel_html(
         )
     return (
         f'<div class="{kind}"{tag}>\n{head if frame.caption else ""}'
-        f'<img{size} alt="{alt}"\nsrc="data:image/{file}">\n</div>\n'
+        f'<img{size} alt="{alt}"\nsrc="{address}">\n</div>\n'
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures as small PNG files, and how numbers are written beside them."""
+"""Pictures as small files, and how numbers are written beside them."""
 
 import base64
 import io
@@ -19,14 +19,20 @@ SQUARES = 16_384  # pixels: what has more is a photograph, and its pixels are no
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as PNG, width x height CSS pixels large by its nature; `pixels` where its pixels
-    are to be seen as squares at any size.
+    """A picture as a file, PNG or JPEG, width x height CSS pixels large by its nature; `pixels`
+    where its pixels are to be seen as squares at any size.
     """
 
-    png: bytes
+    file: bytes
     width: int
     height: int
     pixels: bool
+
+    @property
+    def address(self) -> str:
+        """The file itself, as an address that a page can show."""
+        kind = "png" if self.file.startswith(b"\x89PNG") else "jpeg"
+        return f"data:image/{kind};base64,{base64.b64encode(self.file).decode()}"
 
 
 def figure_image(figure: Figure, dpi: int) -> Shown:
@@ -45,7 +51,9 @@ def figure_image(figure: Figure, dpi: int) -> Shown:
 
 
 def array_image(array: np.ndarray) -> Shown:
-    """Exact where the array has at most 256 colours or 4096 pixels, else the nearest of 256."""
+    """Exact where the array has at most 256 colours or 4096 pixels; else the nearest of 256, or
+    a JPEG where that is a smaller file.
+    """
     rgb = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
     return _encoded(rgb.tobytes(), rgb.shape)
 
@@ -59,13 +67,22 @@ def _encoded(content: bytes, shape: tuple[int, int, int]) -> Shown:
         image.putpalette(colours.astype(np.uint8).tobytes())
     else:
         image = Image.fromarray(rgb)
-        image = image if height * width <= 4096 else image.quantize(256, dither=Image.Dither.NONE)
-    return Shown(to_png(image), width, height, height * width <= SQUARES)
+    if len(colours) <= 256 or height * width <= 4096:
+        return Shown(to_png(image), width, height, height * width <= SQUARES)
+    few = image.quantize(256, dither=Image.Dither.NONE)
+    if height * width <= SQUARES:
+        return Shown(to_png(few), width, height, True)
+    photo = to_file(image, "JPEG", quality=85, subsampling=0)
+    return Shown(min(to_png(few), photo, key=len), width, height, False)
 
 
-def to_png(image: Image.Image, **options: Any) -> bytes:
+def to_png(image: Image.Image) -> bytes:
+    return to_file(image, "PNG")
+
+
+def to_file(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True, **options)
+    image.save(buffer, kind, optimize=True, **options)
     return buffer.getvalue()
 
 

@@ -14,6 +14,8 @@ from PIL import Image
 from torch import nn
 
 from lib.live import Bars, DrawDigit, explore, quiz
+from lib.live.page import Frame, rows_of
+from lib.live.pictures import array_image
 from lib.lrp import lrp
 
 RULES = ("epsilon_plus", "epsilon_gamma_box")
@@ -114,8 +116,8 @@ def test_same_picture_is_stored_once():
         key="many",
         k=range(40),
     )
-    png = re.search(r'"png":\[\n(.*?)\n\]', one.html, re.DOTALL)[1].splitlines()
-    assert len(png) == 1 and len(many.html) > len(one.html) + 39 * 100
+    images = re.search(r'"images":\[\n(.*?)\n\]', one.html, re.DOTALL)[1].splitlines()
+    assert len(images) == 1 and len(many.html) > len(one.html) + 39 * 100
 
 
 def test_start_may_be_a_value_or_a_label():
@@ -143,6 +145,38 @@ def test_figures_are_closed_and_arrays_keep_their_colours():
         np.testing.assert_array_equal(
             found, array if array.ndim == 3 else np.repeat(array[..., None], 3, 2)
         )
+
+
+def test_a_photograph_is_a_jpeg_and_what_has_few_colours_or_pixels_stays_exact():
+    rng = np.random.default_rng(0)
+    smooth = np.asarray(
+        Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).resize((200, 150))
+    )
+    flat = np.kron(rng.integers(0, 255, (15, 10), dtype=np.uint8), np.ones((10, 20), np.uint8))
+    for array, kind in ((smooth, "JPEG"), (smooth[:64, :64], "PNG"), (flat, "PNG")):
+        picture = array_image(array)
+        found = Image.open(io.BytesIO(picture.file))
+        assert found.format == kind and picture.address.startswith(f"data:image/{kind.lower()};")
+        rgb = array if array.ndim == 3 else np.repeat(array[..., None], 3, 2)
+        difference = np.asarray(found.convert("RGB"), float) - rgb
+        assert np.abs(difference).max() == 0 if kind == "PNG" else np.abs(difference).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "kinds, rows",
+    [
+        ("iiiii", ["iiiii"]),
+        ("iiii~", ["iiii", "~"]),  # and not two by two, as high as a screen
+        ("iiiiii", ["iii", "iii"]),
+        ("iiiiii~", ["iiiii", "i~"]),
+        ("~~~~", ["~~", "~~"]),
+        ("iiiiiii", ["iii", "iiii"]),
+    ],
+)
+def test_panels_stand_in_few_low_rows(kinds, rows):
+    picture, drawn = Frame(8, 8, True, True, None), Frame(0, 0, False, True, {})
+    found = rows_of([picture if kind == "i" else drawn for kind in kinds])
+    assert ["".join(kinds[place] for place in row) for row in found] == rows
 
 
 def test_text_cannot_break_out_of_the_page():

@@ -103,3 +103,19 @@ const DRAW = { bars: drawBars, words: drawWords, chart: drawChart, table: drawTa
 function drawn(spec, parts, caption, text) {
   return DRAW[spec.kind](spec, parts, caption, text);
 }
+
+// A point of a picture that follows the pointer: `move` gets its place, from the left and from below, each from 0 to 1.
+function startDragging(box, knob, move) {
+  const follow = (event) => {
+    const area = box.getBoundingClientRect();
+    move([(event.clientX - area.x) / area.width, 1 - (event.clientY - area.y) / area.height]);
+  };
+  box.classList.add("live-drag");
+  box.addEventListener("pointerdown", (event) => {
+    box.setPointerCapture(event.pointerId);
+    knob.classList.add("live-held");
+    follow(event);
+  });
+  box.addEventListener("pointermove", (event) => { if (box.hasPointerCapture(event.pointerId)) follow(event); });
+  box.addEventListener("lostpointercapture", () => knob.classList.remove("live-held"));
+}

@@ -85,7 +85,6 @@ function startCodes(figure) {
     } else {
       old.replaceWith(fresh);
       box = fresh.querySelector(".live-box");
-      box.classList.add("live-drag");
     }
     for (const [name, width] of [["walk", 2], ["ellipse", 3]]) {
       overlay[name] = element("path", { class: "c-orange line orange", "stroke-width": width });
@@ -208,17 +207,5 @@ function startCodes(figure) {
   way.addEventListener("pointerdown", stop);
   change();
   sheet();
-
-  const follow = (event) => {
-    const place = box.getBoundingClientRect();
-    const [right, up] = [(event.clientX - place.x) / place.width, 1 - (event.clientY - place.y) / place.height];
-    move([right, up].map((share, d) => network.low[d] + network.span * share));
-  };
-  box.addEventListener("pointerdown", (event) => {
-    box.setPointerCapture(event.pointerId);
-    knob.classList.add("live-held");
-    follow(event);
-  });
-  box.addEventListener("pointermove", (event) => { if (box.hasPointerCapture(event.pointerId)) follow(event); });
-  box.addEventListener("lostpointercapture", () => knob.classList.remove("live-held"));
+  startDragging(box, knob, (at) => move(at.map((share, d) => network.low[d] + network.span * share)));
 }

@@ -1,8 +1,8 @@
 // Turns the figures of one key into live ones: each control picks a value, the values pick a state.
-// figure data: png [base64], text [string], parts [what charts.js draws], counts [values per control],
+// figure data: images [address], text [string], parts [what charts.js draws], counts [values per control],
 // values [[label]], panels [null for a picture | spec of charts.js], handles [[panel, for x, for y]] where for an axis is null
 // or [control, [place of each value from 0 to 1]], play [control or -1], states [[description, caption, picture, ...]]:
-// description and caption are places in text, a picture a place in png or, for what is drawn, a list of places in parts.
+// description and caption are places in text, a picture a place in images or, for what is drawn, a list of places in parts.
 function startExplore(figure) {
   const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
   const controls = [...figure.querySelectorAll("[data-control]")];
@@ -51,7 +51,7 @@ function startExplore(figure) {
         } else old.replaceWith(fresh);
       } else {
         const image = panel.querySelector("img");
-        image.src = "data:image/png;base64," + data.png[picture];
+        image.src = data.images[picture];
         image.alt = words ? words + ": " + text : text;
       }
     });
@@ -74,31 +74,18 @@ function startExplore(figure) {
     for (const one of isThumbs(control) ? control.querySelectorAll("input") : [control]) one.disabled = false;
   }
   show();
-  for (const { panel, axes, knob } of handles) startHandle(panels[panel].querySelector(".live-box"), axes, knob);
+  // a point of a picture as a control: the controls take the values that lie nearest to the pointer
+  for (const { panel, axes, knob } of handles) startDragging(panels[panel].querySelector(".live-box"), knob, (at) => {
+    axes.forEach((axis, k) => {
+      if (!axis) return;
+      const far = axis[1].map((place) => Math.abs(place - at[k]));
+      choose(controls[axis[0]], far.indexOf(Math.min(...far)));
+    });
+    show();
+  });
   const button = figure.querySelector(".live-play");
   if (button) startPlay(button, controls[data.play[0]]);
 
-  // a point of a picture as a control: the controls take the values that lie nearest to the pointer
-  function startHandle(box, axes, knob) {
-    box.classList.add("live-drag");
-    const move = (event) => {
-      const area = box.getBoundingClientRect();
-      const at = [(event.clientX - area.x) / area.width, 1 - (event.clientY - area.y) / area.height];
-      axes.forEach((axis, k) => {
-        if (!axis) return;
-        const far = axis[1].map((place) => Math.abs(place - at[k]));
-        choose(controls[axis[0]], far.indexOf(Math.min(...far)));
-      });
-      show();
-    };
-    box.addEventListener("pointerdown", (event) => {
-      box.setPointerCapture(event.pointerId);
-      knob.classList.add("live-held");
-      move(event);
-    });
-    box.addEventListener("pointermove", (event) => { if (box.hasPointerCapture(event.pointerId)) move(event); });
-    box.addEventListener("lostpointercapture", () => knob.classList.remove("live-held"));
-  }
   // what runs in time: a step every 150 ms to the last value, then it stops
   function startPlay(play, control) {
     let timer = 0;
