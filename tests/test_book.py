@@ -151,6 +151,10 @@ def test_accessible_and_fits(open_page, path, mode, width):
         e.querySelector('mjx-container').clientWidth + 6)
       .map(e => e.previousElementSibling?.textContent.slice(-80))""")
     assert not wide, f"break the equations after {wide}"
+    cut = page.evaluate("""[...document.querySelectorAll('.bd-article table')]
+      .filter(table => table.parentElement.scrollWidth > table.parentElement.clientWidth + 1)
+      .map(table => table.innerText.slice(0, 80))""")
+    assert not cut, f"tables that are too wide: {cut}"
     violations = Axe().run(page, context=THEME_PARTS).response["violations"]
     ours = {
         v["id"]: [node["html"][:160] for node in v["nodes"]]

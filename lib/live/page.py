@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -38,8 +38,9 @@ State = tuple[list[Panel], str]  # with its description
 
 @dataclass(frozen=True)
 class Frame:
-    """What a panel keeps over all states: its natural room, whether it has captions, and what the
-    numbers of a drawn picture have in common.
+    """What a panel keeps over all states: its natural room, whether it has captions, what the
+    numbers of a drawn picture have in common, and whether a picture may be shown larger than it is,
+    as squares are, and what stands beside them.
     """
 
     width: int
@@ -47,6 +48,7 @@ class Frame:
     pixels: bool
     caption: bool
     spec: dict | None
+    grows: bool = False
 
     @property
     def share(self) -> float:
@@ -86,9 +88,11 @@ def common_frames(states: Sequence[State], key: str) -> list[Frame]:
             f"explore({key!r}): expected the same panels in every state, got "
             f"{sorted(set(map(len, kinds)))} panels"
         )
-    return [
+    frames = [
         _common_frame([panels[i] for panels, _ in states], states) for i in range(len(kinds[0]))
     ]
+    grows = any(frame.pixels for frame in frames)
+    return [replace(frame, grows=grows) for frame in frames]
 
 
 def _common_frame(panels: Sequence[Panel], states: Sequence[State]) -> Frame:
@@ -348,7 +352,7 @@ def panel_html(
     else:
         address = picture.address
         most = 380 * frame.width / frame.height
-        natural = most if frame.pixels else min(most, frame.width)
+        natural = most if frame.grows else min(most, frame.width)
         size = (
             f' width="{frame.width}" height="{frame.height}" style="aspect-ratio:{frame.width}/'
             f'{frame.height};max-width:min(100%,{natural:.0f}px)"'

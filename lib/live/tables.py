@@ -22,6 +22,7 @@ _STYLE = (
     ".live-table :is(th[scope=row],.live-words-cell){text-align:left}"
     ".live-table tbody th{font-weight:400}"
     ".live-table thead th{font-weight:600;vertical-align:bottom;border-bottom-width:2px}"
+    ".live-table thead th:first-child{text-align:left}"
     ".live-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 4px}"
     "@media (min-width:521px){.live-table :is(td:not(.live-words-cell),th[scope=row])"
     "{white-space:nowrap}}"
