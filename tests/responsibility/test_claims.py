@@ -43,3 +43,53 @@ def test_clipping_at_equal_accuracy():
     assert abs(clipped[3, 0] - plain[2, 0]) < 0.02, "compared at another accuracy"
     assert clipped[3, 2] + 0.03 < plain[2, 2] < plain[3, 2] - 0.03
     assert plain[3, 1] < 0.7 * clipped[3, 1]
+
+
+@pytest.mark.slow
+def test_a_small_group_is_learned_last():
+    """Other people, other digits and another start than the chapter's. (Per cent of all others, of
+    the small group, and of the same digits when nobody is taken out.)
+    """
+    digits = data.digits()
+    x = torch.cat([digits.x_train, digits.x_test])
+    truth = torch.cat([digits.y_train, digits.y_test])
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(5))
+    inside, outside = order[:900], order[900:]
+
+    def taught(people, noise, clip, rate):
+        start = models.mlp(64, (32,), 10, seed=2)
+        return resp.dp_fit(
+            start, x[people], truth[people], STOPS[-1], 90, clip, noise, rate, 2, STOPS
+        )
+
+    def measured(*way):  # (stops, 3), a mean over digits
+        whole, rows = taught(inside, *way), []
+        for digit in (0, 2, 4, 6, 8):
+            theirs = inside[truth[inside] == digit]
+            people = torch.cat([inside[truth[inside] != digit], theirs[: round(0.2 * len(theirs))]])
+            them, others = (outside[(truth[outside] == digit) == is_it] for is_it in (True, False))
+            few = taught(people, *way)
+            rows.append(
+                [
+                    [100 * training.accuracy(net, x[who], truth[who]) for net in nets]
+                    for nets, who in ((few, others), (few, them), (whole, them))
+                ]
+            )
+        return torch.tensor(rows).mean(0).T
+
+    plain, clipped, noisy = measured(0, 1e6, 0.5), measured(0, 0.5, 2.0), measured(2, 0.5, 2.0)
+    for way in (clipped, noisy):
+        assert plain[2, 0] - way[2, 0] < 6 and way[2, 1] < plain[2, 1] / 2 + 1, "after 200 steps"
+        assert abs(plain[3, 2] - way[3, 2]) < 6, "nothing of this where nobody is taken out"
+        assert way[0, 1] < 5 and resp.epsilon(2, 0.1, 50, 1e-4) < 2 < resp.epsilon(
+            2, 0.1, 100, 1e-4
+        )
+    assert all(way[3, 1] - way[0, 1] > 40 > 20 > way[3, 0] - way[0, 0] for way in (plain, noisy))
+
+    def at_accuracy(way, others):  # of the small group, between two stops
+        late = next(k for k in range(4) if way[k, 0] >= others)
+        a, b = way[late - 1], way[late]
+        return (a[1] + (b[1] - a[1]) * (others - a[0]) / (b[0] - a[0])).item()
+
+    assert at_accuracy(clipped, noisy[2, 0]) + 10 < at_accuracy(plain, noisy[2, 0])
+    assert abs(noisy[2, 1] - at_accuracy(plain, noisy[2, 0])) < 10
