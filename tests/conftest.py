@@ -19,16 +19,10 @@ collect_ignore = ["torchvision"]
 @pytest.fixture(scope="session")
 def browser():
     """One headless Chromium for the whole session. Without one a test fails: none is skipped."""
-    from browser import MISSING, find
-    from playwright.sync_api import sync_playwright
+    from browser import MISSING, find, started
 
-    path = find() or pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with started(find() or pytest.fail(MISSING)) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

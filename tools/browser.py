@@ -8,7 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MISSING = (
@@ -21,6 +27,19 @@ def find() -> str | None:
     """The path of a Chromium or Chrome that starts: one on the PATH, else playwright's own."""
     on_path = (shutil.which(name) for name in NAMES)
     return next((path for path in (*on_path, _of_playwright()) if path and _starts(path)), None)
+
+
+@contextmanager
+def started(path: str) -> Iterator["Browser"]:
+    """That browser, headless, for as long as it is used."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
 
 
 def install() -> None:

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import browser
 import yaml
 from book import BUILD, PDF
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pypdf import PdfReader, PdfWriter
 from pypdf.constants import PageLabelStyle
 from pypdf.generic import ArrayObject, FloatObject, NameObject, NullObject
@@ -247,12 +247,8 @@ def make(chromium: Browser, names: list[str], target: Path) -> PdfWriter:
 def main() -> int:
     began, target = time.perf_counter(), HTML / PDF
     names = [name for _, pages in contents() for name, _ in pages]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=browser.find(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with browser.started(browser.find() or sys.exit(browser.MISSING)) as chromium:
         book = make(chromium, names, target)
-        chromium.close()
     size, seconds = target.stat().st_size / 1e6, time.perf_counter() - began
     print(f"{target}: {len(book.pages)} pages, {size:.0f} MB, in {seconds:.0f} s")
     return 0
