@@ -1,6 +1,7 @@
 # The authors' whole interface. The first use makes the environment in .venv; nothing but Python >= 3.11 is needed.
 #
 #   make book                          build the book; prints the file to open
+#   make slides NAME=lrp            print the slides of a chapter into _build/html/slides/lrp.pdf
 #   make pdf                           build the book and print it into one file, _build/html/opening-deep-networks.pdf
 #   make test                          everything that must hold before a change is pushed
 #   make test-full                     the same, with the slow tests (full_scale/ runs in both where BOOK_DATA names the real sets)
@@ -20,7 +21,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := book
-.PHONY: environment chapter browser sandbox form format book pdf run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
+.PHONY: environment chapter browser sandbox form format book pdf slides run pages status test unit built notebooks test-full bench zoo colab-stack address assignment grade clean
 
 # One thread and no busy waiting: faster on small machines, and the same numbers everywhere.
 export OMP_NUM_THREADS := 1
@@ -59,6 +60,9 @@ book: environment
 
 pdf: browser book
 	@$(python) tools/print_book.py
+
+slides: browser book
+	@$(python) tools/slides.py $(NAME)
 
 run: environment
 	@$(python) tools/run.py $(NAME)

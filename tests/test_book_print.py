@@ -4,6 +4,7 @@ import re
 
 import print_book
 import pytest
+import slides
 from built import HTML
 from pypdf import PdfReader
 
@@ -88,3 +89,18 @@ def test_a_link_to_a_term_leads_to_its_leaf(book):
 
 def test_bookmarks_name_the_parts(book):
     assert [item.title for item in book.outline] == TITLES
+
+
+def test_the_slides_of_a_chapter_show_its_questions_equations_and_figures(browser, tmp_path):
+    target = tmp_path / "bias.pdf"
+    count = slides.printed(browser, HTML / "chapters" / "bias.html", target)
+    shown = [" ".join(leaf.extract_text().split()) for leaf in PdfReader(target).pages]
+    assert len(shown) == count > 20
+    html = (HTML / "chapters" / "bias.html").read_text(encoding="utf-8")
+    for number in set(re.findall(r"Figure (9\.\d+)<", html)):
+        assert sum(f"Figure {number} " in text for text in shown) == 1, number
+    whole = " ".join(shown)
+    assert "Predict" in whole and "(9.1)" in whole and "What to remember" in whole
+    assert "Test yourself" not in whole and "import torch" not in whole and "Your turn" not in whole
+    for k, text in enumerate(shown[1:], start=2):
+        assert re.search(rf"Bias ?{k}$", text) and len(text) > 30, text
