@@ -74,7 +74,7 @@ pages: environment
 	@$(python) tools/pages.py
 
 status: environment
-	@$(python) tools/status.py
+	@$(python) tools/status.py $(NAME)
 
 # Quickest first: form, unit tests, then the built pages, then every notebook from top to bottom.
 test: notebooks

@@ -1,5 +1,5 @@
 """Runs every page of the book once and writes status.md: what it holds, what it needs, with
-versions and date. `make status`
+versions and date. `make status`, or `make status NAME="bias vae"` for these pages alone.
 
 The pages of full_scale/ run where BOOK_DATA names the real sets; without them their lines stay. The
 seconds and the energy are then written into the heads of the pages, as `make pages` does too.
@@ -77,7 +77,7 @@ def row(path):
     )
 
 
-def page():
+def page(only):
     names = ("torch", "numpy", "scikit-learn", "scipy", "matplotlib", "jupyter-book")
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names
@@ -92,7 +92,8 @@ def page():
     old = {m[2]: m[0] + "\n" for m in ROW.finditer(PAGE.read_text(encoding="utf-8"))}
     return head + "".join(
         row(path)
-        if path.parent.name == "chapters" or os.environ.get("BOOK_DATA")
+        if (path.parent.name == "chapters" or os.environ.get("BOOK_DATA"))
+        and (not only or path.stem in only)
         else old[path.relative_to(ROOT).as_posix()]
         for path in run.in_order("chapters", "full_scale")
     )
@@ -131,5 +132,5 @@ def write_heads():
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(sys.argv[1:]), encoding="utf-8")
     write_heads()
