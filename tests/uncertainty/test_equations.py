@@ -137,7 +137,7 @@ def test_calibration_error_by_bins_and_the_best_temperature(seed):
     assert all(nll(T) <= nll(t) + 1e-9 for t in torch.linspace(0.3, 6, 400).tolist())
 
 
-@recomputes("uncertainty", "text-29")
+@recomputes("uncertainty", "conformal-text")
 @SEEDS
 @pytest.mark.parametrize("alpha", [0.1, 0.25])
 def test_the_conformal_quantile_is_an_order_statistic(seed, alpha):
