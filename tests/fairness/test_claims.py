@@ -1,4 +1,4 @@
-"""What the page on real data concludes about words and sentences, in other draws than the page's."""
+"""What the page on real data concludes about words and sentences, in draws that it does not use."""
 
 import json
 import os
