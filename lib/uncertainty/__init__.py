@@ -13,10 +13,11 @@ from .calibration import (
     rejection_curve,
     reliability,
 )
-from .conformal import conformal_quantile, conformal_sets
+from .conformal import conformal_intervals, conformal_quantile, conformal_sets
 from .ensembles import Ensemble
 from .entropy import Uncertainty, decompose, decompose_variance, entropy, gaussian_nll, mc_dropout
 from .laplace import Laplace, laplace
+from .shifts import blurred, noised, rotated
 
 __all__ = [
     "noisy",
@@ -35,10 +36,14 @@ __all__ = [
     "auroc",
     "conformal_quantile",
     "conformal_sets",
+    "conformal_intervals",
     "Ensemble",
     "Laplace",
     "laplace",
     "vote_entropy",
     "Annotators",
     "dawid_skene",
+    "rotated",
+    "blurred",
+    "noised",
 ]

@@ -137,7 +137,7 @@ def test_calibration_error_by_bins_and_the_best_temperature(seed):
     assert all(nll(T) <= nll(t) + 1e-9 for t in torch.linspace(0.3, 6, 400).tolist())
 
 
-@recomputes("uncertainty", "text-29")
+@recomputes("uncertainty", "conformal-text")
 @SEEDS
 @pytest.mark.parametrize("alpha", [0.1, 0.25])
 def test_the_conformal_quantile_is_an_order_statistic(seed, alpha):
@@ -150,6 +150,51 @@ def test_the_conformal_quantile_is_an_order_statistic(seed, alpha):
     assert math.isclose(U.conformal_quantile(1 - P[torch.arange(39), y], alpha), q)
     new = probabilities(seed + 9, 50, 4)
     assert torch.equal(U.conformal_sets(P, y, new, alpha), 1 - new <= q)
+
+
+@recomputes("uncertainty", "text-33")
+@SEEDS
+def test_each_class_has_a_quantile_of_its_own(seed):
+    P, y = probabilities(seed, 90, 3), torch.arange(90) % 3
+    new = probabilities(seed + 9, 50, 3)
+    for c in range(3):
+        s = sorted(1 - P[n, c].item() for n in range(90) if y[n] == c)
+        q = s[math.ceil(31 * 0.8) - 1]
+        found = U.conformal_sets(P, y, new, 0.2, by_class=True)[:, c]
+        assert found.tolist() == [1 - p <= q for p in new[:, c].tolist()]
+
+
+@recomputes("uncertainty", "adaptive-text")
+@SEEDS
+def test_the_adaptive_score_adds_what_is_likelier_and_a_part_of_its_own(seed):
+    P, y = probabilities(seed, 39, 4), torch.arange(39) % 4
+    new = probabilities(seed + 9, 20, 4)
+    drawn = [
+        torch.rand(len(Q), 1, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+        for k, Q in ((5, P), (6, new))
+    ]
+
+    def score(p, u, c):
+        return sum(other for other in p if other > p[c]) + u * p[c]
+
+    s = sorted(score(P[n].tolist(), drawn[0][n].item(), int(y[n])) for n in range(39))
+    q = s[math.ceil(40 * 0.8) - 1]
+    found = U.conformal_sets(P, y, new, 0.2, "adaptive", seed=5)
+    for n in range(20):
+        want = [score(new[n].tolist(), drawn[1][n].item(), c) <= q for c in range(4)]
+        assert found[n].tolist() == want
+
+
+@recomputes("uncertainty", "adaptive-read")
+@SEEDS
+def test_an_interval_is_as_wide_as_the_error_in_units_of_the_spread(seed):
+    generator = torch.Generator().manual_seed(seed)
+    mu, sigma, y = torch.randn(3, 39, generator=generator, dtype=torch.float64)
+    sigma = sigma.exp()
+    q = sorted(abs(y[n] - mu[n]).item() / sigma[n].item() for n in range(39))[32 - 1]
+    low, high = U.conformal_intervals((mu, sigma, y), mu[:5], sigma[:5], alpha=0.2)
+    assert torch.allclose(low, mu[:5] - q * sigma[:5])
+    assert torch.allclose(high, mu[:5] + q * sigma[:5])
 
 
 def test_every_equation_is_covered():

@@ -816,3 +816,123 @@ def test_glyphs_people_and_votes():
         ]
     )
     assert (found - people).abs().max() < 0.05
+
+
+# ---------------------------------------------------------------- shifts
+
+
+def test_a_quarter_turn_is_exact():
+    x = torch.rand(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    for quarter in range(4):
+        turned = uncertainty.rotated(x, 90 * quarter)
+        assert torch.allclose(turned, x.rot90(quarter, (2, 3)), atol=1e-5)
+
+
+def test_a_half_turn_of_an_oblong_picture_is_exact():
+    x = torch.rand(1, 1, 4, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(uncertainty.rotated(x, 180), x.flip(2, 3), atol=1e-5)
+
+
+@pytest.mark.parametrize("beyond, corner", [("zeros", 0.0), ("border", 1.0), ("reflection", 1.0)])
+def test_what_stands_beyond_a_picture(beyond, corner):
+    assert uncertainty.rotated(torch.ones(1, 1, 9, 9), 45, beyond)[0, 0, 0, 0] == pytest.approx(
+        corner
+    )
+
+
+def test_blur_is_a_gaussian_mean():
+    """By a loop in float64, on a picture so wide that the edge plays no part."""
+    x = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = {
+        (i, j): math.exp(-(i * i + j * j) / (2 * 0.9**2))
+        for i in range(-3, 4)
+        for j in range(-3, 4)
+    }
+    here = sum(w * x[0, 0, 4 + i, 4 + j] for (i, j), w in weights.items()) / sum(weights.values())
+    assert torch.isclose(uncertainty.blurred(x, 0.9)[0, 0, 4, 4], here)
+    assert torch.allclose(
+        uncertainty.blurred(torch.full_like(x, 0.3), 2.0), torch.full_like(x, 0.3)
+    )
+
+
+def test_noise_has_its_spread_and_its_seed():
+    x = torch.full((4, 1, 100, 100), 0.5)
+    moved = uncertainty.noised(x, 0.1, seed=1)
+    assert float((moved - x).std()) == pytest.approx(0.1, abs=0.002)
+    assert torch.equal(moved, uncertainty.noised(x, 0.1, seed=1))
+    assert not torch.equal(moved, uncertainty.noised(x, 0.1, seed=2))
+    assert 0 <= uncertainty.noised(x, 5.0).min() and uncertainty.noised(x, 5.0).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda x: uncertainty.rotated(x, 10, "nothing"), "beyond: expected one of"),
+        (lambda x: uncertainty.rotated(x[0], 10), r"x: expected pictures \(N, C, H, W\)"),
+        (lambda x: uncertainty.blurred(x, -1), "sd: expected a number from 0, got -1"),
+        (lambda x: uncertainty.noised(x, math.nan), "sd: expected a number from 0, got nan"),
+    ],
+)
+def test_what_is_no_shift_is_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call(torch.zeros(1, 1, 4, 4))
+
+
+def test_whole_numbers_are_no_picture():
+    with pytest.raises(TypeError, match=r"x: expected a floating-point tensor"):
+        uncertainty.blurred(torch.zeros(1, 1, 4, 4, dtype=torch.long), 1.0)
+
+
+# ---------------------------------------------------------------- conformal: classes, numbers
+
+
+@pytest.mark.parametrize("score", ["threshold", "cumulative", "adaptive"])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_coverage_over_many_draws(score, by_class):
+    """At least 1 - alpha, and not much more, over all and, if asked for, in each class."""
+    total, count = torch.zeros(3), torch.zeros(3)
+    for draw in range(300):
+        P = rows(180, 3, seed=draw)
+        y = torch.multinomial(P, 1, generator=torch.Generator().manual_seed(draw))[:, 0]
+        old, new = slice(0, 90), slice(90, 180)
+        sets = uncertainty.conformal_sets(P[old], y[old], P[new], 0.2, score, by_class, 2 * draw)
+        hit = sets.gather(1, y[new][:, None])[:, 0]
+        for c in range(3):
+            total[c] += hit[y[new] == c].sum()
+            count[c] += (y[new] == c).sum()
+    assert 0.79 < total.sum() / count.sum() < 0.84
+    if by_class:
+        assert (total / count > 0.79).all()
+
+
+def test_a_class_without_samples_and_one_with_few():
+    P, y = rows(20, 3), torch.tensor([0, 1] * 10)
+    with pytest.raises(ValueError, match="y_calibration: expected samples of every class.* of 2"):
+        uncertainty.conformal_sets(P, y, P, by_class=True)
+    y[0] = 2  # one sample allows no miss in ten
+    assert uncertainty.conformal_sets(P, y, P, by_class=True)[:, 2].all()
+
+
+def test_intervals_cover_over_many_draws():
+    hits, n = 0, 0
+    for draw in range(300):
+        generator = torch.Generator().manual_seed(draw)
+        sd = torch.rand(100, generator=generator) + 0.1
+        y = 1.5 * sd * torch.randn(100, generator=generator)
+        calibration = torch.zeros(50), sd[:50], y[:50]
+        low, high = uncertainty.conformal_intervals(calibration, torch.zeros(50), sd[50:], 0.2)
+        hits, n = hits + int(((low <= y[50:]) & (y[50:] <= high)).sum()), n + 50
+    assert 0.79 < hits / n < 0.82
+
+
+@pytest.mark.parametrize(
+    "sd, said",
+    [
+        (torch.zeros(3), "mean, sd: expected an sd above 0, got 0"),
+        (torch.ones(2), r"mean, sd: expected numbers of one shape \(n,\), got \[\(3,\), \(2,\)\]"),
+    ],
+)
+def test_intervals_without_a_spread_are_refused(sd, said):
+    one = torch.ones(4)
+    with pytest.raises(ValueError, match=said):
+        uncertainty.conformal_intervals((one, one, one), torch.ones(3), sd)
