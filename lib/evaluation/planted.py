@@ -65,7 +65,7 @@ def planted_truth(model: nn.Module, x: Tensor, target: int | Tensor | None = Non
     shared equally among the 16 pixels of its pattern, which are the Shapley values of the pixels
     where a missing one is grey, 0.5.
 
-    Arguments and shape as for `lib.lrp.lrp`, but for the network and pictures of `planted` only.
+    For networks and pictures of `planted` only; arguments, shape and errors as for `lib.lrp.lrp`.
 
     >>> world = planted(1, seed=0)
     >>> R = planted_truth(world.network, world.images, 0)
@@ -75,9 +75,9 @@ def planted_truth(model: nn.Module, x: Tensor, target: int | Tensor | None = Non
     check_arguments(model, x)
     with undisturbed(model, x), torch.no_grad():
         chosen = class_index(model(x), target)
-        convolution, activation, *_, head = model.children()
+        (convolution, activation, *_), (*_, weights) = model.children(), model.parameters()
         added = activation(convolution(x))  # (N, 2, 17, 17)
-        added = added * head.weight[chosen][:, :, None, None] / added[0, 0].numel()
+        added = added * weights[chosen][:, :, None, None] / added[0, 0].numel()
         window = torch.ones(2, 1, PATTERN, PATTERN, dtype=x.dtype, device=x.device)
         return F.conv_transpose2d(added, window / PATTERN**2)
 
@@ -142,16 +142,12 @@ def _picture(patterns: Tensor, generator: torch.Generator) -> tuple[Tensor, Tens
 
 
 def _detectors(patterns: Tensor) -> nn.Sequential:
-    network = nn.Sequential(
-        nn.Conv2d(1, 2, PATTERN),
-        nn.ReLU(),
-        nn.AvgPool2d(SIDE - PATTERN + 1),
-        nn.Flatten(),
-        nn.Linear(2, 2, bias=False),
-    )
+    places = (SIDE - PATTERN + 1) ** 2
+    convolution, head = nn.Conv2d(1, 2, PATTERN), nn.Linear(2, 2, bias=False)
     with torch.no_grad():
-        network[0].weight.copy_(patterns[:, None])
-        network[0].bias.fill_(-_THRESHOLD)
+        convolution.weight.copy_(patterns[:, None])
+        convolution.bias = nn.Parameter(torch.full((2,), -_THRESHOLD))
         # times the number of places: a sum instead of a mean
-        network[4].weight.copy_(torch.tensor([[1.0, -1], [-1, 1]]) * (SIDE - PATTERN + 1) ** 2)
-    return network.eval()
+        head.weight.copy_(torch.tensor([[1.0, -1], [-1, 1]]) * places)
+    pool = nn.AvgPool2d(SIDE - PATTERN + 1)
+    return nn.Sequential(convolution, nn.ReLU(), pool, nn.Flatten(), head).eval()
