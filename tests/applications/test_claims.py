@@ -113,7 +113,7 @@ def test_a_face_moved_is_another_age():
 @pytest.mark.slow
 @torch.no_grad()
 def test_equal_accuracy_other_words():
-    """On 2,400 sentences, a third of them held out, twice: accuracies at most five points apart,
+    """On 2,400 sentences, a third of them held out, twice: accuracies less than eight points apart,
     answers that agree on less than 85 %, and words that hardly agree.
     """
     if not Path(os.environ.get("BOOK_DATA", ""), "sentence_polarity").is_dir():
