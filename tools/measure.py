@@ -6,7 +6,7 @@ lib/data/measured.json, from where `lib.data.measured` reads it.
 
 "sharpness" reads real 28 x 28 digits from the folder BOOK_DATA, or downloads them; "headlines"
 reads the stored outputs of full_scale/, so run those pages first; "languages" reads
-udhr/udhr.json.gz in that folder.
+udhr/udhr.json.gz in that folder, "two_readers" the sentences.
 """
 
 import os
@@ -29,6 +29,9 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -381,6 +384,100 @@ def unit(model: nn.Module, x: Tensor) -> Tensor:
     return torch.autograd.grad(scores.gather(1, scores.argmax(1, keepdim=True)).sum(), leaf)[0]
 
 
+# ---------------------------------------------------------------- two readers of real reviews
+
+# words that a list of English stop words names, and punctuation
+PLAIN = ENGLISH_STOP_WORDS | set(".,;:!?'()-") | {'"', "--", "'s"}
+READER_SEEDS, HELD_OUT, LOOKED_AT, KNOWN_WORDS = range(5), 2000, 200, 1500
+
+
+@torch.no_grad()
+def two_readers() -> dict[str, Any]:
+    """A bag of words and a published sentence encoder, a linear classifier on each, on 10,662
+    sentences of film reviews (Pang and Lee, 2005; CC BY 4.0), five splits: accuracy, agreement, and
+    what each loses without each word. Of the sentences only frequent words are kept, with weights.
+    """
+    reviews, encoder = data.sentence_polarity(), models.pretrained("minilm")
+    texts, labels = np.array(reviews.texts), reviews.labels.numpy()
+    vectors = encoded(encoder, reviews.texts)
+    found: dict[str, list[float]] = {
+        name: [] for name in ("words", "encoder", "agree", "encoder, shuffled", "changed")
+    }
+    for seed in READER_SEEDS:
+        order = np.random.default_rng(seed).permutation(len(texts))
+        test, train = order[:HELD_OUT], order[HELD_OUT:]
+        count = CountVectorizer(binary=True, min_df=2, token_pattern=r"\S+")
+        bags = count.fit_transform(texts[train])
+        of_words = LogisticRegression(C=0.3, max_iter=500).fit(bags, labels[train])
+        of_vectors = LogisticRegression(C=10, max_iter=500).fit(vectors[train], labels[train])
+        a = of_words.predict(count.transform(texts[test]))
+        b = of_vectors.predict(vectors[test])
+        found["words"].append(float((a == labels[test]).mean()))
+        found["encoder"].append(float((b == labels[test]).mean()))
+        found["agree"].append(float((a == b).mean()))
+        some = test[:LOOKED_AT]
+        draw = np.random.default_rng(seed)
+        mixed = [" ".join(draw.permutation(text.split())) for text in texts[some]]
+        c = of_vectors.predict(encoded(encoder, mixed))
+        found["encoder, shuffled"].append(float((c == labels[some]).mean()))
+        found["changed"].append(float((c != b[:LOOKED_AT]).mean()))
+        if seed == READER_SEEDS[0]:
+            frequent = np.asarray(bags.sum(0))[0].argsort()[::-1][:KNOWN_WORDS]
+            names = count.get_feature_names_out()
+            heads = {
+                "weights of words": {names[k]: round(of_words.coef_[0, k], 3) for k in frequent},
+                "bias of words": round(float(of_words.intercept_[0]), 4),
+                "weights of vectors": np.round(of_vectors.coef_[0], 4).tolist(),
+                "bias of vectors": round(float(of_vectors.intercept_[0]), 4),
+            }
+            looked = [text.split() for text in texts[some]]
+            weights = dict(zip(names, of_words.coef_[0]))
+            lost = {
+                "words": [[weights.get(word, 0.0) for word in text] for text in looked],
+                "encoder": [without(encoder, of_vectors, text) for text in looked],
+            }
+    return (
+        {name: np.round(values, 4).tolist() for name, values in found.items()}
+        | heads
+        | {"looks": looks_of(looked, lost)}
+    )
+
+
+def encoded(encoder: Any, texts: list[str]) -> np.ndarray:
+    """The vectors of the texts, short ones together."""
+    order = sorted(range(len(texts)), key=lambda k: len(texts[k]))
+    vectors = np.zeros((len(texts), 384), dtype=np.float32)
+    for first in tqdm(range(0, len(texts), 64), desc="sentences"):
+        rows = order[first : first + 64]
+        vectors[rows] = encoder(encoder.tokens([texts[k] for k in rows])).numpy()
+    return vectors
+
+
+def without(encoder: Any, head: Any, text: list[str]) -> list[float]:
+    """What the score of praise loses without each word."""
+    shorter = [" ".join(text[:k] + text[k + 1 :]) for k in range(len(text))]
+    scores = head.decision_function(encoded(encoder, [" ".join(text), *shorter]))
+    return (scores[0] - scores[1:]).tolist()
+
+
+def looks_of(texts: list[list[str]], lost: dict[str, list[list[float]]]) -> dict[str, list[float]]:
+    """Of each reader over the texts: the share that the heaviest word, and that words without
+    content hold; and how far both agree on the words, beside another order of the words as null.
+    """
+    draw = np.random.default_rng(0)
+    result: dict[str, list[float]] = {"plain words are": []}
+    for name, rows in lost.items():
+        sizes = [np.abs(row) / max(np.abs(row).sum(), 1e-9) for row in rows]
+        plain = [np.array([word in PLAIN for word in text]) for text in texts]
+        result[f"{name}: heaviest"] = [float(np.mean([size.max() for size in sizes]))]
+        result[f"{name}: plain"] = [float(np.mean([s[p].sum() for s, p in zip(sizes, plain)]))]
+        result["plain words are"] = [float(np.mean([p.mean() for p in plain]))]
+    pairs = list(zip(*lost.values()))
+    result["agree"] = [float(spearmanr(a, b)[0]) for a, b in pairs]
+    result["by chance"] = [float(spearmanr(a, draw.permutation(b))[0]) for a, b in pairs]
+    return {name: np.round(np.nan_to_num(v), 3).tolist() for name, v in result.items()}
+
+
 MEASURED: dict[str, Callable[[], object]] = {
     "headlines": headlines,
     "accountant": accountant,
@@ -391,6 +488,7 @@ MEASURED: dict[str, Callable[[], object]] = {
     "families": families,
     "languages": languages,
     "scaling": scaling,
+    "two_readers": two_readers,
 }
 
 

@@ -1,7 +1,9 @@
 """Evaluation: what a good explanation should do, as numbers."""
 
+from .desiderata import complexity, infidelity, max_sensitivity
 from .flipping import REPLACEMENTS, Flipping, flipped, pixel_flipping, word_deleting
 from .localisation import context_use, pointing_game, relevance_mass, relevance_rank
+from .planted import Planted, displaced, planted, planted_truth
 from .properties import (
     LIMITS,
     Cell,
@@ -34,6 +36,13 @@ __all__ = [
     "relevance_rank",
     "pointing_game",
     "context_use",
+    "max_sensitivity",
+    "infidelity",
+    "complexity",
+    "Planted",
+    "planted",
+    "planted_truth",
+    "displaced",
     "Randomization",
     "randomization_check",
     "rank_correlation",

@@ -243,7 +243,7 @@ def _destroyer(
     """
     if isinstance(replace, str) and replace == "neighbours":
         return _from_neighbours(x, ranks, patch)
-    other = _replacement(x, replace, seed)
+    other = replacement(x, replace, seed)
 
     def destroy(counts: Tensor, rows: slice) -> Tensor:
         return torch.where(ranks[rows] < counts.view(-1, *[1] * x.dim()), other[rows], x[rows])
@@ -251,7 +251,7 @@ def _destroyer(
     return destroy
 
 
-def _replacement(x: Tensor, replace: str | float | Tensor, seed: int) -> Tensor:
+def replacement(x: Tensor, replace: str | float | Tensor, seed: int) -> Tensor:
     if not isinstance(replace, str):
         return filling("replace", replace, x)
     axes = tuple(range(2, x.dim())) or (1,)

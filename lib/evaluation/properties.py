@@ -32,7 +32,7 @@ def conservation(
     tensor([0.7500])
     """
     check_arguments(model, x, words=True)
-    R = _rows(relevance, len(x))
+    R = rows_of(relevance, len(x))
     with undisturbed(model, x), torch.no_grad():
         return R.sum(1) / start(model, x, target)[0]
 
@@ -48,7 +48,7 @@ def positivity(relevance: Tensor) -> Tensor:
     >>> positivity(torch.tensor([[3.0, -1.0]]))
     tensor([0.7500])
     """
-    R = _rows(relevance)
+    R = rows_of(relevance)
     size = R.abs().sum(1)
     return torch.where(size > 0, R.clamp(min=0).sum(1) / size, 1)
 
@@ -268,7 +268,7 @@ def confidence(
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
 
-def _rows(relevance: Tensor, count: int | None = None) -> Tensor:
+def rows_of(relevance: Tensor, count: int | None = None) -> Tensor:
     """Relevance (N, D), checked."""
     if not isinstance(relevance, Tensor):
         raise TypeError(f"relevance: expected a torch.Tensor, got {type(relevance).__name__}")

@@ -77,6 +77,24 @@ def test_the_area_under_the_curve_by_pairs(seed):
         assert abs(apps.truth_auc(R, T)[n] - expected) < 1e-6
 
 
+@recomputes("applications", "sound-share")
+@SEEDS
+def test_relevance_of_harmonics_is_that_of_their_strengths(seed):
+    """Gradient × input of the samples, shared out, is that of ten strengths, all 1."""
+    generator = torch.Generator().manual_seed(seed)
+    s = torch.randn(2, 3, 8, generator=generator, dtype=torch.float64)
+    w = torch.randn(8, generator=generator, dtype=torch.float64)
+    f = lambda x: (x * w).sum(1).tanh()
+    x = s.sum(1).requires_grad_()
+    R_t = x.detach() * torch.autograd.grad(f(x).sum(), x)[0]
+    strength = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    R_k = torch.autograd.grad(f((strength[:, :, None] * s).sum(1)).sum(), strength)[0]
+    for n in range(2):
+        for k in range(3):
+            shared = sum(s[n, k, t] / x[n, t] * R_t[n, t] for t in range(8))
+            assert torch.isclose(shared, R_k[n, k])
+
+
 def test_every_equation_is_covered():
     check_covered("applications")
 

@@ -1,5 +1,7 @@
 """The chapter on evaluation: its equations on random input, the numbers of its prose."""
 
+import math
+
 import pytest
 import torch
 from equations import check_covered, check_numbers, recomputes
@@ -62,6 +64,41 @@ def test_the_scores_of_a_mask_and_of_a_box_pixel_by_pixel(seed):
             )
             < 1e-9
         )
+
+
+@recomputes("evaluation", "new-scores", "new-scores 2", "new-scores 3")
+@SEEDS
+def test_steadiness_truth_to_size_and_brevity_by_loops(seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(2, 1, 5, 6, generator=generator, dtype=torch.float64)
+    R = torch.randn(2, 1, 5, 6, generator=generator, dtype=torch.float64)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(30, 2), nn.Tanh()).double()
+
+    explain = lambda model, x, target: x**3
+    draws = torch.Generator().manual_seed(seed)
+    changes = []
+    for _ in range(6):
+        u = 0.1 * (2 * torch.rand(x.shape, generator=draws, dtype=torch.float64) - 1)
+        changes.append(
+            [((x[n] + u[n]) ** 3 - x[n] ** 3).norm() / (x[n] ** 3).norm() for n in (0, 1)]
+        )
+    found = ev.max_sensitivity(explain, model, x, 1, radius=0.1, samples=6, seed=seed)
+    assert torch.allclose(found, torch.tensor(changes, dtype=torch.float64).amax(0))
+
+    draws, wanted = torch.Generator().manual_seed(seed), torch.zeros(2, dtype=torch.float64)
+    for _ in range(20):
+        top, left = (int(torch.randint(n, (), generator=draws)) for n in (4, 5))
+        without = x.clone()
+        without[:, :, top : top + 2, left : left + 2] = 0.3
+        for n in range(2):
+            lost = model(x)[n, 1] - model(without)[n, 1]
+            wanted[n] += (R[n, 0, top : top + 2, left : left + 2].sum() - lost).detach() ** 2 / 20
+    found = ev.infidelity(model, x, R, 1, window=2, replace=0.3, samples=20, seed=seed)
+    assert torch.allclose(found, wanted)
+
+    shares = [[abs(r) / sum(map(abs, row)) for r in row] for row in R.flatten(1).tolist()]
+    entropies = [-sum(p * math.log(p) for p in row) for row in shares]
+    assert torch.allclose(ev.complexity(R), torch.tensor(entropies, dtype=torch.float64))
 
 
 def test_every_equation_is_covered():

@@ -13,6 +13,7 @@ from torch import nn
 
 from lib import data, models
 from lib import evaluation as ev
+from lib.interpretability import shapley
 from lib.lrp import ZPlus, lrp
 from lib.sensitivity import gradient_x_input, sensitivity
 
@@ -578,3 +579,85 @@ def test_the_curve_is_that_of_quantus():
         steps=28,
     ).scores
     assert np.allclose(ours[:, 1:], wanted, atol=1e-6)
+
+
+def test_complexity_and_max_sensitivity_are_those_of_quantus():
+    """Its infidelity destroys one square after the other and keeps all destroyed, which is another
+    score.
+    """
+    quantus = pytest.importorskip("quantus")
+    model, x = models.cnn(1, 28).eval(), torch.rand(4, 1, 28, 28)
+    R, y = draw(4, 1, 28, 28, dtype=torch.float32).abs(), torch.arange(4)
+    quiet = {"disable_warnings": True, "normalise": False}
+    given = {"x_batch": x.numpy(), "y_batch": y.numpy(), "device": "cpu"}
+    theirs = quantus.Complexity(**quiet)(model, a_batch=R.numpy(), **given)
+    assert np.allclose(ev.complexity(R), theirs, atol=1e-5)
+
+    draws = torch.Generator().manual_seed(5)
+    steps = [0.02 * (2 * torch.rand(x.shape, generator=draws) - 1) for _ in range(3)]
+    moved = iter(steps)
+    explain = lambda model, inputs, targets, **_: sensitivity(
+        model, torch.as_tensor(inputs), torch.as_tensor(targets)
+    ).numpy()
+    score = quantus.MaxSensitivity(
+        nr_samples=3,
+        perturb_func=lambda arr, **_: arr + next(moved).flatten(1).numpy(),
+        perturb_func_kwargs={},
+        abs=False,
+        **quiet,
+    )
+    theirs = score(model, explain_func=explain, **given)
+    ours = ev.max_sensitivity(sensitivity, model, x, y, 0.02, samples=3, seed=5)
+    assert np.allclose(ours, theirs, rtol=1e-4)
+
+
+# ---------------------------------------------------------------- planted networks
+
+
+def test_a_planted_network_reads_its_patterns_and_nothing_else():
+    world = ev.planted(6, seed=3)
+    x, network = world.images, world.network
+    R = ev.planted_truth(network, x, 0)
+    assert torch.allclose(R.sum((1, 2, 3)), network(x)[:, 0], atol=1e-4)
+    assert torch.equal(R[:, 0] > 0, world.evidence) and (network(x)[:, 0] > 2).all()
+    assert torch.equal(ev.planted_truth(network, x, 1), -R)
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    outside = torch.where(R == 0, 0.45 + 0.1 * noise, x)
+    assert torch.allclose(network(outside), network(x), atol=1e-4)
+
+
+def test_the_planted_truth_holds_the_shapley_values_against_grey():
+    """Exactly: pairs of pixels of one pattern are players, and all the rest is one more."""
+    world = ev.planted(1, seed=4)
+    network, x = world.network, world.images
+    top, left = (network[0](x)[0, 0] > 0).nonzero()[0].tolist()
+    players = torch.zeros(20, 20, dtype=torch.long)
+    players[top : top + 4, left : left + 4] = 1 + torch.arange(16).view(4, 4) // 2
+    found = shapley(network, x, 0, regions=players, method="exact", baseline=0.5)
+    truth = ev.planted_truth(network, x, 0)
+    assert torch.allclose(found[0, 0][players > 0], truth[0, 0][players > 0], atol=1e-5)
+
+
+def test_displaced_relevance_is_the_same_elsewhere():
+    R = torch.zeros(3, 1, 4, 4)
+    R[:, :, 0] = draw(3, 1, 4, dtype=torch.float32)
+    for share in (0, 0.5, 1):
+        got = ev.displaced(R, share, seed=2)
+        assert torch.equal(got.flatten(1).sort(1).values, R.flatten(1).sort(1).values)
+        assert ((got != 0) & (R != 0)).flatten(1).sum(1).tolist() == [4 - 4 * share] * 3
+    with pytest.raises(ValueError, match="^share: expected"):
+        ev.displaced(R, 1.5)
+    with pytest.raises(ValueError, match="^relevance: expected"):
+        ev.displaced(torch.ones(1, 4), 0.5)
+
+
+def test_bad_arguments_of_the_three_scores_are_named():
+    model, (x, R) = Net(), images()
+    for wrong in ({"radius": 0}, {"samples": 0}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: expected"):
+            ev.max_sensitivity(sensitivity, model, x, **wrong)
+    for wrong in ({"window": 5}, {"replace": "neighbours"}, {"relevance": R[:2]}, {"samples": 0}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: expected"):
+            ev.infidelity(model, x, **({"relevance": R, "window": 2} | wrong))
+    with pytest.raises(ValueError, match="^n: expected"):
+        ev.planted(0, seed=0)
