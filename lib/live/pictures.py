@@ -32,7 +32,7 @@ class Shown:
     def address(self) -> str:
         """The file itself, as an address that a page can show."""
         kind = "png" if self.file.startswith(b"\x89PNG") else "jpeg"
-        return f"data:image/{kind};base64,{base64.b64encode(self.file).decode()}"
+        return f"data:image/{kind};base64,{base64_of(self.file)}"
 
 
 def figure_image(figure: Figure, dpi: int) -> Shown:

@@ -20,13 +20,13 @@ async () => {
     const asks = sentence => sentence?.querySelector('strong') && !/Your turn/.test(sentence.textContent);
     return sentences.filter((sentence, k) => asks(sentence) || asks(sentences[k + 1]));
   };
-  const walk = (section, heading, level) => {
+  const walk = (section, heading) => {
     let said = [];
     const flush = () => { for (let k = 0; k < said.length; k += 4) slide(heading, ...said.slice(k, k + 4)); said = []; };
     for (const part of [...section.children]) {
       if (/^H[1-6]$/.test(part.tagName)) heading = part.firstChild.textContent;
       if (/^(Test yourself|Terms and references)$/.test(heading)) return;
-      if (part.tagName === 'SECTION') { flush(); walk(part, heading, level + 1); }
+      if (part.tagName === 'SECTION') { flush(); walk(part, heading); }
       else if (part.tagName === 'P') said.push(...bold(part));
       else if (part.matches('div.math')) said.push(part);
       else if (part.matches('ul, ol')) { flush(); slide(heading, part); }
@@ -39,7 +39,7 @@ async () => {
     }
     flush();
   };
-  walk(article.querySelector('section') || article, title, 1);
+  walk(article.querySelector('section') || article, title);
   const deck = [{ heading: title, parts: [] }, ...slides].map(({ heading, parts }, k) => {
     const made = document.createElement('section'), h = document.createElement('h2'), middle = document.createElement('div'), foot = document.createElement('footer');
     made.className = k ? 'slide' : 'slide first';
