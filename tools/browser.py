@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MISSING = (
@@ -40,6 +40,21 @@ def started(path: str) -> Iterator["Browser"]:
         )
         yield chromium
         chromium.close()
+
+
+@contextmanager
+def paper(chromium: "Browser", width: int, height: int) -> Iterator["Page"]:
+    """A page in light colours that asks no network, to print from."""
+    context = chromium.new_context(viewport={"width": width, "height": height}, offline=True)
+    context.add_init_script("localStorage.mode = localStorage.theme = 'light'")
+    yield context.new_page()
+    context.close()
+
+
+def visit(page: "Page", path: Path) -> None:
+    """Opens a built page and waits until its formulas are set."""
+    page.goto(path.as_uri(), wait_until="load")
+    page.evaluate("window.MathJax ? MathJax.startup.promise.then(() => 1) : 1")
 
 
 def install() -> None:

@@ -98,18 +98,15 @@ def contents() -> list[tuple[str, list[tuple[str, int]]]]:
 
 def printed(chromium: Browser, names: list[str]) -> list[Part]:
     """The parts in this order; each begins on a leaf of its own."""
-    context = chromium.new_context(viewport={"width": 800, "height": 1100}, offline=True)
-    context.add_init_script("localStorage.mode = localStorage.theme = 'light'")
-    page, parts, first = context.new_page(), [], 0
+    parts, first = [], 0
     linked = linked_ids(names)
-    for name in names:
-        page.goto((HTML / f"{name}.html").as_uri(), wait_until="load")
-        page.evaluate("window.MathJax ? MathJax.startup.promise.then(() => 1) : 1")
-        page.evaluate(PREPARE, sorted(linked.get(name, ())))
-        title = page.locator(".bd-article h1").first.evaluate("h => h.firstChild.textContent")
-        parts.append(Part(name, title, PdfReader(io.BytesIO(page.pdf(**PAPER))), first))
-        first += len(parts[-1].reader.pages)
-    context.close()
+    with browser.paper(chromium, 800, 1100) as page:
+        for name in names:
+            browser.visit(page, HTML / f"{name}.html")
+            page.evaluate(PREPARE, sorted(linked.get(name, ())))
+            title = page.locator(".bd-article h1").first.evaluate("h => h.firstChild.textContent")
+            parts.append(Part(name, title, PdfReader(io.BytesIO(page.pdf(**PAPER))), first))
+            first += len(parts[-1].reader.pages)
     return parts
 
 

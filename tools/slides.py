@@ -34,15 +34,11 @@ def main() -> int:
 
 def printed(chromium: Browser, source: Path, target: Path) -> int:
     """Writes the slides of a built page; returns how many there are."""
-    context = chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
-    context.add_init_script("localStorage.mode = localStorage.theme = 'light'")
-    page = context.new_page()
-    page.goto(source.as_uri(), wait_until="load")
-    page.evaluate("window.MathJax ? MathJax.startup.promise.then(() => 1) : 1")
-    page.add_style_tag(path=PARTS / "slides.css")
-    count = page.evaluate((PARTS / "slides.js").read_text(encoding="utf-8"))
-    page.pdf(path=target, width=f"{WIDTH}px", height=f"{HEIGHT}px", print_background=True)
-    context.close()
+    with browser.paper(chromium, WIDTH, HEIGHT) as page:
+        browser.visit(page, source)
+        page.add_style_tag(path=PARTS / "slides.css")
+        count = page.evaluate((PARTS / "slides.js").read_text(encoding="utf-8"))
+        page.pdf(path=target, width=f"{WIDTH}px", height=f"{HEIGHT}px", print_background=True)
     return count
 
 
