@@ -22,6 +22,27 @@ from .adversarial import (
 from .arena import Arena
 from .crowds import Crowd, blobs, grid, moons, ring
 from .duel import DESCENTS, HOLDS, Duel
+from .larger import (
+    LARGER_LOSSES,
+    Enlarger,
+    Enlargers,
+    mnist_enlargers,
+    smaller,
+    train_enlarger,
+)
+from .portraits import (
+    COMBINATIONS,
+    FACE_LOSSES,
+    FaceTranslators,
+    face_game,
+    face_translators,
+    picture_critic,
+    picture_translator,
+    same_faces,
+    signs_of,
+    star_faces,
+    star_game,
+)
 from .translation import CycleGAN, Shift, Star, cycle_crowd, cycle_loss, train_cycle, train_star
 
 __all__ = [
@@ -56,4 +77,21 @@ __all__ = [
     "cycle_crowd",
     "Star",
     "train_star",
+    "COMBINATIONS",
+    "FACE_LOSSES",
+    "same_faces",
+    "signs_of",
+    "star_faces",
+    "picture_translator",
+    "picture_critic",
+    "face_game",
+    "star_game",
+    "FaceTranslators",
+    "face_translators",
+    "smaller",
+    "Enlarger",
+    "train_enlarger",
+    "LARGER_LOSSES",
+    "Enlargers",
+    "mnist_enlargers",
 ]
