@@ -346,7 +346,7 @@ def coverage(real: Tensor, made: Tensor, neighbours: int = 5) -> float:
     return (nearest(real, made) <= nearest(real, real, neighbours + 1)).float().mean().item()
 
 
-FACE_STEPS, STAR_STEPS = 400, 600
+FACE_STEPS, STAR_STEPS = 400, 2000
 PORTRAITS = Source(
     lambda: data.Split(
         applications.faces(2000, 1, wrinkles=False, grey_hair=False).images,
@@ -371,7 +371,15 @@ def grow_old(translators: nn.Module, split: data.Split) -> Weights:
     _, critic = gans.star_game()
     faces, domain = gans.star_faces(2000, seed=1)
     gans.train_star(
-        translators["star"], critic, faces, domain, STAR_STEPS, 10, 16, learning_rate=2e-3
+        translators["star"],
+        critic,
+        faces,
+        domain,
+        STAR_STEPS,
+        lam=3,
+        batch=32,
+        learning_rate=2e-3,
+        judges=True,
     )
     return translators.state_dict()
 
@@ -518,7 +526,7 @@ NETWORKS = {name: make(name) for name, make in CLASSIFIERS.items()} | {
         "`lib.gans.FaceTranslators()`",
         PORTRAITS,
         grow_old,
-        f"{FACE_STEPS} steps of 16 faces for each of four losses, {STAR_STEPS} for the star",
+        f"{FACE_STEPS} steps of 16 faces for each of four losses, {STAR_STEPS:,} of 32 for star",
         partners_found,
     ),
     "larger_mnist": Network(

@@ -20,6 +20,7 @@ from .adversarial import (
     train,
 )
 from .arena import Arena
+from .both import train_both
 from .crowds import Crowd, blobs, grid, moons, ring
 from .duel import DESCENTS, HOLDS, Duel
 from .larger import (
@@ -43,6 +44,7 @@ from .portraits import (
     star_faces,
     star_game,
 )
+from .style import content_distance, gram, restyled, style_distance
 from .translation import CycleGAN, Shift, Star, cycle_crowd, cycle_loss, train_cycle, train_star
 
 __all__ = [
@@ -88,10 +90,15 @@ __all__ = [
     "star_game",
     "FaceTranslators",
     "face_translators",
+    "train_both",
     "smaller",
     "Enlarger",
     "train_enlarger",
     "LARGER_LOSSES",
     "Enlargers",
     "mnist_enlargers",
+    "gram",
+    "content_distance",
+    "style_distance",
+    "restyled",
 ]

@@ -1,5 +1,5 @@
-"""Super-resolution: digits of 7 x 7 pixels drawn at 28 x 28, by squared error alone or with a critic
-beside it (after Ledig et al., 2017).
+"""Super-resolution: digits of 7 x 7 pixels drawn at 28 x 28, by squared error alone or with a
+critic beside it (after Ledig et al., 2017).
 """
 
 import torch
@@ -10,7 +10,6 @@ from tqdm.auto import tqdm
 from .. import models
 from ..training import descend
 from .adversarial import discriminator_loss, generator_loss
-
 
 #: What the networks of `mnist_enlargers` pay for being known by a critic.
 LARGER_LOSSES = {"squared error": 0.0, "squared error and critic": 10.0}

@@ -1,5 +1,5 @@
-"""Translation between sets of points or pictures without pairs: CycleGAN and StarGAN in worlds whose
-true pairs are known.
+"""Translation between sets of points or pictures without pairs: CycleGAN and StarGAN in worlds
+whose true pairs are known.
 """
 
 from dataclasses import dataclass
@@ -163,6 +163,7 @@ def train_star(
     kind: str = "least squares",
     seed: int = 0,
     progress: bool = True,
+    judges: bool = False,
 ) -> None:
     """One translator (x, one-hot domain) for all pairs of the K domains; in place (Choi et al.,
     2018, eq. 5 and 6).
@@ -173,6 +174,10 @@ def train_star(
 
     The critic learns real from translated, and the domain of real points; the translator fools it
     in both, and pays `lam` times the cycle loss back to the domain it came from.
+
+    judges: the critic names no domain; its K logits are judges instead, one for each domain, who
+        say real or not of what belongs or is to belong there (Choi et al., 2020, eq. 1).
+
     Raises ValueError for another kind.
 
     >>> translator, critic = Shift(nn.Linear(2 + 3, 2)), Star(nn.Linear(2, 1 + 3))
@@ -180,6 +185,11 @@ def train_star(
     >>> train_star(translator, critic, torch.rand(30, 2), domain, 3, 1.0, batch=8, progress=False)
     """
     count = int(domain.max()) + 1
+
+    def says(x: Tensor, domain: Tensor) -> Tensor:
+        real, of_domains = critic(x)
+        return of_domains.gather(1, domain[:, None])[:, 0] if judges else real
+
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         players = [
@@ -194,12 +204,14 @@ def train_star(
             real, source = x[chosen], domain[chosen]
             goal = torch.randint(count, (batch,), device=x.device)
             fake = translator(real, F.one_hot(goal, count).to(real))
-            (of_real, names), (of_fake, _) = critic(real), critic(fake.detach())
-            loss = discriminator_loss(of_real, of_fake, kind)
-            descend(players[1], loss + lam_domain * F.cross_entropy(names, source))
-            of_fake, names = critic(fake)
+            loss = discriminator_loss(says(real, source), says(fake.detach(), goal), kind)
+            if not judges:
+                loss = loss + lam_domain * F.cross_entropy(critic(real)[1], source)
+            descend(players[1], loss)
             back = translator(fake, F.one_hot(source, count).to(real))
-            loss = generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal)
+            loss = generator_loss(says(fake, goal), kind)
+            if not judges:
+                loss = loss + lam_domain * F.cross_entropy(critic(fake)[1], goal)
             descend(players[0], loss + lam * cycle_loss(real, back))
             for schedule in schedules:
                 schedule.step()
