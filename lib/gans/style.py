@@ -52,7 +52,7 @@ def restyled(
     features: Callable[[Tensor], Sequence[Tensor]],
     content: Tensor,
     style: Tensor,
-    steps: int = 60,
+    steps: int = 40,
     weight: float = 0.3,
     learning_rate: float = 0.03,
 ) -> Tensor:
