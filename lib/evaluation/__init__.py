@@ -15,7 +15,7 @@ from .properties import (
     properties_table,
     selectivity,
 )
-from .randomization import Randomization, randomization_check, rank_correlation
+from .randomization import Randomization, randomization_check, rank_correlation, shuffled
 
 __all__ = [
     "Method",
@@ -45,5 +45,6 @@ __all__ = [
     "displaced",
     "Randomization",
     "randomization_check",
+    "shuffled",
     "rank_correlation",
 ]

@@ -509,6 +509,17 @@ def test_weights_are_shuffled_from_the_output_down(cascading):
     )
 
 
+def test_a_shuffled_network_keeps_its_numbers_and_none_of_their_places():
+    model = models.mlp(20, (30,), 10)
+    before = [p.clone() for p in model.parameters()]
+    other, again = ev.shuffled(model, 4), ev.shuffled(model, 4)
+    for p, q, same, first in zip(
+        model.parameters(), other.parameters(), again.parameters(), before
+    ):
+        assert torch.equal(p, first) and torch.equal(q, same) and not torch.equal(p, q)
+        assert torch.equal(p.flatten().sort().values, q.flatten().sort().values)
+
+
 def test_a_map_of_the_input_alone_does_not_change():
     result = ev.randomization_check(
         lambda model, x, target: x, models.mlp(4, (5,), 2), draw(3, 4, dtype=torch.float32)
