@@ -33,12 +33,14 @@ def train_both(
     The encoder lowers the difference of the features, half the sum of squares, plus the
     Kullback-Leibler divergence; the game does not reach it. Adam with a rate that falls to 0. The
     global random state is left as it was.
+    Raises TypeError if encoder or decoder is no network.
 
     >>> from lib import vae
     >>> critic = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1))
     >>> train_both(vae.dense_vae(), critic, torch.rand(9, 1, 8, 8), 2, progress=False)
     """
-    assert isinstance(model.encoder, nn.Module) and isinstance(model.decoder, nn.Module)
+    if not (isinstance(model.encoder, nn.Module) and isinstance(model.decoder, nn.Module)):
+        raise TypeError("model: expected an encoder and a decoder that are networks (nn.Module)")
     parts = (model.encoder, model.decoder, critic)
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)

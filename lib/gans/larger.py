@@ -70,10 +70,13 @@ def train_enlarger(
     x: the true pictures (N, 1, 28, 28), made `smaller` for the net.
 
     Adam with a rate that falls to 0. The global random state is left as it was.
+    Raises ValueError for another shape of x.
 
     >>> critic = nn.Sequential(nn.Flatten(), nn.Linear(784, 1))
     >>> train_enlarger(Enlarger(8), critic, torch.rand(9, 1, 28, 28), 2, 1.0, progress=False)
     """
+    if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
+        raise ValueError(f"x: expected (N, 1, 28, 28), got {tuple(x.shape)}")
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         players = [

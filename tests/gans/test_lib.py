@@ -438,6 +438,8 @@ def test_small_pictures_are_means_of_blocks_and_error_alone_lowers_the_error():
     before = error()
     gans.train_enlarger(net, critic, x, 60, 0.0, progress=False)
     assert error() < before and torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match=r"x: expected \(N, 1, 28, 28\)"):
+        gans.train_enlarger(net, critic, x[:, 0], 1, 0.0, progress=False)
 
 
 def test_the_gram_matrix_and_the_distances_by_loops():
@@ -480,3 +482,5 @@ def test_a_vae_gan_reconstructs_and_leaves_the_random_state():
     before, state = error(), torch.get_rng_state()
     gans.train_both(model, critic, x, 150, 32, 3e-3, progress=False)
     assert error() < 0.7 * before and torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(TypeError, match="model: expected an encoder"):
+        gans.train_both(vae.VAE(lambda x: x, lambda z: z), critic, x, 1, progress=False)
