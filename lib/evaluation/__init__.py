@@ -16,6 +16,7 @@ from .properties import (
     selectivity,
 )
 from .randomization import Randomization, randomization_check, rank_correlation, shuffled
+from .retraining import most_relevant
 
 __all__ = [
     "Method",
@@ -44,6 +45,7 @@ __all__ = [
     "planted_truth",
     "displaced",
     "Randomization",
+    "most_relevant",
     "randomization_check",
     "shuffled",
     "rank_correlation",
