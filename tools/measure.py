@@ -227,7 +227,7 @@ def portraits() -> dict[str, dict[str, list[float]]]:
     """Faces that grow old, translated without pairs, five seeds, 400 steps of each loss: the share
     of 500 new faces whose four signs are those of the true partner, of the partner if glasses were
     changed too ("other"), and how often each sign is right; the mean distance to the partner and
-    after coming back; ten minutes.
+    after coming back; a quarter of an hour.
     """
     drawn = gans.same_faces(500, seed=9)
     young, old = (applications.faces(2000, k, wrinkles=a, grey_hair=a).images for k, a in PARENTS)
