@@ -109,7 +109,7 @@ assignment: environment
 	@$(python) tools/grade.py assignment "$(NAME)"
 
 grade: sandbox
-	@$(python) tools/grade.py grade "$(NAME)" "$(SUBMISSIONS)" --roster "$(ROSTER)"
+	@$(python) tools/grade.py grade "$(NAME)" "$(SUBMISSIONS)" --roster "$(ROSTER)" --due "$(DUE)"
 
 clean:
 	rm -rf _build build .pytest_cache .hypothesis .venv-colab *.egg-info

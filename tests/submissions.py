@@ -17,6 +17,10 @@ POINTS = {
     "deep_lift_layer": 2,
     "lstm_word_relevance": 2,
     "one_class_relevance": 2,
+    "residual_relevance": 2,
+    "folded": 2,
+    "pattern": 2,
+    "composite": 3,
 }
 CHECKED = sum(POINTS.values()) - POINTS["judgement"]
 EVERYTHING = set(POINTS)

@@ -20,6 +20,8 @@ MEASURE = """() => [...document.querySelectorAll('.live-fig')].map(figure => {
         / box(figure).width
       : 1,
     tops: panels.map(b => [Math.round(b.top), Math.round(b.bottom)]),
+    pictures: [...figure.querySelectorAll('.live-panel > :not(.live-caption)')]
+      .map(box).filter(b => b.width > 20).map(b => [Math.round(b.top), Math.round(b.bottom)]),
     coarse: [...figure.querySelectorAll('img')]
       .filter(i => i.clientWidth > 40 && !sharp(i) && i.naturalWidth < 1.9 * i.clientWidth)
       .map(i => [i.naturalWidth, i.clientWidth]),
@@ -38,9 +40,10 @@ def test_figures_are_sharp_fill_their_cards_and_stand_in_line(open_page, path):
         assert figure["filled"] > FILLED, f"{name} fills {figure['filled']:.0%} of its card"
         coarse = [(n, width) for n, width in figure["coarse"] if n < SIGHT]
         assert not coarse, f"{name}: fewer than two pixels for each pixel shown: {coarse}"
-        for top, bottom in figure["tops"]:
-            besides = [other for other, end in figure["tops"] if other < bottom and end > top]
-            assert set(besides) == {top}, f"{name}: panels of one row begin at {besides}"
+        for kind in ("tops", "pictures"):
+            for top, bottom in figure[kind]:
+                besides = [other for other, end in figure[kind] if other < bottom and end > top]
+                assert set(besides) == {top}, f"{name}: {kind} of one row begin at {besides}"
 
 
 BROKEN = """() => [...document.querySelectorAll('.live-table td')].filter(cell => {

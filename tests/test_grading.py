@@ -3,6 +3,7 @@ submissions as they come.
 """
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,15 @@ import subprocess
 import sys
 import time
 import zipfile
+from datetime import datetime
 from functools import partial
 
 import grade
 import nbformat
 import psutil
 import pytest
+import yaml
+from address import current
 from conftest import ROOT
 from grading import course as courses
 from grading import sandbox
@@ -114,6 +118,8 @@ def _huge(notebook):
     cell_of(notebook, "lrp_zplus").source += "\nraise ValueError('x' * 5_000_000)"
 
 
+# what is lost with the first answer: `composite` uses it
+FIRST = POINTS["lrp_zplus"] + POINTS["composite"]
 # what is sent as -> (what was solved, what was done to it, points by the checks, what the remark
 # says)
 SENT = {
@@ -127,7 +133,7 @@ SENT = {
         CHECKED,
         "imports: the locked cell was changed",
     ),
-    "Broken/lrp.ipynb": (EVERYTHING, _broken, CHECKED - 2, ""),
+    "Broken/lrp.ipynb": (EVERYTHING, _broken, CHECKED - FIRST, ""),
     "Copied/lrp.ipynb": (
         EVERYTHING,
         _copied_cells,
@@ -153,11 +159,11 @@ SENT = {
     "Stubborn/lrp.ipynb": (
         EVERYTHING,
         _stubborn,
-        CHECKED - 2,
+        CHECKED - FIRST,
         "lrp_zplus: it took too long and could not be interrupted",
     ),
-    "Dies/lrp.ipynb": (EVERYTHING, _dies, CHECKED - 2, "lrp_zplus: it ended the process"),
-    "Interrupted/lrp.ipynb": (EVERYTHING, _interrupted, CHECKED - 4, ""),
+    "Dies/lrp.ipynb": (EVERYTHING, _dies, CHECKED - FIRST, "lrp_zplus: it ended the process"),
+    "Interrupted/lrp.ipynb": (EVERYTHING, _interrupted, CHECKED - FIRST - POINTS["lrp_zb"], ""),
     "Huge/lrp.ipynb": (EVERYTHING, _huge, CHECKED, ""),
     "Beside/lrp.ipynb": (
         EVERYTHING - {"judgement"},
@@ -290,6 +296,44 @@ def test_every_student_gets_feedback(course, rows):
     )
 
 
+def test_who_reads_a_written_answer_has_the_model_and_the_split_below_it(course):
+    model = cell_of(solution(), "judgement").source
+    path = course[0] / "autograded/Right" / NAME / f"{NAME}.ipynb"
+    cells = nbformat.read(path, 4).cells
+    place = next(i for i, c in enumerate(cells) if courses.mark(c).get("grade_id") == "judgement")
+    assert (
+        model in cells[place + 1].source and "how the points are split" in cells[place + 1].source
+    )
+    assert model not in cells[place].source
+
+
+def test_platforms_that_grade_themselves_get_their_files(course):
+    handout = course[0] / "handout"
+    with zipfile.ZipFile(handout / "gradescope.zip") as archive:
+        assert archive.namelist() == ["setup.sh", "run_autograder"]
+        for name in archive.namelist():
+            subprocess.run(["bash", "-n"], input=archive.read(name), check=True)
+        book = f"https://github.com/{current()}"
+        assert f"git clone --depth 1 {book} " in archive.read("setup.sh").decode()
+        assert (
+            f"tools/grade.py points {NAME} submission >" in archive.read("run_autograder").decode()
+        )
+    steps = yaml.safe_load((handout / "classroom.yml").read_text())["jobs"]["points"]["steps"]
+    assert steps[1]["with"]["repository"] == current()
+    assert f"tools/grade.py points {NAME} sent > points.json" in steps[-1]["run"]
+
+
+def test_the_points_of_one_student_as_a_platform_reads_them(course):
+    command = [sys.executable, ROOT / "tools/grade.py", "points", NAME, course[1] / "Dies"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    scores = {test["name"]: (test["score"], test["max_score"]) for test in report["tests"]}
+    assert report["score"] == CHECKED - FIRST == sum(score for score, _ in scores.values())
+    assert {name: most for name, (_, most) in scores.items()} == POINTS
+    assert scores["lrp_zplus"] == (0, 2) and scores["lrp_epsilon"] == (2, 2)
+    assert "it ended the process" in report["output"]
+
+
 def test_the_class_gets_the_committed_notebook(course):
     committed = (ROOT / "exercises" / f"{NAME}.ipynb").read_bytes()
     assert (course[0] / "handout" / f"{NAME}.ipynb").read_bytes() == committed
@@ -341,10 +385,20 @@ def test_grading_again_grades_only_what_has_changed_and_forgets_nobody(again, ca
     rows = grade.grade(NAME, sent, course, *LIMITS)
     assert [row["student"] for row in rows] == ["New", "Right"]
     assert "1 of 2 need no grading" in (said := capsys.readouterr().out)
-    assert "1 of 1, 0 minutes left: New: 18 of 21" in said
+    assert f"1 of 1, 0 minutes left: New: {CHECKED} of {sum(POINTS.values())}" in said
     assert page.stat().st_mtime_ns == written
     after = read(course)
     assert after.pop("New")["total"] == f"{CHECKED}" and after == before
+
+
+def test_days_late_are_counted_by_the_time_of_the_file_and_nothing_is_subtracted(again):
+    course, sent = again
+    when = (sent / "Right/lrp.ipynb").stat().st_mtime
+    for late, due in (("0", when + 1), ("1", when - 60), ("3", when - 2 * grade.DAY - 60)):
+        (row,) = grade.grade(NAME, sent, course, *LIMITS, due=datetime.fromtimestamp(due))
+        assert (row["days late"], row["total"]) == (late, f"{CHECKED}")
+    (row,) = grade.grade(NAME, sent, course, *LIMITS)
+    assert row["days late"] == ""
 
 
 def test_an_interrupted_command_goes_on_where_it_was(again):
@@ -421,7 +475,11 @@ def test_points_that_change_after_grading_began_are_named_with_a_way_to_go_on(ag
         grade.grade(NAME, sent, course, *LIMITS)
     courses.assign(NAME, course)
     (row,) = grade.grade(NAME, sent, course, *LIMITS)
-    assert (row["lrp_zb"], row["total"], row["max"]) == ("4", f"{CHECKED + 4.5:g}", "23")
+    assert (row["lrp_zb"], row["total"], row["max"]) == (
+        "4",
+        f"{CHECKED + 4.5:g}",
+        f"{sum(POINTS.values()) + 2}",
+    )
 
 
 def test_a_task_more_or_less_ends_with_a_sentence(again, monkeypatch):

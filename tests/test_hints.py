@@ -50,7 +50,10 @@ def test_no_hint_is_the_answer(name):
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in SOLUTIONS if name != "train_step"])
+BY_HAND = {"train_step", "vae_step", "composite"}  # networks are no arguments for one line
+
+
+@pytest.mark.parametrize("name", [name for name in SOLUTIONS if name not in BY_HAND])
 def test_the_smaller_case_is_right(name):
     call, said = re.search(
         r"```python\n(.*)\n# (.*)\n```", HINTS[name][0]["Hint 3: a smaller case"]

@@ -24,8 +24,10 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,18 +35,20 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
 from multiprocessing import get_context, parent_process
 
 import nbformat
 from run import ROOT
 
 sys.path.insert(0, str(ROOT))  # the checks are those of `lib`
+from grading import bundles, judge, rosters, sandbox
 from grading import course as courses
-from grading import judge, rosters, sandbox
 from grading.collect import Reason, collected
 
 CELL_SECONDS, STUDENT_SECONDS = 60, 600
-REST = ("total", "max", "needs manual grading", "remark")
+REST = ("total", "max", "days late", "needs manual grading", "remark")
+DAY = 24 * 60 * 60
 
 grader = None  # of this process, where it is a worker
 
@@ -56,8 +60,12 @@ def grade(
     cell_seconds=CELL_SECONDS,
     student_seconds=STUDENT_SECONDS,
     roster=None,
+    due=None,
 ):
-    """Grades every submission of a folder; returns the rows of grades.csv, of these students."""
+    """Grades every submission of a folder; returns the rows of grades.csv, of these students.
+
+    due: when it had to be sent, for the column of days late; nothing is subtracted.
+    """
     place = sandbox.find(os.environ.get("ISOLATE", ""))
     if place is None:
         raise Reason(sandbox.MISSING)
@@ -72,7 +80,7 @@ def grade(
             f"the new one: `make assignment NAME={name}`, then this command again; points given by "
             f"hand are kept. To go on with the old one, set solutions/{name}.ipynb back"
         )
-    table = Table(name, course)
+    table = Table(name, course, due)
     new = [one for one in sent if table.is_new(one, (cell_seconds, student_seconds))]
     for one in table.refused:
         print(_told(table.rows[one.student]))
@@ -153,8 +161,8 @@ def _one(student, data):
 class Table:
     """grades.csv, and beside it in graded.json what was graded, so that it is graded once."""
 
-    def __init__(self, name, course):
-        self.name, self.course = name, course
+    def __init__(self, name, course, due=None):
+        self.name, self.course, self.due = name, course, due
         release = courses.release(name, course)
         self.points = courses.points(release)
         self.mark = hashlib.sha256(nbformat.writes(release).encode())
@@ -217,7 +225,8 @@ class Table:
     def _write(self, one, scores, waits, remarks):
         scores = {task: scores.get(task, 0.0) for task in self.points}
         total, most = sum(scores.values()), sum(self.points.values())
-        last = (f"{total:g}", f"{most:g}", "yes" if waits else "no", "; ".join(remarks))
+        waiting = "yes" if waits else "no"
+        last = (f"{total:g}", f"{most:g}", self._late(one), waiting, "; ".join(remarks))
         row = {"student": one.student}
         row |= {task.removeprefix("check_"): f"{score:g}" for task, score in scores.items()}
         self.rows[one.student] = row | dict(zip(REST, last))
@@ -230,6 +239,13 @@ class Table:
             json.dump(self.state, file)
         return self.rows[one.student]
 
+    def _late(self, one):
+        """Whole days, begun ones too, by the time of the file; else what the platform says."""
+        when = one.notebook.when if one.notebook else 0.0
+        if self.due is None or not when:
+            return "late" if one.late else ""
+        return str(max(0, math.ceil((when - self.due.timestamp()) / DAY)))
+
 
 @contextlib.contextmanager
 def _replaced(path):
@@ -240,27 +256,46 @@ def _replaced(path):
     beside.replace(path)
 
 
+def points_of_one(name, submission):
+    """The points of a folder that holds one student's work, as JSON for a platform. Where nothing
+    isolates, as in the container that Gradescope makes for one student, it goes on without.
+    """
+    if "ISOLATE" not in os.environ and sandbox.find() is None:
+        os.environ["ISOLATE"] = "none"
+    with tempfile.TemporaryDirectory() as temporary:
+        sent, course = pathlib.Path(temporary) / "sent", pathlib.Path(temporary) / "course"
+        sent.mkdir()
+        shutil.copytree(submission, sent / "student", symlinks=True)
+        with contextlib.redirect_stdout(sys.stderr):
+            (row,) = grade(name, sent, course)
+        return bundles.results(row, courses.points(courses.release(name, course)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("verb", choices=["assignment", "grade"])
+    parser.add_argument("verb", choices=["assignment", "grade", "points"])
     parser.add_argument("name", help="the exercise set, such as lrp")
     parser.add_argument("submissions", nargs="?", help="the folder, or zip, with what was sent")
     parser.add_argument("--course", help="where to write (course/NAME)")
     parser.add_argument("--roster", help="a CSV file of the class, as Moodle or Canvas gives it")
+    parser.add_argument("--due", help="when it had to be sent: 2027-03-01T23:59")
     parser.add_argument("--cell-seconds", type=int, default=CELL_SECONDS)
     parser.add_argument("--student-seconds", type=int, default=STUDENT_SECONDS)
     given = parser.parse_args()
     course = pathlib.Path(given.course or ROOT / "course" / given.name).resolve()
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
-    if given.verb == "grade" and not os.path.exists(given.submissions or ""):
+    if given.verb != "assignment" and not os.path.exists(given.submissions or ""):
         parser.error("name the folder with the submissions: make grade NAME=lrp SUBMISSIONS=folder")
     try:
         if given.verb == "assignment":
             courses.has_address(given.name)
             print(f"For the class: {courses.assign(given.name, course)}")
+        elif given.verb == "points":
+            print(points_of_one(given.name, pathlib.Path(given.submissions)))
         else:
             limits = given.cell_seconds, given.student_seconds
-            grade(given.name, given.submissions, course, *limits, roster=given.roster or None)
+            due = datetime.fromisoformat(given.due) if given.due else None
+            grade(given.name, given.submissions, course, *limits, given.roster or None, due)
             print(f"Grades: {course / 'grades.csv'}\nFeedback: {course / 'feedback'}")
     except (Reason, ValueError) as reason:
         sys.exit(str(reason))

@@ -38,7 +38,12 @@ REFERENCES = """\
 
 <!-- Made from references.bib by tools/pages.py: change it there. -->
 
-What the chapters cite, by first author. The links lead to the publishers' pages and to arXiv.
+What the book cites, by first author. The links lead to the publishers' pages and to arXiv.
+"""
+FURTHER = """
+## Further reading
+
+On the slides, or close to what is taught here; no page of the book builds on it.
 """
 
 
@@ -51,10 +56,20 @@ def references() -> str:
     """Plain Markdown with one anchor an entry, so that a citation is an ordinary link and reads
     well on GitHub and in Colab.
     """
-    entries = sorted(bibliography().items(), key=_order)
-    return REFERENCES + "".join(
-        f'\n<a id="{key}"></a>\n{_entry(entry)}\n' for key, entry in entries
-    )
+    entries, used = sorted(bibliography().items(), key=_order), cited()
+    listed = {key: f'\n<a id="{key}"></a>\n{_entry(entry)}\n' for key, entry in entries}
+    further = [text for key, text in listed.items() if key not in used]
+    own = [text for key, text in listed.items() if key in used]
+    return "".join([REFERENCES, *own, FURTHER, *further])
+
+
+def cited() -> set[str]:
+    """The keys to which a text of the book links."""
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")]
+    for folder in ("chapters", "solutions", "full_scale"):
+        for path in (ROOT / folder).glob("*.ipynb"):
+            texts += [cell.source for cell in nbformat.read(path, 4).cells]
+    return {key for text in texts for key in re.findall(r"references\.md#(\w+)", text)}
 
 
 def _order(item: tuple[str, Entry]) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from torch import Tensor, arange, cartesian_prod, cat, float64, ones_like, tensor
+from torch import Tensor, arange, cartesian_prod, cat, float64, ones_like, stack, tensor, zeros
 from torch.nn.functional import normalize
 
 from ._helpers import Draw, drawn, exercise, judge, standard
@@ -339,4 +339,161 @@ def check_permutation_p(answer: Callable) -> None:
             ),
         },
         "the value is not the share of all choices of n words that differ as much as the first n",
+    )
+
+
+# ---------------------------------------------------------------- who is missing, what is left
+
+
+@exercise
+def check_mean_of_all(answer: Callable) -> None:
+    """(values (N,), chance (N,)) -> scalar: the mean of a population, of people who each had this
+    chance to be asked: sum of values / chance over the sum of 1 / chance.
+    """
+
+    def weighted(values: Tensor, weights: Tensor) -> Tensor:
+        return (weights * values).sum() / weights.sum()
+
+    def make(d: Draw, n: int) -> tuple:
+        chance = d.uniform(0.1, 1, n)
+        return d.large(-2, 3, n) + 2 * chance, chance
+
+    def moved(values: Tensor, chance: Tensor) -> bool:
+        return len(values) == 1 or float((weighted(values, 1 / chance) - values.mean()).abs()) > 0.1
+
+    judge(
+        answer,
+        {
+            "several people": drawn(make, 7, clear=moved),
+            "one person": (tensor([3.0]), tensor([0.2])),
+            "the same chance for all": (tensor([1.0, 2, 6]), tensor([0.25, 0.25, 0.25])),
+            "a chance of nearly 0": (tensor([1.0, 5, 2]), tensor([1.0, 1e-4, 0.5])),
+            "many people in double precision": drawn(
+                make, 40, clear=moved, dtype=float64, size=50.0
+            ),
+        },
+        lambda values, chance: weighted(values, 1 / chance),
+        {
+            "this is the mean of those who were asked": lambda v, c: v.mean(),
+            "those who are often asked count more; they must count less": lambda v, c: weighted(
+                v, c
+            ),
+            "the weights are 1 / chance, not 1 - chance": lambda v, c: weighted(v, 1 - c),
+            "divided by the number of those asked; the weights do not sum to it": lambda v, c: (
+                v / c
+            ).mean(),
+        },
+        "each person asked stands for 1 / chance people; what is the mean of all of these?",
+    )
+
+
+@exercise
+def check_recovered(answer: Callable) -> None:
+    """(x (N, D), g (N,), new (M, D), h (M,)) -> scalar: the share of the new words whose group is
+    that of the nearer of the two means of x.
+    """
+
+    def nearer(x: Tensor, g: Tensor, new: Tensor) -> Tensor:
+        means = stack([x[g == k].mean(0) for k in (0, 1)])
+        return ((new[:, None] - means) ** 2).sum(2)
+
+    def share(x: Tensor, g: Tensor, new: Tensor, h: Tensor) -> Tensor:
+        return (nearer(x, g, new).argmin(1) == h).double().mean()
+
+    def make(d: Draw, n: int, i: int) -> tuple:
+        g, h = d.index(2, n + 4), d.index(2, n + 7)
+        apart, off = d.uniform(-0.7, 0.7, i), d.uniform(1, 2, i)
+        x = off + g[:, None] * apart + d.large(-1, 1, n + 4, i)
+        return x, g, off + h[:, None] * apart + d.large(-1, 1, n + 7, i), h
+
+    def clear(x: Tensor, g: Tensor, new: Tensor, h: Tensor) -> bool:
+        """Groups of other sizes, some right and some wrong, none on the line."""
+        if min(int(g.sum()), int((1 - g).sum())) < 2 or 2 * int(g.sum()) == len(g):
+            return False
+        d = nearer(x, g, new)
+        others = by_neighbour, by_angle
+        right, *slips = (float(of(x, g, new, h)) for of in (share, *others))
+        known = float((d[:, 0] - d[:, 1]).abs().min()) > 0.01
+        return known and 0.5 < right < 0.95 and right not in slips
+
+    def by_neighbour(x: Tensor, g: Tensor, new: Tensor, h: Tensor) -> Tensor:
+        d = ((new[:, None] - x) ** 2).sum(2)
+        return (g[d.argmin(1)] == h).double().mean()
+
+    def by_angle(x: Tensor, g: Tensor, new: Tensor, h: Tensor) -> Tensor:
+        means = stack([x[g == k].mean(0) for k in (0, 1)])
+        return ((new @ means.T).argmax(1) == h).double().mean()
+
+    x, g, new, h = drawn(make, 7, 4, clear=clear)
+    judge(
+        answer,
+        {
+            "three dimensions": drawn(make, 5, 3, clear=clear),
+            "one dimension": drawn(make, 6, 1, clear=clear),
+            "many dimensions": drawn(make, 9, 12, clear=clear),
+            "groups that are further from their own mean": (x, g, new, 1 - h),
+            "double precision": drawn(make, 20, 4, clear=clear, dtype=float64),
+        },
+        share,
+        {
+            "a reader that errs more often than not is not turned round": lambda *v: share(
+                *v
+            ).clamp(min=1 - share(*v)),
+            "this is the share of errors": lambda *v: 1 - share(*v),
+            "the words that made the means are judged; judge the new ones": lambda x, g, new, h: (
+                share(x, g, x, g)
+            ),
+            "the new words make the means; only x and g may": lambda x, g, new, h: share(
+                new, h, new, h
+            ),
+            "this is the group of the nearest word, not of the nearer mean": by_neighbour,
+            "the larger product is not the nearer mean": by_angle,
+        },
+        "for each new word: is it nearer to the mean of group 0 or of group 1, and is that right?",
+    )
+
+
+@exercise
+def check_swapped(answer: Callable) -> None:
+    """(words (N, T), pairs (P, 2)) -> (N, T): each word that is one of a pair becomes the other;
+    all others stay.
+    """
+
+    def other(words: Tensor, pairs: Tensor) -> Tensor:
+        partner = {a: b for a, b in pairs.tolist()} | {b: a for a, b in pairs.tolist()}
+        return tensor([[partner.get(w, w) for w in row] for row in words.tolist()])
+
+    def forwards(words: Tensor, pairs: Tensor) -> Tensor:
+        partner = {a: b for a, b in pairs.tolist()}
+        return tensor([[partner.get(w, w) for w in row] for row in words.tolist()])
+
+    def make(d: Draw, n: int, t: int) -> tuple:
+        return d.index(9, n, t), tensor([[1, 4], [6, 2], [8, 0]])
+
+    def both(words: Tensor, pairs: Tensor) -> bool:
+        """Words of both sides of a pair, and one of none."""
+        found = set(words.flatten().tolist())
+        return bool(found & {1, 6, 8}) and bool(found & {4, 2, 0}) and bool(found & {3, 5, 7})
+
+    judge(
+        answer,
+        {
+            "several sentences": drawn(make, 4, 6, clear=both),
+            "one sentence": drawn(make, 1, 8, clear=both),
+            "sentences as long as they are many": drawn(make, 5, 5, clear=both),
+            "no pairs": (tensor([[1, 2, 3]]), zeros(0, 2).long()),
+            "numbers of words in the thousands": (
+                tensor([[50_000, 7, 31_000], [31_000, 7, 7]]),
+                tensor([[50_000, 31_000]]),
+            ),
+        },
+        other,
+        {
+            "a pair is swapped in one direction only, or one replacement undoes the other": (
+                forwards,
+                lambda words, pairs: forwards(words, pairs.flip(1)),
+            ),
+            "nothing is swapped": lambda words, pairs: words,
+        },
+        "a word of a pair becomes the other one of its pair, and every other word stays",
     )

@@ -1,6 +1,7 @@
 """The checks of the exercises on evaluation."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -232,4 +233,47 @@ def check_mass_inside(answer: Callable) -> None:
             ),
         },
         "the values are not the share of the positive relevance in the mask, image by image",
+    )
+
+
+@exercise
+def check_complexity(answer: Callable) -> None:
+    """(R (N, D)) -> (N,): the entropy in nats of the shares |R_i| / sum |R|."""
+
+    def entropy(p: Tensor) -> Tensor:
+        return -(p * where(p > 0, p, 1.0).log()).sum(1)
+
+    def sizes(R: Tensor) -> Tensor:
+        return R.abs() / R.abs().sum(1, keepdim=True)
+
+    def make(d: Draw, n: int, i: int) -> tuple:
+        return (d.large(-1, 2, n, i),)
+
+    def clear(R: Tensor) -> bool:
+        away = bool((R.abs().amax(1) > 0.1).all() and (R.sum(1).abs() > 0.05).all())
+        return away and (R.shape[1] < 3 or bool((R.min(1).values < 0).all()))
+
+    judge(
+        answer,
+        standard(make, clear, 100)
+        | {"pixels of relevance 0": (tensor([[0.0, 2, 0, -1], [3, 0, 0, 0]]),)}
+        | {"all pixels alike": (tensor([[2.0, 2, 2, 2, 2]]),)}
+        | {"tiny relevances": (tensor([[1e-6, -2e-6, 3e-6], [4e-7, 1e-7, -1e-7]]),)},
+        lambda R: entropy(sizes(R)),
+        {
+            "the shares do not sum to 1": lambda R: entropy(R.abs()),
+            "absolute values are missing": lambda R: entropy(R / R.sum(1, keepdim=True)),
+            "the sizes are |R_i|, not squares": lambda R: entropy(R**2 / (R**2).sum(1, True)),
+            "only positive relevance counts; take |R_i|": lambda R: entropy(
+                R.clamp(min=0) / R.clamp(min=0).sum(1, True)
+            ),
+            "this is in bits; take the natural logarithm": lambda R: (
+                entropy(sizes(R)) / math.log(2)
+            ),
+            "it is divided by its largest value, log D": lambda R: (
+                entropy(sizes(R)) / math.log(max(R.shape[1], 2))
+            ),
+            "shares are a softmax of the relevances": lambda R: entropy(R.softmax(1)),
+        },
+        "the values are not -sum p_i log p_i of the shares p_i = |R_i| / sum |R|, 0 log 0 = 0",
     )

@@ -597,3 +597,245 @@ def check_one_class_relevance(answer: Callable) -> None:
         "where no d_j is 0 the relevances of a sample must sum to o(x): by p_j to the vectors, "
         "then by the terms of d_j to the inputs",
     )
+
+
+def split(a: Tensor, g: Tensor, R: Tensor, total: Tensor) -> Tensor:
+    return stack([a / total * R, g / total * R])
+
+
+@exercise
+def check_residual_relevance(answer: Callable) -> None:
+    """(a (N, D), g (N, D), R (N, D), eps) -> (2, N, D): what the two summands of z = a + g get by
+    the epsilon rule, a / (z + eps s(z)) R and g / (z + eps s(z)) R.
+    """
+
+    def make(d: Draw, n: int, i: int) -> tuple:
+        return d.large(-2, 2, n, i), d.large(-2, 2, n, i), d.uniform(-2, 3, n, i), 0.25
+
+    def clear(a: Tensor, g: Tensor, R: Tensor, eps: float) -> bool:
+        return away(a + g) and (a.numel() < 4 or bool((a + g).min() < 0 < (a + g).max()))
+
+    def by(total: Callable) -> Callable:
+        return lambda a, g, R, eps: split(a, g, R, total(a + g, eps))
+
+    a, g, R, _ = drawn(make, 3, 4, clear=clear)
+    cancelled = tensor([[1.0, -2, 0], [3, 1, 2]]), tensor([[-1.0, 2, 0], [-3, 2, 1]])
+    equation = by(lambda z, eps: z + eps * sign(z))
+    judge(
+        answer,
+        standard(make, clear, 50)
+        | {"a tiny eps": (a, g, R, 1e-6), "a branch that adds nothing": (a, 0 * g, R, 0.25)}
+        | {"a sum of exactly 0": (*cancelled, tensor([[2.0, 3, 1], [-1, 2, 1]]), 0.5)},
+        equation,
+        {
+            "each gets half; the shares are those of the summands": lambda a, g, R, eps: stack(
+                [R / 2, R / 2]
+            ),
+            "the shares are those of the absolute values": lambda a, g, R, eps: split(
+                a.abs(), g.abs(), R, a.abs() + g.abs() + eps
+            ),
+            "the two parts have changed places": lambda a, g, *v: equation(g, a, *v),
+            "eps is added without the sign of z": by(lambda z, eps: z + eps),
+            "eps is missing in the denominator": by(lambda z, eps: z),
+            "where z is exactly 0 the sign s(z) must be +1": by(lambda z, eps: z - eps * sign(-z)),
+        },
+        "each part is its summand, divided by z + eps s(z), times R",
+    )
+
+
+@exercise
+def check_folded(answer: Callable) -> None:
+    """(w (I, J), b (J,), gamma, beta, mean, var (J,), eps) -> (I + 1, J): the weights of a dense
+    layer and its batch normalisation as one layer, and below them its biases.
+    """
+
+    def joined(w: Tensor, b: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return cat([w * scale, (b * scale + shift)[None]])
+
+    def equation(w: Tensor, b: Tensor, gamma: Tensor, beta: Tensor, *stored: Any) -> Tensor:
+        mean, var, eps = stored
+        scale = gamma / (var + eps) ** 0.5
+        return joined(w, b, scale, beta - mean * scale)
+
+    def make(d: Draw, i: int, j: int) -> tuple:
+        w, b, gamma, beta = (d.large(-2, 2, *s) for s in ((i, j), (j,), (j,), (j,)))
+        return w, b, gamma, beta, d.large(-2, 2, j), d.uniform(0.3, 3, j), 0.1
+
+    w, b, gamma, beta, mean, var, _ = drawn(make, 4, 3)
+    judge(
+        answer,
+        standard(make, size=20)
+        | {"the usual eps, 1e-5": (w, b, gamma, beta, mean, var, 1e-5)}
+        | {"a neuron that never varied": (w, b, gamma, beta, mean, 0 * var, 0.04)},
+        equation,
+        {
+            "eps stands under the root, beside the variance": lambda w, b, g, t, m, v, eps: joined(
+                w, b, g / (v**0.5 + eps), t - m * g / (v**0.5 + eps)
+            ),
+            "eps is missing": lambda *v: equation(*v[:6], 0.0),
+            "it is divided by the variance, not by its root": lambda w, b, g, t, m, v, eps: joined(
+                w, b, g / (v + eps), t - m * g / (v + eps)
+            ),
+            "the mean is not subtracted": lambda w, b, g, t, m, *v: equation(w, b, g, t, 0 * m, *v),
+            "beta is missing": lambda w, b, g, t, *v: equation(w, b, g, 0 * t, *v),
+            "gamma is missing": lambda w, b, g, *v: equation(w, b, ones_like(g), *v),
+            "the bias is not scaled": lambda w, b, g, t, m, v, eps: joined(
+                w, 0 * b, g / (v + eps) ** 0.5, b + t - m * g / (v + eps) ** 0.5
+            ),
+            "the bias of the dense layer is missing": lambda w, b, *v: equation(w, 0 * b, *v),
+        },
+        "the one layer must give what the two give, for each input: put z = a w + b into the "
+        "normalisation",
+    )
+
+
+@exercise
+def check_pattern(answer: Callable) -> None:
+    """(x (N, D), w (D,)) -> (D,): the covariance of each input with s = x w, divided by the
+    variance of s.
+    """
+
+    def centred(v: Tensor) -> Tensor:
+        return v - v.mean(0)
+
+    def equation(x: Tensor, w: Tensor) -> Tensor:
+        s = centred(x @ w)
+        return (centred(x) * s[:, None]).mean(0) / (s**2).mean()
+
+    def make(d: Draw, n: int, i: int, shift: float = 0.0) -> tuple:
+        mixed = d.large(-1, 1, n, i) @ d.uniform(-1, 1, i, i)
+        return shift + mixed, d.uniform(-1, 1, i)
+
+    def clear(x: Tensor, w: Tensor) -> bool:
+        return bool(centred(x @ w).square().mean() > 0.1)
+
+    def still(d: Draw) -> tuple:
+        x, w = make(d, 9, 4)
+        x[:, 2] = 1.5
+        return x, w
+
+    judge(
+        answer,
+        {
+            "many samples": drawn(make, 40, 3, clear=clear),
+            "two samples": drawn(make, 2, 4, clear=clear),
+            "as many samples as inputs": drawn(make, 5, 5, clear=clear),
+            "one input": drawn(make, 6, 1, clear=clear),
+            "means far from 0": drawn(lambda d: make(d, 12, 3, 4.0), clear=clear),
+            "an input that never changes": drawn(still, clear=clear),
+            "large numbers in double precision": drawn(
+                make, 20, 4, clear=clear, dtype=double, size=50.0
+            ),
+        },
+        equation,
+        {
+            "these are the weights": lambda x, w: w,
+            "the means are not subtracted": lambda x, w: (
+                (x * (x @ w)[:, None]).mean(0) / (x @ w).square().mean()
+            ),
+            "the variance of s is missing below": lambda x, w: (
+                equation(x, w) * centred(x @ w).square().mean()
+            ),
+            "it is divided by the standard deviation": lambda x, w: (
+                equation(x, w) * centred(x @ w).square().mean() ** 0.5
+            ),
+            "covariance and variance count the samples differently": lambda x, w: (
+                equation(x, w) * len(x) / (len(x) - 1)
+            ),
+            "these are correlations; the unit of each input stays": lambda x, w: (
+                equation(x, w)
+                * centred(x @ w).square().mean() ** 0.5
+                / centred(x).square().mean(0) ** 0.5
+            ),
+        },
+        "each entry is cov(x_i, s) / var(s) with s = x w: how much of x_i comes with one unit of s",
+    )
+
+
+def guarded(z: Tensor, R: Tensor) -> Tensor:
+    """Shares in proportion to z (N, I, J); what has no relevance shares out nothing."""
+    return shared(z, R, where(R == 0, 1.0, z.sum(1)))
+
+
+def boxed(layer: nn.Linear, x: Tensor, l: Tensor, h: Tensor) -> Tensor:
+    """The numerators of the z-B rule, (N, I, J)."""
+    w = layer.weight.T
+    return parts(x, w) - l[:, None] * plus(w) - h[:, None] * minus(w)
+
+
+def logit(f: Tensor, c: Tensor) -> Tensor:
+    return f * one_hot(c, f.shape[1])
+
+
+def composed(
+    start: Callable = logit,
+    middle: Callable = lambda layer, a: parts(a, plus(layer.weight.T)),
+    first: Callable = boxed,
+    bias: float = 1.0,
+    stabilised: float = 1.0,
+) -> Callable:
+    """The way back through three layers. What slips change: what it starts with, the numerators
+    of the middle and of the first layer, the bias and eps of the last.
+    """
+
+    def backward(
+        m: nn.Sequential, x: Tensor, c: Tensor, l: Tensor, h: Tensor, eps: float
+    ) -> Tensor:
+        layers, enter, z = forward(m, x)
+        last = z[2] + (bias - 1) * layers[2].bias
+        total = last + stabilised * eps * sign(last)
+        R = shared(parts(enter[2], layers[2].weight.T), start(z[2], c), total)
+        R = guarded(middle(layers[1], enter[1]), R)
+        return guarded(first(layers[0], x, l, h), R)
+
+    return backward
+
+
+@exercise
+def check_composite(answer: Callable) -> None:
+    """(m, x (N, D), c (N,), l (D,), h (D,), eps) -> (N, D): the epsilon rule at the last of three
+    layers, z-plus in the middle, z-B at the first, started at the logit f_c(x).
+    """
+
+    def make(d: Draw, n: int, *widths: int) -> tuple:
+        m, l, h = network(d, widths), d.uniform(-2, -0.5, widths[0]), d.uniform(0.5, 2, widths[0])
+        x = l + d.uniform(0, 1, n, widths[0]) * (h - l)
+        return m, x, d.index(widths[-1], n), l, h, 0.1
+
+    def clear(m: nn.Sequential, x: Tensor, c: Tensor, l: Tensor, h: Tensor, eps: float) -> bool:
+        """Not every class is the predicted one, and no denominator is near 0."""
+        layers, enter, z = forward(m, x)
+        if bool((z[2].argmax(1) == c).all()) or not bool((enter[2].sum(1) > CLEAR).all()):
+            return False
+        totals = enter[1] @ plus(layers[1].weight.T), boxed(layers[0], x, l, h).sum(1)
+        return away(z[2].gather(1, c[:, None]), *totals)
+
+    def probe(*sizes: int, **how: Any) -> tuple:
+        return drawn(make, *sizes, clear=clear, **how)
+
+    judge(
+        answer,
+        {
+            "several samples, each with its class": probe(5, 4, 6, 5, 3),
+            "one sample, a class that is not the predicted one": probe(1, 5, 7, 4, 3),
+            "as many samples as features and neurons": probe(4, 4, 4, 4, 4),
+            "double precision": probe(3, 6, 5, 5, 4, dtype=double),
+        },
+        composed(),
+        {
+            "it starts with 1, not with f_c(x)": composed(lambda f, c: logit(ones_like(f), c)),
+            "it starts with the predicted class": composed(lambda f, c: logit(f, f.argmax(1))),
+            "the bias is missing at the last layer": composed(bias=0.0),
+            "eps is missing at the last layer": composed(stabilised=0.0),
+            "the bounds l and h have changed places": composed(
+                first=lambda layer, x, l, h: boxed(layer, x, h, l)
+            ),
+            "the first layer has the rule of the middle": composed(
+                first=lambda layer, x, l, h: parts(x, plus(layer.weight.T))
+            ),
+            "the middle layer uses its negative weights, too": composed(
+                middle=lambda layer, a: parts(a, layer.weight.T)
+            ),
+        },
+        "last layer epsilon, middle z-plus, first z-B; each hands its result to the layer below",
+    )

@@ -314,3 +314,90 @@ def check_emissions(answer: Callable) -> None:
         },
         "the value is not PUE times all watts times hours, in kWh, times the intensity, in kg",
     )
+
+
+# ---------------------------------------------------------------- a run under the promise
+
+
+@exercise
+def check_private_training(answer: Callable) -> None:
+    """(x (N, D), y (N,), noise (T, D), rate, C, sigma) -> (D,): the weights of a logistic
+    regression after T steps from 0: each person's gradient clipped to C, summed, sigma C noise_t
+    added, divided by N.
+    """
+
+    def trained(
+        x: Tensor,
+        y: Tensor,
+        noise: Tensor,
+        rate: float,
+        C: float,
+        sigma: float,
+        *,
+        clip: Callable,
+        loud: float | None = None,
+        after: bool = False,
+        mean: bool = True,
+    ) -> Tensor:
+        w = 0 * x[0]
+        for drawn_noise in noise:
+            g = ((x @ w).sigmoid() - y)[:, None] * x
+            extra = sigma * (C if loud is None else loud) * drawn_noise
+            count = len(x) if mean else 1
+            total = clip(g, C).sum(0)
+            w = w - rate * (total / count + extra if after else (total + extra) / count)
+        return w
+
+    def norm(g: Tensor) -> Tensor:
+        return (g**2).sum(1, keepdim=True) ** 0.5
+
+    def each(g: Tensor, C: float) -> Tensor:
+        return g * (C / norm(g)).clamp(max=1)
+
+    def run(clip: Callable = each, **how: Any) -> Callable:
+        return lambda *v: trained(*v, clip=clip, **how)
+
+    def make(d: Draw, n: int, i: int, steps: int = 3, sigma: float = 0.8) -> tuple:
+        y = d.index(2, n).to(d.dtype)
+        return d.uniform(-2, 2, n, i), y, d.uniform(-1, 1, steps, i), 0.7, 0.6, sigma
+
+    def clear(x: Tensor, y: Tensor, *_: Any) -> bool:
+        """In the first step some gradients are longer than C, as their mean is, and of several some
+        are not.
+        """
+        g = (0.5 - y)[:, None] * x
+        long, mean = norm(g) > 0.6, norm(g.mean(0, keepdim=True))
+        return bool(long.any()) and (len(x) == 1 or bool(mean > 0.65) and not bool(long.all()))
+
+    judge(
+        answer,
+        {
+            "several people, three steps": drawn(make, 6, 3, clear=clear),
+            "one person": drawn(make, 1, 4, clear=clear),
+            "one step": drawn(make, 5, 2, 1, clear=clear),
+            "as many people as features and steps": drawn(make, 3, 3, 3, clear=clear),
+            "no noise": drawn(make, 5, 3, 4, 0.0, clear=clear),
+            "many steps in double precision": drawn(make, 8, 4, 12, clear=clear, dtype=float64),
+        },
+        run(),
+        {
+            "the mean gradient is clipped; clip each person's": run(
+                lambda g, C: each(g.mean(0, keepdim=True), C).expand_as(g)
+            ),
+            "the sum of the gradients is clipped; clip each person's": run(
+                lambda g, C: each(g.sum(0, keepdim=True), C) / len(g) + 0 * g
+            ),
+            "each number of a gradient is clipped; clip its length": run(
+                lambda g, C: g.clamp(-C, C)
+            ),
+            "nothing is clipped": run(lambda g, C: g),
+            "short gradients are made longer; they stay": run(lambda g, C: g * C / norm(g)),
+            "the noise is sigma C noise: C is missing": run(loud=1.0),
+            "the noise is added to the mean; add it to the sum, before dividing": run(after=True),
+            "the sum is not divided by N": run(mean=False),
+            "it climbs the loss": lambda x, y, noise, rate, *v: run()(x, y, noise, -rate, *v),
+            "the noise is missing": lambda x, y, noise, *v: run()(x, y, 0 * noise, *v),
+        },
+        "the weights are not those of T steps: gradient of each person, clipped, summed, noise, "
+        "divided by N, times the rate",
+    )

@@ -346,3 +346,164 @@ def check_conformal_set(answer: Callable) -> None:
         },
         "the sets are not the classes with 1 - p <= q, q the ceil((n + 1)(1 - alpha))-th score",
     )
+
+
+# ---------------------------------------------------------------- temperature, strangers, votes
+
+
+@exercise
+def check_best_temperature(answer: Callable) -> None:
+    """(logits (N, C), y (N,)) -> the temperature T > 0 under which the mean of -log softmax(logits
+    / T)_y is smallest, between 0.05 and 50, to 0.2 %.
+    """
+
+    def slope(z: Tensor, y: Tensor, b: float) -> float:
+        own = z.gather(1, y[:, None])[:, 0]
+        return float((((b * z).softmax(1) * z).sum(1) - own).mean())
+
+    def coolest(z: Tensor, y: Tensor) -> Tensor:
+        low, high = 0.02, 20.0  # of 1 / T, in which the loss is convex
+        for _ in range(60):
+            b = math.sqrt(low * high)
+            low, high = (b, high) if slope(z, y, b) < 0 else (low, b)
+        return tensor(1 / low).double()
+
+    def make(d: Draw, n: int, k: int, true: float, size: float = 1.0) -> tuple:
+        z = size * d.uniform(-3, 3, n, k)
+        noise = -(-d.uniform(1e-6, 1, n, k).log()).log()
+        return z, (z / true + noise).argmax(1)
+
+    def clear(z: Tensor, y: Tensor) -> bool:
+        return 0.1 < float(coolest(z.double(), y)) < 30
+
+    def probe(*sizes: Any, **how: Any) -> tuple:
+        return drawn(make, *sizes, clear=clear, **how)
+
+    judge(
+        answer,
+        {
+            "a network that is too sure": probe(80, 4, 2.5),
+            "a network that is not sure enough": probe(80, 4, 0.15),
+            "two classes": probe(60, 2, 1.5),
+            "logits in the hundreds": probe(60, 5, 20.0, 60.0),
+            "double precision": probe(50, 3, 3.0, dtype=float64),
+        },
+        coolest,
+        {
+            "this is 1/T": lambda z, y: 1 / coolest(z, y),
+            "the logits are not changed at all": lambda z, y: 1.0,
+            "this is the square of T, or its logarithm": (
+                lambda z, y: coolest(z, y) ** 2,
+                lambda z, y: coolest(z, y).log(),
+            ),
+            "T is rounded": (
+                lambda z, y: coolest(z, y).round(),
+                lambda z, y: (10 * coolest(z, y)).round() / 10,
+            ),
+        },
+        "another T has a smaller mean loss; is it searched finely, and from 0.05 to 50?",
+        tolerance=0.002,
+    )
+
+
+@exercise
+def check_auroc(answer: Callable) -> None:
+    """(inside (N,), outside (M,)) -> scalar: the share of pairs in which the outside has the larger
+    score, pairs of equal scores counting one half.
+    """
+
+    def larger(inside: Tensor, outside: Tensor, tie: float = 0.5) -> Tensor:
+        a, b = inside[:, None], outside[None]
+        return ((b > a).double() + tie * (b == a).double()).mean()
+
+    def make(d: Draw, n: int, m: int) -> tuple:
+        return d.uniform(-1, 1, n), d.uniform(-0.8, 1.4, m)
+
+    def off(inside: Tensor, outside: Tensor) -> bool:
+        return 0.6 < float(larger(inside, outside)) < 0.9
+
+    tied = tensor([0.0, 1, 1, 2]), tensor([1.0, 1, 2, 2, 3])
+    judge(
+        answer,
+        {
+            "more inside than outside": drawn(make, 9, 5, clear=off),
+            "more outside than inside": drawn(make, 4, 11, clear=off),
+            "many of the same score": tied,
+            "one of each": (tensor([0.3]), tensor([0.7])),
+            "all scores the same": (tensor([0.5, 0.5]), tensor([0.5, 0.5, 0.5])),
+            "all inside above": (tensor([2.0, 3]), tensor([1.0, 0.5, 0])),
+            "double precision": drawn(make, 30, 20, clear=off, dtype=float64),
+        },
+        larger,
+        {
+            "a detector below one half is not turned round": lambda a, b: larger(a, b).clamp(
+                min=1 - larger(a, b)
+            ),
+            "inside and outside have changed places": lambda a, b: larger(b, a),
+            "pairs of equal scores count one half": (
+                lambda a, b: larger(a, b, 0.0),
+                lambda a, b: larger(a, b, 1.0),
+            ),
+            "this is a number of pairs; take the share": lambda a, b: (
+                larger(a, b) * len(a) * len(b)
+            ),
+        },
+        "compare each inside with each outside: in which share of the pairs is the outside larger?",
+    )
+
+
+@exercise
+def check_votes_loss(answer: Callable) -> None:
+    """(logits (N, C), votes (N, C)) -> (N,): -sum_c v_c / (sum of v) log p_c, p the softmax of the
+    logits, v how many annotators chose each class.
+    """
+
+    def make(d: Draw, n: int, k: int) -> tuple:
+        votes = d.index(5, n, k).to(d.dtype)
+        votes[:, 0] += 1
+        return d.large(-2, 2, n, k), votes
+
+    def uneven(z: Tensor, votes: Tensor) -> bool:
+        total = votes.sum(1)
+        return bool(total.min() > 1) and (len(z) == 1 or len(total.unique()) > 1)
+
+    def crossed(z: Tensor, share: Tensor) -> Tensor:
+        return -(share * z.log_softmax(1)).sum(1)
+
+    def shares(votes: Tensor) -> Tensor:
+        return votes / votes.sum(1, keepdim=True)
+
+    def won(votes: Tensor) -> Tensor:
+        return (votes == votes.max(1, keepdim=True).values).to(votes)
+
+    sure = tensor([[200.0, -200, 0], [0, 0, 200]]), tensor([[3.0, 1, 0], [0, 2, 2]])
+    judge(
+        answer,
+        {
+            "several samples": drawn(make, 5, 3, clear=uneven),
+            "one sample": drawn(make, 1, 4, clear=uneven),
+            "as many samples as classes": drawn(make, 4, 4, clear=uneven),
+            "two classes": drawn(make, 3, 2, clear=uneven),
+            "logits of 200 and classes without a vote": sure,
+            "double precision": drawn(make, 6, 5, clear=uneven, dtype=float64),
+        },
+        lambda z, votes: crossed(z, shares(votes)),
+        {
+            "votes are counts; divide by their number, picture by picture": (
+                lambda z, v: crossed(z, v),
+                lambda z, v: crossed(z, v / v.sum()),
+                lambda z, v: crossed(z, v / v.sum(1).mean()),
+            ),
+            "only the majority counts; each vote has its share": lambda z, v: crossed(
+                z, shares(won(v))
+            ),
+            "the votes are not logits: no softmax of them": lambda z, v: crossed(z, v.softmax(1)),
+            "the terms are averaged over the classes": lambda z, v: (
+                crossed(z, shares(v)) / v.shape[1]
+            ),
+            "the entropy of the votes is subtracted; it stays": lambda z, v: (
+                crossed(z, shares(v)) - entropy(shares(v))
+            ),
+        },
+        "the values are not the cross-entropy of the votes' shares and the softmax",
+    )

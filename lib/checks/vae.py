@@ -4,13 +4,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, float32, float64, tensor, zeros_like
+from torch import Tensor, autograd, cat, float32, float64, nn, optim, stack, tensor, zeros_like
 from torch.nn.functional import softplus
 
-from ._helpers import Draw, close, drawn, exercise, flat, judge, judge_draws, slope, standard
+from ._helpers import (
+    Draw,
+    Refusal,
+    close,
+    drawn,
+    exercise,
+    flat,
+    judge,
+    judge_draws,
+    slope,
+    standard,
+)
 
 CONSTANT = math.log(2 * math.pi) / 2  # of -log N(x; xhat, 1)
-_requires_grad = Tensor.requires_grad_  # bound here, whatever an answer does to torch
+# bound here, whatever an answer does to torch
+_requires_grad, _gradient, _SGD = Tensor.requires_grad_, autograd.grad, optim.SGD
+_cat, _stack = cat, stack
 
 
 def kl(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -267,4 +280,104 @@ def check_iw_bound(answer: Callable) -> None:
             "it averages over samples, not over codes": lambda joint, q: equation(joint.T, q.T),
         },
         "the values are not log of the mean over k of p / q, sample by sample",
+    )
+
+
+# ---------------------------------------------------------------- training
+
+
+def layer_of(values: Tensor) -> nn.Linear:
+    """A dense layer with the weights and, in the last column, the biases."""
+    layer = nn.utils.skip_init(nn.Linear, values.shape[1] - 1, len(values), dtype=values.dtype)
+    layer.load_state_dict({"weight": values[:, :-1], "bias": values[:, -1]})
+    return layer
+
+
+def through(values: Tensor, x: Tensor) -> Tensor:
+    return x @ values[:, :-1].T + values[:, -1]
+
+
+@exercise
+def check_vae_step(answer: Callable) -> None:
+    """(encoder, decoder, optimiser, x (N, 3), noise (N, 2)) -> None: one step of the optimiser on
+    the mean of half the squared error, summed over the pixels, plus the divergence.
+    """
+
+    def played(e: Tensor, d: Tensor, x: Tensor, noise: Tensor, rate: float) -> Any:
+        """The numbers of both networks after each of two steps of the answer."""
+        encoder, decoder = layer_of(e), layer_of(d)
+        both = [*encoder.parameters(), *decoder.parameters()]
+        optimiser, states = _SGD(both, rate), []
+        for data, drawn_noise in zip(x, noise, strict=True):
+            if isinstance(answer(encoder, decoder, optimiser, data, drawn_noise), str):
+                raise Refusal("returns a text; nothing is to be returned")
+            if not all(p.requires_grad for p in both) or data.requires_grad:
+                raise Refusal("changes requires_grad of a network or an argument; set it back")
+            states.append(_cat([p.detach().flatten() for p in both]))
+        return _stack(states)
+
+    def trained(
+        e: Tensor,
+        d: Tensor,
+        x: Tensor,
+        noise: Tensor,
+        rate: float,
+        *,
+        error: float = 0.5,
+        price: float = 1.0,
+        over: Callable = lambda loss: loss.mean(),
+        spread: float = 0.5,
+        still: bool = False,
+        kept: float = 0.0,
+    ) -> Tensor:
+        e, d = e.detach().clone(), d.detach().clone()
+        left, states = [0 * e, 0 * d], []
+        for data, drawn_noise in zip(x, noise, strict=True):
+            e, d = _requires_grad(e.detach()), _requires_grad(d.detach())
+            mu, logvar = through(e, data).chunk(2, 1)
+            z = mu + (spread * logvar).exp() * drawn_noise
+            found = through(d, z.detach() if still else z)
+            loss = error * ((data - found) ** 2).sum(1) + price * kl(mu, logvar).sum(1)
+            slopes = _gradient(over(loss), (e, d))
+            left = [g + kept * old for g, old in zip(slopes, left, strict=True)]
+            e, d = (v - rate * g for v, g in zip((e, d), left, strict=True))
+            parts = e[:, :-1].flatten(), e[:, -1], d[:, :-1].flatten(), d[:, -1]
+            states.append(_cat([part.detach() for part in parts]))
+        return _stack(states)
+
+    def slip(**how: Any) -> Callable:
+        return lambda *v: trained(*v, **how)
+
+    def probe(d: Draw, n: int, rate: float) -> tuple:
+        encoder, decoder = d.uniform(-0.7, 0.7, 4, 4), d.uniform(-1, 1, 3, 3)
+        return encoder, decoder, d.uniform(-1, 2, 2, n, 3), d.uniform(-1.5, 1.5, 2, n, 2), rate
+
+    judge(
+        played,
+        {
+            "4 samples": drawn(probe, 4, 0.1, dtype=float64),
+            "1 sample": drawn(probe, 1, 0.05, dtype=float64),
+            "3 samples": drawn(probe, 3, 0.08),
+        },
+        trained,
+        {
+            "nothing has moved: does the optimiser step?": lambda e, d, x, noise, rate: trained(
+                e, d, x, noise, 0.0
+            ),
+            "the loss is summed over the samples; take the mean": slip(over=lambda v: v.sum()),
+            "the factor 1/2 of the squared error is missing": slip(error=1.0),
+            "the squared error is averaged over the pixels; sum it": slip(error=1 / 6),
+            "the divergence is missing": slip(price=0.0),
+            "the divergence is averaged over the codes; sum it": slip(price=0.5),
+            "it climbs the loss; it should descend": lambda e, d, x, noise, rate: trained(
+                e, d, x, noise, -rate
+            ),
+            "logvar is the logarithm of the variance: its half belongs to sigma": slip(spread=1.0),
+            "no gradient reaches the encoder through the code": slip(still=True),
+            "the code is mu: the noise is not used": lambda e, d, x, noise, rate: trained(
+                e, d, x, 0 * noise, rate
+            ),
+            "gradients that were left over move the networks; set them to zero": slip(kept=1.0),
+        },
+        "the networks do not end where one step on the mean of 1/2 |x - xhat|^2 + KL leads",
     )

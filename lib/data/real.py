@@ -350,6 +350,33 @@ class Photo:
     image: Tensor
     boxes: list[tuple[str, tuple[int, int, int, int]]]
 
+    def within(self, label: str | None = None, size: int = 224) -> Tensor:
+        """Which pixels lie in a box of this label, or in the first box: bool (size, size), for the
+        largest square in the middle of the photo scaled to `size`, as a published network sees it.
+
+        Raises ValueError for a label that no box has.
+
+        >>> photo = Photo(torch.zeros(3, 4, 6), [("left half", (1, 0, 3, 4))])
+        >>> photo.within(size=2)
+        tensor([[ True, False],
+                [ True, False]])
+        """
+        named = [name for name, _ in self.boxes]
+        if label is not None and label not in named:
+            raise ValueError(f"label: expected one of {named}, got {label!r}")
+        height, width = self.image.shape[1:]
+        side = min(height, width)
+        shift = ((width - side) // 2, (height - side) // 2) * 2
+        inside = torch.zeros(size, size, dtype=torch.bool)
+        for name, box in self.boxes[: 1 if label is None else None]:
+            if label in (None, name):
+                left, top, right, bottom = (
+                    min(max(round((end - start) * size / side), 0), size)
+                    for end, start in zip(box, shift)
+                )
+                inside[top:bottom, left:right] = True
+        return inside
+
 
 def photos(names: Sequence[str] | None = None) -> dict[str, Photo]:
     """Photos that may be used freely, 300 to 600 pixels high.

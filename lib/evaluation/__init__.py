@@ -15,7 +15,8 @@ from .properties import (
     properties_table,
     selectivity,
 )
-from .randomization import Randomization, randomization_check, rank_correlation
+from .randomization import Randomization, randomization_check, rank_correlation, shuffled
+from .retraining import most_relevant
 
 __all__ = [
     "Method",
@@ -44,6 +45,8 @@ __all__ = [
     "planted_truth",
     "displaced",
     "Randomization",
+    "most_relevant",
     "randomization_check",
+    "shuffled",
     "rank_correlation",
 ]

@@ -3,7 +3,7 @@ maps compared.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -72,10 +72,23 @@ def randomization_check(
     first, changed, maps = method(model, x, target), model, []
     for k, layer in enumerate(layers):
         changed = copy.deepcopy(changed if cascading else model)
-        _shuffle(changed.get_submodule(layer), torch.Generator().manual_seed(seed + k))
+        parameters = changed.get_submodule(layer).parameters(recurse=False)
+        _shuffle(parameters, torch.Generator().manual_seed(seed + k))
         maps.append(method(changed, x, target).detach())
     similarity = torch.stack([rank_correlation(_flat(first), _flat(R)) for R in maps])
     return Randomization(tuple(layers), torch.stack(maps), similarity)
+
+
+def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of the network that has learned nothing: the numbers of each parameter are shuffled
+    among themselves, so that their mean and spread stay.
+
+    >>> shuffled(nn.Linear(2, 2)).weight.shape
+    torch.Size([2, 2])
+    """
+    other = copy.deepcopy(model)
+    _shuffle(other.parameters(), torch.Generator().manual_seed(seed))
+    return other
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
@@ -98,7 +111,7 @@ def _flat(relevance: Tensor) -> Tensor:
     return (relevance.sum(1) if relevance.dim() > 3 else relevance).flatten(1).abs()
 
 
-def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
-    for parameter in module.parameters(recurse=False):
+def _shuffle(parameters: Iterable[nn.Parameter], generator: torch.Generator) -> None:
+    for parameter in parameters:
         order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
         parameter.data = parameter.data.flatten()[order].view_as(parameter)

@@ -222,7 +222,7 @@ def meaningful_perturbation(
 
 def blurred(x: Tensor, width: float = 0.15) -> Tensor:
     """Images (N, C, H, W) under a Gaussian whose standard deviation is `width` times the image's
-    side; the edge is continued.
+    side; beyond the edge there is nothing, and the weights of what is inside sum to 1.
     """
     for axis in (2, 3):
         size = x.shape[axis]

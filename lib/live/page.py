@@ -55,6 +55,8 @@ class Frame:
         """Of the width of a row, beside other panels; a picture takes 1."""
         if self.spec is None:
             return min(max(self.width / self.height, 1.0), 2.0)
+        if self.spec.get("kind") == "table":
+            return 2.0
         return 1.0 if (self.spec.get("aspect") or 2) < 1.5 else 1.6
 
 

@@ -11,8 +11,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from lib import data, models
-from lib.evaluation import rank_correlation
+from lib import applications as apps
+from lib import data, models, training
+from lib.evaluation import rank_correlation, shuffled
 from lib.lrp import lrp
 from lib.sensitivity import gradient, gradient_x_input
 
@@ -30,6 +31,34 @@ def harmonics(vowel, pitch, draw):
         parts.append(part - part.mean())
     parts = torch.stack(parts)
     return parts / parts.sum(0).std()
+
+
+def gallery():
+    """Other samples of each world, and the classes that its network names."""
+    scenes = data.scenes(120, seed=41, context=0)
+    yield "scenes", models.pretrained("scenes_deep"), scenes.images, scenes.object_masks
+    for name in apps.WORLDS:
+        model = models.pretrained(name)
+        yield name, model, *apps.answered(model, apps.WORLDS[name](300, seed=42))
+    with models.seeded(3):
+        reader = models.ReviewCNN(len(apps.SIGNED))
+    reviews = apps.signed_reviews(2000, seed=43, agree=0.5)
+    training.fit(reader, reviews.words, reviews.labels, epochs=10, progress=False)
+    test = apps.signed_reviews(300, seed=44, agree=0.95)
+    yield "reviews", reader, test.words, test.evidence != 0
+
+
+@pytest.mark.filterwarnings("ignore::lib.lrp.RelevanceWarning")
+def test_the_gallery_beats_its_controls():
+    for name, model, x, truth in gallery():
+        said = model(x).detach().argmax(1)
+        R = apps.of_places(name, lrp(model, x, said))
+        found = apps.truth_auc(R, truth).mean()
+        networks = (shuffled(model, seed) for seed in range(50, 55 if name == "scenes" else 90))
+        unlearned = [apps.of_places(name, lrp(other, x, said)) for other in networks]
+        controls = torch.stack([apps.truth_auc(r, truth).mean() for r in unlearned])
+        assert found > apps.truth_auc(R.roll(1, 0), truth).mean(), name
+        assert (controls >= found).double().mean() <= (0.1 if name == "gait" else 0), name
 
 
 def test_gradients_hear_harmonics():

@@ -96,6 +96,24 @@ def chance_scipy(s, n):
     return stats.permutation_test(parts, mean, alternative="greater", n_resamples=np.inf).pvalue
 
 
+def recovered_by_line(x, g, new, h):
+    a, b = x[g == 0].mean(0), x[g == 1].mean(0)
+    return (((new - (a + b) / 2) @ (b - a) > 0).long() == h).double().mean()
+
+
+def swapped_by_table(words, pairs):
+    table = torch.arange(max([0, *words.flatten().tolist(), *pairs.flatten().tolist()]) + 1)
+    table[pairs[:, 0]], table[pairs[:, 1]] = pairs[:, 1], pairs[:, 0]
+    return table[words]
+
+
+def swap(word, pairs):
+    for pair in pairs.tolist():
+        if word in pair:
+            return sum(pair) - word
+    return word
+
+
 ANSWERS = {
     "parity_gap": [
         lambda yhat, g: np.abs(yhat.numpy()[g == 1].mean() - yhat.numpy()[g == 0].mean()),
@@ -218,6 +236,50 @@ ANSWERS = {
         ("(d >= d[0] - 1e-6)", "torch.cat([d >= d[0] - 1e-6, d[:1] == d[0]])", "nor added"),
         ("1 - right", ""),
         ("torch.rand(())", "share|second call"),
+    ],
+    "mean_of_all": [
+        "(values / chance).sum() / (1 / chance).sum()",
+        "values @ (1 / chance) / (1 / chance).sum()",
+        "((1 / chance).log().softmax(0) * values).sum()",
+        ("values.mean()", "those who were asked"),
+        ("1 / chance", "chance", "count less"),
+        ("1 / chance", "1 - chance", ""),
+        ("/ weights.sum()", "/ len(weights)", "do not sum to it"),
+        ("/ weights.sum()", "", ""),
+        ("1 / chance", "1 / chance**2", ""),
+        ("1 / chance", "(1 / chance).clamp(max=100)", ""),
+        ("1 / chance", "-chance.log()", ""),
+        ("values.median()", ""),
+    ],
+    "recovered": [
+        ("torch.cdist(new, means)", "((new[:, None] - means) ** 2).sum(2)", None),
+        "recovered_by_line(x, g, new, h)",
+        ("(nearer == h).double().mean()", "(nearer == h).sum() / len(h)", None),
+        ("nearer == h", "nearer != h", "share of errors"),
+        ("argmin(1)", "argmax(1)", "share of errors"),
+        ("recovered(x, g, x, g)", "words that made the means"),
+        ("recovered(new, h, new, h)", "new words make the means"),
+        ("(g[torch.cdist(new, x).argmin(1)] == h).double().mean()", "nearest word"),
+        ("torch.cdist(new, means)", "-(new @ means.T)", ""),
+        (".double().mean()", ".double().sum()", ""),
+        ("right.clamp(min=1 - right)", "turned round"),
+        ("x[g == k].mean(0)", "x[g == k].sum(0)", ""),
+        ("2 * right - 1", ""),
+        ("torch.tensor(0.5)", ""),
+    ],
+    "swapped": [
+        "swapped_by_table(words, pairs)",
+        "torch.tensor([[swap(w, pairs) for w in row] for row in words.tolist()])",
+        ("swapped(words, pairs.flip(1))", None),
+        ("other[words == b] = a", "pass", "one direction"),
+        ("other[words == a] = b", "pass", "one direction"),
+        ("other[words ==", "other[other ==", "undoes"),
+        ("words.clone()", "words", "in place|undoes"),
+        ("words.clone()", "0 * words", ""),
+        ("words + 0", "nothing is swapped"),
+        ("right.flatten()", "shape"),
+        ("swapped(right, pairs)", ""),
+        ("right.T", ""),
     ],
 }
 

@@ -184,9 +184,9 @@ def test_a_right_answer_hears_what_was_tried_the_points_and_what_is_next(at_the_
     told = _progress.praise("lrp_zplus", ["several samples", "one sample", "one sample"])
     assert told == (
         "lrp_zplus is right. Tried on: several samples; one sample.\n"
-        "2 of the 18 points that checks give. Next: 2 The epsilon rule (2 points)."
+        "2 of the 27 points that checks give. Next: 2 The epsilon rule (2 points)."
     )
-    assert "2 of the 18" in _progress.praise("lrp_zplus", []), "twice right counts once"
+    assert "2 of the 27" in _progress.praise("lrp_zplus", []), "twice right counts once"
     tasks = [check for _, check, _ in _progress.TASKS["lrp"] if check]
     last = [_progress.praise(check, []) for check in tasks][-1]
     assert "18 of the 18 points" in last and "7 Which map would you trust" in last

@@ -101,6 +101,17 @@ def boxes_lie_in(photo):
         )
 
 
+def test_the_boxes_of_a_photo_as_a_network_sees_it():
+    photo = real.Photo(torch.zeros(3, 40, 60), [("a", (5, 0, 30, 20)), ("b", (55, 20, 60, 40))])
+    inside = photo.within(size=20)  # the middle square begins at column 10, two pixels to one
+    assert inside.shape == (20, 20) and inside[:10, :10].all() and inside.sum() == 100
+    assert not photo.within("b", 20).any()  # beyond the square
+    twice = real.Photo(photo.image, [("a", (10, 0, 20, 10)), ("a", (40, 30, 50, 40))])
+    assert twice.within("a", 20).sum() == 50 and twice.within(size=20).sum() == 25
+    with pytest.raises(ValueError, match=r"label: expected one of \['a', 'b'\], got 'c'"):
+        photo.within("c")
+
+
 def test_photos_that_packages_ship_need_no_download(cache, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a download that nobody asked for")

@@ -112,6 +112,24 @@ ANSWERS = {
         ("/ pixels.sum((1, 2))", "/ (pixels.sum((1, 2)) + 1e-12)", "small maps"),
         ("/ pixels.sum((1, 2))", "/ pixels.sum((1, 2)).clamp(min=1e-3)", ""),
     ],
+    "complexity": [
+        "-(p := R.abs() / R.abs().sum(1, keepdim=True)).mul(p.clamp(min=1e-12).log()).sum(1)",
+        "torch.distributions.Categorical(R.double().abs()).entropy()",
+        "torch.stack([torch.special.entr(r.abs() / r.abs().sum()).sum() for r in R])",
+        ("R.abs() / R.abs()", "R / R", ""),
+        ("R.abs() / R.abs()", "R**2 / (R**2)", "squares"),
+        ("R.abs() / R.abs()", "R.relu() / R.relu()", "NaN|only positive"),
+        ("/ R.abs().sum(1, keepdim=True)", "", "sum to 1"),
+        ("R.abs().sum(1, keepdim=True)", "R.abs().sum()", ""),
+        ("R.abs().sum(1, keepdim=True)", "R.abs().amax(1, keepdim=True)", ""),
+        ("R.abs() / R.abs().sum(1, keepdim=True)", "R.abs().softmax(1)", ""),
+        ("right / math.log(2)", "bits"),
+        ("right / math.log(max(R.shape[1], 2))", "largest value"),
+        ("right.mean()", "shape"),
+        ("-right", "sign"),
+        ("right.exp()", ""),
+        ("(R != 0).sum(1).double().log()", ""),
+    ],
 }
 
 test_right_answers, test_wrong_answers = judged(ANSWERS, globals())

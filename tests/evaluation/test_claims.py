@@ -1,15 +1,15 @@
 """What the chapter concludes from five networks and eight photographs, on others."""
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from lib import data, models
 from lib import evaluation as ev
 from lib.lrp import lrp
 from lib.sensitivity import gradient, guided_backprop, sensitivity
+from lib.uncertainty import Ensemble
 
 NETWORKS, PICTURES = range(60, 67), 10
 REPLACEMENTS = ("uniform", "mean", "blur", "neighbours", 0.0)
@@ -151,13 +151,43 @@ def test_a_published_network_forgets():
     for method, keeps in ((sensitivity, False), (guided_backprop, False), (lrp, True)):
         first, found = coarse(method(model, x, target)), []
         for seed in range(40, 45):
-            network, draw = copy.deepcopy(model), torch.Generator().manual_seed(seed)
-            for w in network.parameters():
-                w.data = w.flatten()[torch.randperm(w.numel(), generator=draw)].view_as(w)
-            R = coarse(method(network, x, target))
+            R = coarse(method(ev.shuffled(model, seed), x, target))
             found.append([alike(first, R), alike(first, R.roll(1, 0)), alike(R, steep)])
         same, another, follows = torch.tensor(found).mean(0).tolist()
         assert same < 0.25 or keeps
         if keeps:
             assert 0.25 < same < 0.6 and another > 0.5 * same
             assert alike(first, steep) > follows + 0.15
+
+
+def fresh(seed):
+    torch.manual_seed(seed)
+    layers = nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10)
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
+@pytest.mark.parametrize("reader", ["digits_cnn", "digits_mlp"])
+def test_a_mask_tells_the_class(reader):
+    """Other new networks, from other starts; another network explained, too."""
+    digits, model = data.digits(), models.pretrained(reader)
+    typical = digits.x_train.mean(0)
+
+    def learned(x, x_new):
+        five = Ensemble(fresh, 5, seed=20)
+        five.fit(x, digits.y_train, progress=False)
+        return (five(x_new).argmax(-1) == digits.y_test).double().mean().item()
+
+    def drawn(model, x):
+        return torch.rand(x.shape, generator=torch.Generator().manual_seed(30))
+
+    retrained, by_mask, flipped = {}, {}, {}
+    for name, explain in {"lrp": lrp, "gradient": sensitivity, "random": drawn}.items():
+        maps = explain(model, digits.x_train), explain(model, digits.x_test)
+        flipped[name] = ev.pixel_flipping(model, digits.x_test[:100], maps[1][:100]).aopc.mean()
+        gone = [ev.most_relevant(R, 0.5, seed=40)[:, None] for R in maps]
+        by_mask[name] = learned(*(m.float() for m in gone))
+        pictures = digits.x_train, digits.x_test
+        retrained[name] = learned(*(torch.where(m, typical, x) for m, x in zip(gone, pictures)))
+    assert abs(retrained["lrp"] - retrained["random"]) < 0.06  # a few points
+    assert flipped["lrp"] > flipped["random"] + 1  # flipping says another thing
+    assert min(by_mask["lrp"], by_mask["gradient"]) > 0.8 and by_mask["random"] < 0.2

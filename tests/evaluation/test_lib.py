@@ -509,6 +509,47 @@ def test_weights_are_shuffled_from_the_output_down(cascading):
     )
 
 
+def test_the_most_relevant_pixels_are_chosen_and_ties_are_drawn():
+    R = draw(6, 3, 4, 5)
+    chosen = ev.most_relevant(R, 0.35)
+    assert chosen.shape == (6, 4, 5) and (chosen.flatten(1).sum(1) == 7).all()
+    total = R.sum(1)
+    for r, m in zip(total, chosen):
+        assert r[m].min() >= r[~m].max()
+    assert not ev.most_relevant(R, 0).any() and ev.most_relevant(R, 1).all()
+    same = torch.zeros(400, 1, 2, 5)
+    share = ev.most_relevant(same, 0.3).double().mean(0)
+    assert (share - 0.3).abs().max() < 0.12  # no place is preferred
+    assert torch.equal(ev.most_relevant(same, 0.3, 1), ev.most_relevant(same, 0.3, 1))
+    assert not torch.equal(ev.most_relevant(same, 0.3, 1), ev.most_relevant(same, 0.3, 2))
+
+
+@pytest.mark.parametrize(
+    ("relevance", "share", "message"),
+    [
+        ([1.0], 0.5, "^relevance: expected a tensor, got list"),
+        (torch.ones(2, 3), 0.5, r"^relevance: expected \(N, C, H, W\), got shape \(2, 3\)"),
+        (torch.full((1, 1, 2, 2), float("nan")), 0.5, "^relevance: expected numbers, got NaN"),
+        (torch.ones(1, 1, 2, 2), 1.5, r"^share: expected a number in \[0, 1\], got 1.5"),
+        (torch.ones(1, 1, 2, 2), float("nan"), "^share: "),
+    ],
+)
+def test_what_is_no_map_and_no_share_is_refused(relevance, share, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ev.most_relevant(relevance, share)
+
+
+def test_a_shuffled_network_keeps_its_numbers_and_none_of_their_places():
+    model = models.mlp(20, (30,), 10)
+    before = [p.clone() for p in model.parameters()]
+    other, again = ev.shuffled(model, 4), ev.shuffled(model, 4)
+    for p, q, same, first in zip(
+        model.parameters(), other.parameters(), again.parameters(), before
+    ):
+        assert torch.equal(p, first) and torch.equal(q, same) and not torch.equal(p, q)
+        assert torch.equal(p.flatten().sort().values, q.flatten().sort().values)
+
+
 def test_a_map_of_the_input_alone_does_not_change():
     result = ev.randomization_check(
         lambda model, x, target: x, models.mlp(4, (5,), 2), draw(3, 4, dtype=torch.float32)

@@ -118,6 +118,8 @@ def test_canvas_files_with_late_and_repeated_submissions(tmp_path):
         "sajoao": "502",
         "doecarl": "504",
     }
+    late = {one.student for one in collected(NAME, tmp_path / "sent") if one.late}
+    assert late == {"sajoao"}
 
 
 def test_google_classroom_with_the_folder_that_drive_adds(tmp_path):

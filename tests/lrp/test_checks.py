@@ -97,6 +97,16 @@ def one_class_expanded(x, u, alpha, gamma):
     return s.sum(1, keepdim=True) * x * x - 2 * x * (s @ u) + s @ (u * u)
 
 
+def composite_by_hand(m, x, c, l, h, eps):
+    with torch.no_grad():
+        a, below, f = m[:2](x), m[:4](x), m(x)
+        R = F.one_hot(c, f.shape[1]) * f
+        R = below * (R / (f + eps * signed(f)) @ m[4].weight)
+        w = m[2].weight.T.relu()
+        R = a * (R / (a @ w) @ w.T)
+        return zb_products(x, m[0].weight.T, R, l, h)
+
+
 ANSWERS = {
     "lrp_zplus": [
         zplus_autograd,
@@ -349,6 +359,79 @@ ANSWERS = {
         ("** 2", "** 2 + 1e-12", "keeps its share"),  # the same share for all inputs at d = 0
         ("* q).sum(1)", "* q).sum(1) / (s * d).sum(1, True).clamp(1e-9) * o", ""),
         ("o / d", "o / (d + 1e-2)", ""),
+    ],
+    "residual_relevance": [
+        "torch.stack([a, g]) * (R / (a + g + eps * signed(a + g)))",
+        "torch.cat([(a * R / (z := a + g + eps * signed(a + g)))[None], (g * R / z)[None]])",
+        ("a + g", "a.double() + g.double()", None),
+        ("a + g", "a - g", ""),
+        ("torch.stack([a * s, g * s])", "torch.stack([g * s, a * s])", "changed places"),
+        ("torch.stack([R / 2, R / 2])", "each gets half"),
+        ("eps * torch.where(z >= 0, 1, -1)", "eps", "without the sign"),
+        ("eps * torch.where(z >= 0, 1, -1)", "eps * z.sign()", ""),
+        ("torch.where(z >= 0, 1, -1)", "torch.where(z > 0, 1, -1)", "must be .1"),
+        ("eps * torch.where(z >= 0, 1, -1)", "1e-9", ""),
+        ("torch.stack([a.abs(), g.abs()]) * (R / (a.abs() + g.abs() + eps))", "absolute values"),
+        ("torch.stack([a * s, g * s])", "a * s + g * s", "shape"),
+        ("torch.stack([a * s, g * s])", "torch.stack([a, g])", ""),
+        ("right.abs()", ""),
+    ],
+    "folded": [
+        "torch.cat([w @ (k := (gamma * (var + eps) ** -0.5).diag()), (b - mean)[None] @ k + beta])",
+        "torch.vstack([w * (k := gamma * (var + eps).rsqrt()), beta + (b - mean) * k])",
+        "folded(w.double(), b.double(), gamma, beta, mean, var, eps)",
+        ("(var + eps).sqrt()", "(var.sqrt() + eps)", "under the root"),
+        ("(var + eps).sqrt()", "(var + eps)", "not by its root"),
+        ("(var + eps).sqrt()", "(var + 1e-9).sqrt()", "eps is missing"),
+        ("(b - mean) * scale", "b * scale", "mean is not subtracted"),
+        ("(b - mean) * scale + beta", "(b - mean) * scale", "beta is missing"),
+        ("(b - mean) * scale", "b - mean * scale", "bias is not scaled"),
+        ("(b - mean)", "(0 - mean)", "bias of the dense layer"),
+        ("gamma / (var", "1 / (var", "gamma is missing"),
+        ("w * scale", "w", ""),
+        ("w * scale", "scale[:, None] * w", "raises|"),
+        ("(b - mean) * scale + beta", "(b + mean) * scale + beta", ""),
+        ("torch.cat([w * scale, shift[None]])", "torch.cat([shift[None], w * scale])", ""),
+    ],
+    "pattern": [
+        "torch.cov(torch.cat([x.T, (x @ w)[None]]))[-1, :-1] / (x @ w).var()",
+        "((x - x.mean(0)) * (x @ w)[:, None]).mean(0) / (x @ w).var(correction=0)",
+        "torch.linalg.lstsq(((s := x @ w) - s.mean())[:, None], x - x.mean(0)).solution[0]",
+        ("x = x - x.mean(0)", "x = x - 0", "means are not subtracted"),
+        ("w + 0 * right", "these are the weights"),
+        ("x.T @ s / (s @ s)", "x.T @ s / len(s)", "variance of s is missing"),
+        ("/ (s @ s)", "/ (s @ s).sqrt()", ""),
+        ("right * len(x) / (len(x) - 1)", "differently"),
+        ("right * (x @ w).std() / x.std(0).clamp(min=1e-9)", ""),
+        ("x.mean(0)", "x.mean()", ""),
+        ("x.mean(0)", "x.mean(1, keepdim=True)", ""),
+        ("x.T @ s / (s @ s)", "x.T @ x @ w / (w @ w)", ""),
+        ("right / right.norm()", ""),
+        ("-right", "sign"),
+    ],
+    "composite": [
+        "composite_by_hand(m, x, c, l, h, eps)",
+        "composite_by_hand(copy.deepcopy(m).double(), x.double(), c, l.double(), h.double(), eps)",
+        ("R, eps)", "R, 1e-9)", "eps is missing"),
+        ("f.gather(1, c[:, None])", "1.0", ""),
+        ("f.gather(1, c[:, None])", "torch.ones_like(f)", "starts with 1"),
+        ("scatter(1, c[:, None], f.gather(1, c[:, None]))", "add(f)", ""),
+        (
+            "c[:, None], f.gather(1, c[:, None])",
+            "f.argmax(1)[:, None], f.amax(1, keepdim=True)",
+            "predicted class",
+        ),
+        ("layers[2].bias.detach()", "0 * layers[2].bias.detach()", "bias is missing"),
+        ("lrp_zb(x, w[0], R, l, h)", "lrp_zb(x, w[0], R, h, l)", "changed places"),
+        ("lrp_zb(x, w[0], R, l, h)", "lrp_zplus(x, w[0], R)", "rule of the middle"),
+        ("lrp_zb(x, w[0], R, l, h)", "x * (R @ w[0].T)", ""),
+        (
+            "lrp_zplus(enter[1], w[1], R)",
+            "lrp_epsilon(enter[1], w[1], 0 * w[1][0], R, 1e-9)",
+            "negative weights, too",
+        ),
+        ("lrp_zplus(enter[1], w[1], R)", "R @ w[1].T", ""),
+        ("gradient(m, x, c)", ""),
     ],
 }
 for name, rows in ANSWERS.items():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from students import SOLUTIONS, judged
 
 premium, epsilon = SOLUTIONS["language_premium"], SOLUTIONS["epsilon_of"]
@@ -58,6 +59,19 @@ def epsilon_loop(D, a, T, delta):
 def epsilon_numpy(D, a, T, delta):
     D, a = D.numpy(), a.numpy()
     return np.min(T * D + np.log((a - 1) / a) - np.log(delta * a) / (a - 1))
+
+
+def private_by_autograd(x, y, noise, rate, C, sigma):
+    """Person after person, by the gradient of the loss."""
+    w = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
+    for xi in noise:
+        total = sigma * C * xi
+        for person, label in zip(x, y):
+            loss = F.binary_cross_entropy_with_logits(person @ w, label)
+            (g,) = torch.autograd.grad(loss, w)
+            total = total + g * min(1, C / g.norm().item())
+        w = (w - rate * total / len(x)).detach().requires_grad_()
+    return w.detach()
 
 
 ANSWERS = {
@@ -160,6 +174,43 @@ ANSWERS = {
         (lambda w, h, p, g: (w * h).sum() * (1 + p) * g / 1e6, "PUE"),
         ("right / 3600", ""),
         (lambda w, h, p, g: w * h * p * g / 1e6, "shape"),
+    ],
+    "private_training": [
+        "private_by_autograd(x, y, noise, rate, C, sigma)",
+        (
+            "g / (g.norm(dim=1, keepdim=True) / C).clamp(min=1)",
+            "torch.where((n := g.norm(dim=1, keepdim=True)) > C, g * C / n, g)",
+            None,
+        ),
+        ("(g.sum(0) + sigma * C * xi) / len(x)", "(g.mean(0) + sigma * C * xi / len(x))", None),
+        ("(g.sum(0) + sigma * C * xi) / len(x)", "(g.mean(0) + sigma * C * xi)", "before dividing"),
+        ("sigma * C * xi", "sigma * xi", "C is missing"),
+        ("sigma * C * xi", "0 * xi", "noise is missing"),
+        ("/ len(x)", "", "divided by N"),
+        ("w - rate", "w + rate", "climbs"),
+        (".clamp(min=1)", ".clamp(min=0)", "made longer"),
+        (".clamp(min=1)", ".clamp(max=1)", ""),
+        ("g = g / (g.norm(dim=1, keepdim=True) / C).clamp(min=1)", "pass", "nothing is clipped"),
+        (
+            "g = g / (g.norm(dim=1, keepdim=True) / C).clamp(min=1)",
+            "g = g.clamp(-C, C)",
+            "clip its length",
+        ),
+        (
+            "g / (g.norm(dim=1, keepdim=True) / C).clamp(min=1)",
+            "g / (g.mean(0).norm() / C).clamp(min=1)",
+            "",
+        ),
+        (
+            "g / (g.norm(dim=1, keepdim=True) / C).clamp(min=1)",
+            "g / (g.norm() / C).clamp(min=1)",
+            "",
+        ),
+        ("torch.sigmoid(x @ w) - y", "y - torch.sigmoid(x @ w)", ""),
+        ("torch.sigmoid(x @ w)", "(x @ w)", ""),
+        ("for xi in noise", "for xi in noise.flip(0)", ""),
+        ("torch.zeros_like(x[0])", "torch.ones_like(x[0])", ""),
+        ("right / right.norm()", ""),
     ],
 }
 

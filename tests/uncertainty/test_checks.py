@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from students import judged
 from torch import nn
 
@@ -48,6 +49,36 @@ def sets_counted(s, P, alpha):
     below = (s < 1 - P[..., None]).sum(-1)
     k = math.ceil((len(s) + 1) * (1 - alpha))
     return ((below < k) & ~((below == len(s)) & (k <= len(s)))).int().tolist()
+
+
+def sharpest(z, y):
+    """1/T by bisection: the loss is convex in it."""
+    low, high = 0.02, 20.0
+    for _ in range(50):
+        b = (low + high) / 2
+        p = (b * z).softmax(1)
+        falls = ((p * z).sum(1) - z.gather(1, y[:, None])[:, 0]).mean() < 0
+        low, high = (b, high) if falls else (low, b)
+    return low
+
+
+def by_grid(z, y, steps):
+    grid = torch.logspace(math.log10(0.05), math.log10(50), steps)
+    return grid[torch.stack([F.cross_entropy(z / T, y) for T in grid]).argmin()]
+
+
+def too_sure(z, y):
+    return z.softmax(1).amax(1).mean() - (z.argmax(1) == y).float().mean()
+
+
+def auroc_by_ranks(inside, outside):
+    """The statistic of Mann and Whitney, with middle ranks."""
+    every = torch.cat([inside, outside])
+    below = (every[:, None] > every).double().sum(1) + (
+        (every[:, None] == every).double().sum(1) + 1
+    ) / 2
+    n, m = len(inside), len(outside)
+    return (below[n:].sum() - m * (m + 1) / 2) / (n * m)
 
 
 ANSWERS = {
@@ -151,6 +182,58 @@ ANSWERS = {
         ("right.sum(1)", "shape"),
         ("(1 - alpha))", "(1 - alpha)) + 1", ""),
         ("conformal_set(s.sort().values - 1e-3, P, alpha)", "score 1 - p|sets"),
+    ],
+    "best_temperature": [
+        "1 / sharpest(logits.double(), y)",
+        "by_grid(logits, y, 2000)",
+        ("range(3)", "range(4)", None),
+        ("by_grid(logits, y, 40)", "smaller mean loss|rounded"),
+        ("math.log(50)", "math.log(10)", ""),
+        ("math.log(0.05)", "0.0", ""),
+        ("1 / right", "1/T"),
+        ("torch.ones(())", "not changed"),
+        ("math.log(right)", ""),
+        ("right**2", "square|smaller"),
+        ("float(round(right))", "rounded|smaller"),
+        ("/ u.exp()", "* u.exp()", ""),
+        ("return math.exp(best)", "return best", ""),
+        ("F.cross_entropy(", "-F.cross_entropy(", ""),
+        (
+            "F.cross_entropy(z / u.exp(), y)",
+            "too_sure(z / u.exp(), y).square()",
+            "",
+        ),
+        ("logits.std()", ""),
+    ],
+    "auroc": [
+        "((outside[:, None] > inside).float() + 0.5 * (outside[:, None] == inside).float()).mean()",
+        "((outside[:, None] - inside).sign().mean() + 1) / 2",
+        "auroc_by_ranks(inside, outside)",
+        ("+ (u == v).double().mean() / 2", "", "count one half"),
+        ("+ (u == v).double().mean() / 2", "+ (u == v).double().mean()", "count one half"),
+        ("auroc(outside, inside)", "changed places"),
+        ("right.clamp(min=1 - right)", "turned round"),
+        ("right * len(inside) * len(outside)", "take the share"),
+        ("(outside.mean() > inside.mean()).float()", ""),
+        ("(outside > inside.median()).float().mean()", ""),
+        ("2 * right - 1", ""),
+        ("1 - right", ""),
+    ],
+    "votes_loss": [
+        "F.cross_entropy(logits, votes / votes.sum(1, keepdim=True), reduction='none')",
+        "logits.logsumexp(1) - (votes * logits).sum(1) / votes.sum(1)",
+        ("log_softmax(1)", "double().log_softmax(1)", None),
+        ("votes / votes.sum(1, keepdim=True)", "votes", "divide by their number"),
+        ("votes / votes.sum(1, keepdim=True)", "votes / votes.sum()", "divide by their number"),
+        ("votes / votes.sum(1, keepdim=True)", "votes.softmax(1)", "no softmax"),
+        ("F.cross_entropy(logits, votes.argmax(1), reduction='none')", ""),
+        ("logits.log_softmax(1)", "logits.softmax(1).log()", "NaN|infinite"),
+        ("logits.log_softmax(1)", "logits.softmax(1)", ""),
+        ("logits.log_softmax(1)", "logits.log_softmax(0)", ""),
+        (".sum(1)\n", ".mean(1)\n", ""),
+        ("right.mean()", "shape"),
+        ("-right", "sign"),
+        ("right / math.log(2)", ""),
     ],
 }
 

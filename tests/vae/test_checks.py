@@ -147,10 +147,51 @@ ANSWERS = {
         (lambda j, q: torch.logsumexp(j - q, 0) / len(j), ""),
         (lambda j, q: ((j - q).exp() + 1e-8).mean(0).log(), "NaN|sample by sample"),
     ],
+    "vae_step": [
+        (
+            "error = ((x - decoder(z)) ** 2).sum(1) / 2",
+            "error = F.mse_loss(decoder(z), x, reduction='none').sum(1) / 2",
+            None,
+        ),
+        (
+            "loss = (error + kl_std_normal(mu, logvar)).mean()",
+            "loss = neg_elbo(x, decoder(z), mu, logvar)",
+            None,
+        ),
+        (
+            "optimiser.zero_grad()",
+            "[p.__setattr__('grad', None) for p in [*encoder.parameters(), *decoder.parameters()]]",
+            None,
+        ),
+        ("optimiser.zero_grad()", "", "left over"),
+        ("optimiser.step()", "", "does the optimiser step"),
+        (".sum(1) / 2", ".sum(1)", "factor 1/2"),
+        (".sum(1) / 2", ".mean(1) / 2", "averaged over the pixels"),
+        (
+            "loss = (error + kl_std_normal(mu, logvar)).mean()",
+            "loss = error.mean()",
+            "divergence is missing",
+        ),
+        ("kl_std_normal(mu, logvar)", "kl_std_normal(mu, logvar) / 2", "averaged over the codes"),
+        (".mean()", ".sum()", "summed over the samples"),
+        ("(logvar / 2)", "logvar", "its half belongs"),
+        ("* noise", "* 0", "noise is not used"),
+        ("decoder(z)", "decoder(z.detach())", "no gradient reaches"),
+        ("loss.backward()", "(-loss).backward()", "climbs"),
+        ("mu, logvar = ", "logvar, mu = ", ""),
+        ("* noise", "* torch.randn_like(noise)", ""),
+        ("optimiser.step()", "optimiser.step(); optimiser.step()", ""),
+        ("optimiser.step()", "optimiser.step(); encoder.requires_grad_(False)", "requires_grad"),
+        ("optimiser.step()", "optimiser.step(); return 'done'", "text"),
+    ],
 }
 # A draw without its gradient is wrong, and none is judged in single precision instead.
 DRAWS = ["list", "array", "tuple", "keeps a graph", "single precision only"]
 
+NOTHING = ["list", "array", "tuple", "double", "keeps a graph"]  # is returned
+
 test_right_answers, test_wrong_answers = judged(
-    ANSWERS, globals(), leave={"reparameterize": DRAWS, "elbo_mc": DRAWS}
+    ANSWERS,
+    globals(),
+    leave={"reparameterize": DRAWS, "elbo_mc": DRAWS, "vae_step": NOTHING},
 )

@@ -46,6 +46,7 @@ class Sent:
     student: str
     notebook: File | None = None
     remarks: list[str] = field(default_factory=list)
+    late: bool = False  # says the platform
     moodle: str = ""  # the number that the platform has for the student
     canvas: str = ""
 
@@ -197,6 +198,7 @@ def _names(owners):
 def _sent(slug, owner, files, name):
     """The notebook of a student that is graded, with what is to be said about it."""
     sent = Sent(slug, moodle=owner[1], canvas=owner[2])
+    sent.late = any("_LATE_" in file.parts[0] for file in files if CANVAS.fullmatch(file.parts[0]))
     notebooks = []
     for file in files:
         if file.read is None:

@@ -22,7 +22,7 @@ from run import ROOT
 from traitlets.config import Config, PyFileConfigLoader
 
 import exercises
-from grading import judge, sandbox
+from grading import bundles, judge, sandbox
 from grading.collect import Reason, text_of
 
 warnings.filterwarnings("ignore", module="nbgrader")  # its own, about its own use of SQLAlchemy
@@ -113,6 +113,7 @@ def assign(name, course):
     handout.write_text(exercises.students_copy(nbformat.reads(text, 4)), encoding="utf-8")
     with zipfile.ZipFile(handout.with_suffix(".zip"), "w") as archive:
         archive.write(handout, handout.name)
+    bundles.write(name, handout.parent)
     return handout
 
 
@@ -151,6 +152,13 @@ def changed(name, course):
         for cell in now
         if cell in then and now[cell] != then[cell]
     ]
+
+
+def models(name):
+    """The model answer of each written task, with how its points are split."""
+    source = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", 4)
+    written = (cell for cell in source.cells if mark(cell).get("grade") and mark(cell)["solution"])
+    return {cell.metadata.nbgrader.grade_id: cell.source for cell in written}
 
 
 def known(notebook):
@@ -307,6 +315,7 @@ class Grader:
         self.seconds = cell_seconds, student_seconds
         self.release = release(name, course)
         self.points, self.known = points(self.release), known(self.release)
+        self.models = models(name)
 
     def grade(self, student, data, remarks):
         """Points of each task and whether something is to be read; the pages are written."""
@@ -326,12 +335,21 @@ class Grader:
                 for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
                     cell.execution_count = number + 1
                     cell.outputs = nbformat.from_dict(self._outputs(judged, cell, remarks))
+            notebook.cells = [shown for cell in notebook.cells for shown in self._beside(cell)]
             return notebook, resources
 
         success(api(self.course, execute).autograde(self.name, student))
         self._flag(student, before)
         returned(self.name, self.course, student)
         return scores(self.name, self.course, student)
+
+    def _beside(self, cell):
+        """The cell and, for who reads a written answer, the model and the rubric below it."""
+        model = self.models.get(mark(cell).get("grade_id"))
+        if model is None:
+            return [cell]
+        title = "**A model answer, and how the points are split**"
+        return [cell, nbformat.v4.new_markdown_cell(f"---\n{title}\n\n{model}\n\n---")]
 
     def _outputs(self, judged, cell, remarks):
         own, ended = mark(cell), len(judged.gone)
