@@ -16,7 +16,7 @@
 #   make colab-stack                   run the notebooks with the versions that Colab has
 #   make address ADDRESS=https://...   set the address where the book lives
 #   make assignment NAME=lrp           prepare a graded assignment (see instructors.md)
-#   make grade NAME=lrp SUBMISSIONS=folder [ROSTER=class.csv] [ISOLATE=podman]
+#   make grade NAME=lrp SUBMISSIONS=folder [DUE=2027-03-01T23:59] [ROSTER=class.csv] [ISOLATE=podman]
 #   make clean                         remove what was built, the environment excepted
 
 SHELL := /bin/bash
@@ -35,8 +35,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 python := .venv/bin/python
 pytest := $(python) -m pytest
+# on every core; what a file prepares, it prepares once
+parallel := $(pytest) --numprocesses auto --dist loadfile
 ruff := .venv/bin/ruff
-nbval := $(pytest) --nbval-lax --nbval-current-env --nbval-sanitize-with=tools/nbval.cfg
+nbval := $(parallel) --nbval-lax --nbval-current-env --nbval-sanitize-with=tools/nbval.cfg
 
 environment:
 	@tools/environment.sh
@@ -80,10 +82,11 @@ status: environment
 test: notebooks
 
 unit: browser sandbox form
-	$(pytest) --ignore-glob='*/test_book*.py'
+	$(parallel) --ignore-glob='*/test_book*.py'
 
 built: unit book
-	$(pytest) $(wildcard tests/test_book*.py)
+	$(pytest) --numprocesses auto --dist loadgroup $(filter-out %_weight.py,$(wildcard tests/test_book*.py))
+	$(pytest) tests/test_book_weight.py  # alone: it takes times
 
 notebooks: built
 	$(nbval) $(wildcard chapters/*.ipynb solutions/*.ipynb)

@@ -8,6 +8,8 @@ import slides
 from built import HTML
 from pypdf import PdfReader
 
+pytestmark = pytest.mark.xdist_group("print")  # one book for all
+
 NAMES = ["intro", "chapters/bias", "exercises/bias", "glossary"]
 TITLES = ["Opening Deep Networks", "Bias", "Exercises: bias", "Glossary"]
 

@@ -248,8 +248,8 @@ def methods() -> list[dict[str, str | int]]:
 def measured(name: str) -> dict[str, list[float]]:
     """What `tools/measure.py` measured once and stored beside this file.
 
-    name: "headlines", "accountant", "coverage", "duels", "tricks", "sharpness", "families",
-        "languages" or "scaling".
+    name: "headlines", "accountant", "coverage", "duels", "tricks", "portraits", "larger", "both",
+        "sharpness", "families", "languages", "scaling" or "two_readers".
     Raises KeyError for another name.
 
     >>> measured("scaling")["depth"][0]

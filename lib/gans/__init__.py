@@ -20,8 +20,31 @@ from .adversarial import (
     train,
 )
 from .arena import Arena
+from .both import train_both
 from .crowds import Crowd, blobs, grid, moons, ring
 from .duel import DESCENTS, HOLDS, Duel
+from .larger import (
+    LARGER_LOSSES,
+    Enlarger,
+    Enlargers,
+    mnist_enlargers,
+    smaller,
+    train_enlarger,
+)
+from .portraits import (
+    COMBINATIONS,
+    FACE_LOSSES,
+    FaceTranslators,
+    face_game,
+    face_translators,
+    picture_critic,
+    picture_translator,
+    same_faces,
+    signs_of,
+    star_faces,
+    star_game,
+)
+from .style import content_distance, gram, restyled, style_distance
 from .translation import CycleGAN, Shift, Star, cycle_crowd, cycle_loss, train_cycle, train_star
 
 __all__ = [
@@ -56,4 +79,26 @@ __all__ = [
     "cycle_crowd",
     "Star",
     "train_star",
+    "COMBINATIONS",
+    "FACE_LOSSES",
+    "same_faces",
+    "signs_of",
+    "star_faces",
+    "picture_translator",
+    "picture_critic",
+    "face_game",
+    "star_game",
+    "FaceTranslators",
+    "face_translators",
+    "train_both",
+    "smaller",
+    "Enlarger",
+    "train_enlarger",
+    "LARGER_LOSSES",
+    "Enlargers",
+    "mnist_enlargers",
+    "gram",
+    "content_distance",
+    "style_distance",
+    "restyled",
 ]

@@ -1,5 +1,5 @@
-"""Translation between sets of points without pairs: CycleGAN and StarGAN in worlds whose true pairs
-are known.
+"""Translation between sets of points or pictures without pairs: CycleGAN and StarGAN in worlds
+whose true pairs are known.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ from .crowds import Crowd
 
 
 class Shift(nn.Module):
-    """x plus what a network says: the translation that begins near "leave it as it is". Rows (N, D)
-    and, if given, (N, K) of domains.
+    """x plus what a network says: the translation that begins near "leave it as it is".
+
+    x: rows (N, D) or pictures (N, C, H, W).
+    domain: if given, (N, K); a picture gets it as K more channels of one value each.
 
     >>> Shift(nn.Linear(2, 2))(torch.zeros(3, 2)).shape
     torch.Size([3, 2])
@@ -27,6 +29,8 @@ class Shift(nn.Module):
         self.net = net
 
     def forward(self, x: Tensor, *domain: Tensor) -> Tensor:
+        if x.ndim == 4:
+            domain = tuple(k[:, :, None, None].expand(-1, -1, *x.shape[2:]) for k in domain)
         return x + self.net(torch.cat([x, *domain], 1))
 
 
@@ -41,10 +45,10 @@ def cycle_loss(x: Tensor, back: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class CycleGAN:
-    """Two translations between sets of rows (N, D), and the critics of the two sides.
+    """Two translations between sets of rows (N, D) or pictures, and the critics of the two sides.
 
-    to_b, to_a: rows to rows.
-    critic_a, critic_b: rows to logits (N,), high for real ones.
+    to_b, to_a: rows to rows, pictures to pictures.
+    critic_a, critic_b: of each a logit, high for real ones.
     """
 
     to_b: nn.Module
@@ -65,13 +69,16 @@ def train_cycle(
     seed: int = 0,
     progress: bool = True,
     stay: float = 0.0,
+    identity: float = 0.0,
 ) -> None:
     """Both translations fool the critic of the side they lead to, and pay `lam` times the cycle
     loss in both directions; in place (Zhu et al., 2017, eq. 3).
 
-    a, b: the two sets (N, D) and (M, D), not paired.
+    a, b: the two sets (N, ...) and (M, ...), not paired.
     kind: of `generator_loss`, with its errors.
     stay: they also pay this many times the mean |F(x) - x|: the assumption that partners are near.
+    identity: and this many times the mean |F(y) - y| for y that is where F leads to already (Zhu et
+        al., 2017, section 5.2).
 
     Adam with a rate that falls to 0. The global random state is left as it was.
     Raises ValueError for another kind.
@@ -100,8 +107,13 @@ def train_cycle(
             on_a = generator_loss(game.critic_a(fake_a), kind)
             on_b = generator_loss(game.critic_b(fake_b), kind)
             cycles = cycle_loss(x, game.to_a(fake_b)) + cycle_loss(y, game.to_b(fake_a))
-            moved = cycle_loss(x, fake_b) + cycle_loss(y, fake_a)
-            descend(players[0], on_a + on_b + lam * cycles + stay * moved)
+            loss = on_a + on_b + lam * cycles
+            if stay:
+                loss = loss + stay * (cycle_loss(x, fake_b) + cycle_loss(y, fake_a))
+            if identity:
+                same_a, same_b = game.to_a(x), game.to_b(y)
+                loss = loss + identity * (cycle_loss(x, same_a) + cycle_loss(y, same_b))
+            descend(players[0], loss)
             for schedule in schedules:
                 schedule.step()
 
@@ -151,16 +163,21 @@ def train_star(
     kind: str = "least squares",
     seed: int = 0,
     progress: bool = True,
+    judges: bool = False,
 ) -> None:
     """One translator (x, one-hot domain) for all pairs of the K domains; in place (Choi et al.,
     2018, eq. 5 and 6).
 
-    x, domain: points (N, D) and where they belong (N,).
+    x, domain: points (N, D) or pictures (N, C, H, W), and where they belong (N,).
     lam, lam_domain: the weights of the cycle loss and of the domain's cross-entropy.
     kind: of `generator_loss`, with its errors.
 
     The critic learns real from translated, and the domain of real points; the translator fools it
     in both, and pays `lam` times the cycle loss back to the domain it came from.
+
+    judges: the critic names no domain; its K logits are judges instead, one for each domain, who
+        say real or not of what belongs or is to belong there (Choi et al., 2020, eq. 1).
+
     Raises ValueError for another kind.
 
     >>> translator, critic = Shift(nn.Linear(2 + 3, 2)), Star(nn.Linear(2, 1 + 3))
@@ -168,6 +185,11 @@ def train_star(
     >>> train_star(translator, critic, torch.rand(30, 2), domain, 3, 1.0, batch=8, progress=False)
     """
     count = int(domain.max()) + 1
+
+    def says(x: Tensor, domain: Tensor) -> Tensor:
+        real, of_domains = critic(x)
+        return of_domains.gather(1, domain[:, None])[:, 0] if judges else real
+
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
         torch.manual_seed(seed)
         players = [
@@ -182,12 +204,14 @@ def train_star(
             real, source = x[chosen], domain[chosen]
             goal = torch.randint(count, (batch,), device=x.device)
             fake = translator(real, F.one_hot(goal, count).to(real))
-            (of_real, names), (of_fake, _) = critic(real), critic(fake.detach())
-            loss = discriminator_loss(of_real, of_fake, kind)
-            descend(players[1], loss + lam_domain * F.cross_entropy(names, source))
-            of_fake, names = critic(fake)
+            loss = discriminator_loss(says(real, source), says(fake.detach(), goal), kind)
+            if not judges:
+                loss = loss + lam_domain * F.cross_entropy(critic(real)[1], source)
+            descend(players[1], loss)
             back = translator(fake, F.one_hot(source, count).to(real))
-            loss = generator_loss(of_fake, kind) + lam_domain * F.cross_entropy(names, goal)
+            loss = generator_loss(says(fake, goal), kind)
+            if not judges:
+                loss = loss + lam_domain * F.cross_entropy(critic(fake)[1], goal)
             descend(players[0], loss + lam * cycle_loss(real, back))
             for schedule in schedules:
                 schedule.step()

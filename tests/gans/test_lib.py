@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib import gans, models
+from lib import applications, data, gans, models, vae
 
 
 def log_sigmoid(v):
@@ -363,3 +363,124 @@ def test_noise_is_drawn_from_the_seed_and_falls_to_nothing():
     again, seen[:] = real, []
     gans.train(Told(2, 2), Watch(2, 1), x, labels, 100, noise=2.0, progress=False)
     assert torch.equal(torch.stack(seen[1::3]), again)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_a_shift_of_pictures_sees_the_domain_at_every_place():
+    seen = []
+    shift = gans.Shift(lambda both: seen.append(both) or both[:, :3])
+    x = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(shift(x, torch.tensor([[1.0, 0.0], [0.0, 1.0]])), 2 * x)
+    assert seen[0].shape == (2, 5, 4, 6)
+    assert (seen[0][0, 3] == 1).all() and (seen[0][1, 3] == 0).all()
+
+
+def test_the_same_faces_differ_where_their_signs_are_and_are_read_as_drawn():
+    drawn = gans.same_faces(20, seed=5)
+    regions = applications.faces(20, seed=5).regions
+    for place, signs in enumerate(gans.COMBINATIONS):
+        assert torch.equal(gans.signs_of(drawn[place], drawn), signs.expand(20, 4))
+        changed = (drawn[place] != drawn[0]).any(1)
+        assert not (changed & ~regions[:, signs].any(1)).any()
+
+
+def test_the_faces_of_a_star_show_their_domain():
+    pictures, domain = gans.star_faces(30, seed=3)
+    for old in (0, 1):
+        asked = applications.faces(30, 6 + old, wrinkles=bool(old), grey_hair=bool(old))
+        part = slice(30 * old, 30 * old + 30)
+        assert torch.equal(pictures[part], asked.images)
+        assert torch.equal(domain[part], 2 * old + asked.signs[:, 3])
+
+
+def test_the_identity_loss_keeps_what_is_there_already():
+    """Beside a critic that says nothing, it alone is lowered: old faces stay."""
+    draw = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 50, 3, 8, 8, generator=draw).unbind()
+
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.weight * x.flatten(1).sum(1).detach() * 0
+
+    nets = [gans.picture_translator(width=4, seed=k) for k in (0, 1)]
+    game = gans.CycleGAN(*nets, Silent(), Silent())
+    before = (game.to_b(b) - b).abs().mean()
+    gans.train_cycle(game, a, b, 150, 0.0, 16, progress=False, identity=1.0)
+    assert (game.to_b(b) - b).abs().mean() < 0.5 * before
+
+
+def test_judges_of_each_domain_move_points_to_it():
+    domain = torch.arange(900) % 3
+    noise = 0.1 * torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
+    x = noise + torch.stack([torch.zeros(900), domain - 1.0], 1)
+    translator = gans.Shift(gans.Crowd(2, (5, 32, 2)))
+    critic = gans.Star(gans.Crowd(2, (2, 32, 4), seed=1))
+    gans.train_star(translator, critic, x, domain, 1200, 0.3, 128, progress=False, judges=True)
+    goal = (domain + 1) % 3
+    moved = translator(x, F.one_hot(goal, 3).float()).detach()
+    assert (moved[:, 1].round() + 1 == goal).float().mean() > 0.9
+
+
+def test_small_pictures_are_means_of_blocks_and_error_alone_lowers_the_error():
+    x = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert gans.smaller(x)[3, 0, 2, 5].item() == pytest.approx(
+        sum(x[3, 0, i, j].item() for i in range(8, 12) for j in range(20, 24)) / 16, rel=1e-5
+    )
+    x, state = x.round(), torch.get_rng_state()
+    net, critic = gans.Enlarger(8), gans.picture_critic(1, 1, 28, 4)
+    error = lambda: ((net(gans.smaller(x)) - x) ** 2).mean().item()
+    before = error()
+    gans.train_enlarger(net, critic, x, 60, 0.0, progress=False)
+    assert error() < before and torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match=r"x: expected \(N, 1, 28, 28\)"):
+        gans.train_enlarger(net, critic, x[:, 0], 1, 0.0, progress=False)
+
+
+def test_the_gram_matrix_and_the_distances_by_loops():
+    draw = torch.Generator().manual_seed(0)
+    f, g = ([torch.randn(1, 3, 2, 4, generator=draw).double() for _ in range(2)] for _ in range(2))
+
+    def of(x):
+        at = [(i, j) for i in range(2) for j in range(4)]
+        return [
+            [sum(x[0, a, i, j] * x[0, b, i, j] for i, j in at).item() / 8 for b in range(3)]
+            for a in range(3)
+        ]
+
+    assert torch.allclose(gans.gram(f[0])[0], torch.tensor(of(f[0])).double())
+    shares = []
+    for x, y in zip(f, g):
+        pairs = [(p, q) for row, other in zip(of(x), of(y)) for p, q in zip(row, other)]
+        shares.append(sum((p - q) ** 2 for p, q in pairs) / sum(q**2 for _, q in pairs))
+    assert gans.style_distance(f, g).item() == pytest.approx(sum(shares) / 2, rel=1e-6)
+    content = sum((p - q) ** 2 for p, q in zip(f[1].flatten(), g[1].flatten()))
+    wanted = content / sum(q**2 for q in g[1].flatten())
+    assert gans.content_distance(f, g).item() == pytest.approx(wanted.item(), rel=1e-9)
+
+
+def test_a_restyled_picture_nears_the_style_within_the_range_of_both():
+    draw = torch.Generator().manual_seed(0)
+    content, style = torch.rand(2, 1, 3, 8, 8, generator=draw)
+    layer = nn.Conv2d(3, 6, 3).requires_grad_(False)
+    seen = lambda x: [x, layer(x).relu()]
+    made = gans.restyled(seen, content, style**2, steps=40, weight=0.1)
+    before, after = (gans.style_distance(seen(x), seen(style**2)) for x in (content, made))
+    assert after < 0.5 * before
+    assert 0 <= made.min() and made.max() <= 1 and not torch.equal(made, content)
+
+
+def test_a_vae_gan_reconstructs_and_leaves_the_random_state():
+    x = data.digits().x_train[:300]
+    model, critic = vae.dense_vae(seed=3), models.mlp(64, (32,), 1, seed=4)
+    error = lambda: ((model.expected(model.encode(x)[0]) - x.flatten(1)) ** 2).mean().item()
+    before, state = error(), torch.get_rng_state()
+    gans.train_both(model, critic, x, 150, 32, 3e-3, progress=False)
+    assert error() < 0.7 * before and torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(TypeError, match="model: expected an encoder"):
+        gans.train_both(vae.VAE(lambda x: x, lambda z: z), critic, x, 1, progress=False)
