@@ -249,7 +249,8 @@ def measured(name: str) -> dict[str, list[float]]:
     """What `tools/measure.py` measured once and stored beside this file.
 
     name: "headlines", "accountant", "coverage", "duels", "tricks", "portraits", "larger", "both",
-        "sharpness", "families", "languages", "scaling" or "two_readers".
+        "sharpness", "families", "languages", "scaling", "two_readers" or
+        "tagged_photos".
     Raises KeyError for another name.
 
     >>> measured("scaling")["depth"][0]

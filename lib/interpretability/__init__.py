@@ -4,6 +4,12 @@ and how sure is that?
 
 from .attention import attention_gradient, attention_rollout, rollout, shuffled
 from .coalitions import lime, shapley
+from .concepts import (
+    concept_derivative,
+    concept_direction,
+    counterfactual,
+    nearest_counterfactual,
+)
 from .perturbation import meaningful_perturbation, occlusion, prediction_difference
 from .prototypes import prototype
 from .trees import grow_tree, tree_rules
@@ -19,6 +25,10 @@ __all__ = [
     "rollout",
     "attention_gradient",
     "shuffled",
+    "concept_direction",
+    "concept_derivative",
+    "counterfactual",
+    "nearest_counterfactual",
     "grow_tree",
     "tree_rules",
 ]

@@ -220,11 +220,38 @@ def test_rollout_is_a_product_of_averaged_weights(seed):
         )
 
 
+@recomputes("interpretability", "concepts-head")
+@SEEDS
+def test_the_slope_in_the_direction_of_a_concept(seed):
+    head, a = network(seed, 4)
+    with models.seeded(seed + 5):
+        v = torch.randn(4, dtype=torch.float64)
+    leaf = a.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(head(leaf)[0, 2], leaf)
+    S = I.concept_derivative(head, a, v, 2)
+    assert torch.isclose(S[0], sum(slope[0, i] * v[i] for i in range(4)))
+
+
+@recomputes("interpretability", "counter-head")
+@pytest.mark.parametrize("seed", [0, 1, 3])  # with 2 the class is not to be reached
+def test_a_counterfactual_is_as_near_as_a_search_finds(seed):
+    model, x = network(seed, 2)
+    target = int(model(x)[0].topk(2).indices[1])
+    found = I.counterfactual(model, x, target, 4000, 3e-4, 60.0, low=-9, high=9)
+    angles = np.linspace(0, 2 * np.pi, 720)
+    ring = torch.tensor(np.stack([np.cos(angles), np.sin(angles)], 1))
+    distance = (found - x).norm()
+    assert model(found).argmax() == target
+    # no input that is nearer by a tenth has the class
+    for r in np.linspace(0, 0.9 * distance.item(), 40):
+        assert (model(x + r * ring).argmax(1) != target).all()
+
+
 def test_the_map_has_the_years_that_the_chapter_names():
     years = [method["year"] for method in data.methods()]
     text = "".join("".join(cell["source"]) for cell in cells("interpretability"))
-    assert (sum(2014 <= year <= 2017 for year in years), len(years)) == (17, 23)
-    assert "Seventeen of the 23 appeared from 2014 to 2017" in text
+    assert (sum(2014 <= year <= 2017 for year in years), len(years)) == (17, 25)
+    assert "Seventeen of the 25 appeared from 2014 to 2017" in text
 
 
 def test_every_equation_is_covered():

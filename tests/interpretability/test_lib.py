@@ -25,9 +25,13 @@ from lib.interpretability import (
     attention_gradient,
     attention_rollout,
     coalitions,
+    concept_derivative,
+    concept_direction,
+    counterfactual,
     grow_tree,
     lime,
     meaningful_perturbation,
+    nearest_counterfactual,
     occlusion,
     perturbation,
     prediction_difference,
@@ -1210,6 +1214,89 @@ def test_shuffled_attention_is_dealt_out_among_the_same_words():
         interpretability.shuffled(a, present[:1])
 
 
+# ---------------------------------------------------------------- concepts and counterfactuals
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_direction_of_a_concept_parts_the_sets(seed):
+    with models.seeded(seed):
+        others, gain = torch.randn(40, 2, 3), torch.randn(2, 3)
+    v = concept_direction(others + 20 * gain, others, strength=1.0)
+    assert v.shape == (2, 3) and abs(v.norm() - 1) < 1e-5
+    # all that differs between the sets is the gain
+    assert torch.cosine_similarity(v.flatten(), gain.flatten(), 0) > 0.9
+    back = concept_direction(others, others + 20 * gain, strength=1.0)
+    assert torch.allclose(back, -v, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_derivative_along_a_concept_is_the_limit_of_steps(seed):
+    with models.seeded(seed):
+        head = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+        a, v = torch.randn(4, 2, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
+    S = concept_derivative(head, a, v, torch.tensor([0, 1, 2, 0]))
+    for n, c in enumerate((0, 1, 2, 0)):
+        step = (head(a[n : n + 1] + 1e-6 * v) - head(a[n : n + 1] - 1e-6 * v)) / 2e-6
+        assert abs(S[n] - step[0, c]) < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_counterfactual_of_a_linear_model_is_the_foot_on_the_plane(seed):
+    """Between two classes the nearest point of the other is straight ahead, and no nearer one
+    exists.
+    """
+    with models.seeded(seed):
+        model, x = nn.Linear(4, 2), torch.randn(5, 4)
+    with torch.no_grad():
+        target = model(x).argmin(1)
+        w = model.weight[target] - model.weight[1 - target]
+        lead = (model(x).gather(1, 1 - target[:, None]) - model(x).gather(1, target[:, None]))[:, 0]
+    found = counterfactual(model, x, target, 4000, 3e-4, 60.0, low=-99, high=99)
+    assert torch.equal(model(found).argmax(1), target)
+    expected = lead / w.norm(dim=1)
+    distance = (found - x).norm(dim=1)
+    assert (distance > expected - 1e-5).all()
+    assert torch.allclose(distance, expected, atol=0.05)
+
+
+def test_a_counterfactual_stays_in_its_bounds_and_says_what_it_did_not_reach():
+    model = nn.Linear(2, 2, bias=False)
+    model.weight.data = torch.eye(2)
+    x = torch.tensor([[0.9, 0.1]])
+    near = counterfactual(model, x, 1)
+    assert near.min() >= 0 and near.max() <= 1 and near[0, 1] > near[0, 0]
+    assert torch.equal(x, torch.tensor([[0.9, 0.1]])) and model.weight.grad is None
+    with pytest.raises(ValueError, match="1 of 1 inputs did not reach"):
+        counterfactual(model, x, 1, steps=1)
+    with pytest.raises(TypeError, match="target"):
+        counterfactual(model, x, None)
+    with pytest.raises(ValueError, match="weight"):
+        counterfactual(model, x, 1, weight=0.0)
+
+
+def test_the_nearest_that_exists_is_found_by_looking_at_all():
+    with models.seeded(0):
+        model, x, among = nn.Linear(3, 3), torch.randn(6, 3), torch.randn(50, 3)
+    found = nearest_counterfactual(model, x, 2, among)
+    of_class = [row for row in among if model(row[None]).argmax() == 2]
+    for one, near in zip(x, found):
+        best = min(of_class, key=lambda row: (row - one).norm())
+        assert torch.equal(best, near)
+    with pytest.raises(ValueError, match="among: expected inputs that the model gives"):
+        nearest_counterfactual(nn.Identity(), x, 0, torch.tensor([[0.0, 1.0, 0.0]]))
+
+
+def test_concepts_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="one layer"):
+        concept_direction(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="strength"):
+        concept_direction(torch.zeros(2, 3), torch.ones(2, 3), 0.0)
+    with pytest.raises(ValueError, match="direction"):
+        concept_derivative(nn.Linear(3, 2), torch.zeros(1, 3), torch.zeros(2))
+    with pytest.raises(ValueError, match="among"):
+        nearest_counterfactual(nn.Linear(3, 2), torch.zeros(1, 3), 0, torch.zeros(1, 4))
+
+
 # ---------------------------------------------------------------- tables and trees
 
 
@@ -1217,7 +1304,7 @@ def test_the_tables_of_the_slides():
     table = data.fisher_and_deep()
     assert len(table) == 20 and round(sum(f for f, _ in table.values()) / 20, 2) == 59.99
     entries = data.methods()
-    assert len(entries) == 23 and all(entry.keys() == entries[0].keys() for entry in entries)
+    assert len(entries) == 25 and all(entry.keys() == entries[0].keys() for entry in entries)
     assert all(
         re.fullmatch(r"(interpretability|sensitivity|lrp)\.html#[a-z-]+", entry["where"])
         for entry in entries

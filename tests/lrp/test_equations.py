@@ -179,6 +179,33 @@ def test_the_one_class_machine_shares_by_squared_differences(seed):
     assert torch.allclose(torch.as_tensor(L.one_class_svm(machine, x)), expected)
 
 
+@recomputes("lrp", "forgets")
+@SEEDS
+def test_z_plus_walks_back_by_a_product_of_matrices(seed):
+    torch.manual_seed(seed)
+    widths = (6, 5, 4, 3)
+    model = nn.Sequential(
+        *(
+            part
+            for I, J in zip(widths, widths[1:])
+            for part in (nn.Linear(I, J, bias=False), nn.ReLU())
+        )
+    ).double()
+    x = torch.rand(1, 6, dtype=torch.float64)
+    with torch.no_grad():
+        for part in model[::2]:
+            part.weight.add_(0.3)  # so that every neuron of the last layer is active
+    R, product, a = model(x)[0].detach() * torch.tensor([0, 1, 0]), torch.eye(6).double(), x[0]
+    for part in model[::2]:
+        w = part.weight.detach().T
+        M = torch.stack(
+            [a * w[:, j].clamp(min=0) / (a @ w[:, j].clamp(min=0)) for j in range(w.shape[1])], 1
+        )
+        assert M.min() >= 0 and torch.allclose(M.sum(0), torch.ones(w.shape[1]).double())
+        product, a = product @ M, (a @ w).clamp(min=0)
+    assert torch.allclose(lrp(model, x, 1, ZPlus())[0], product @ R)
+
+
 def test_every_equation_is_covered():
     check_covered("lrp")
 
