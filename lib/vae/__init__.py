@@ -24,6 +24,7 @@ from .autoencoder import (
     mnist_vae,
     reparameterize,
 )
+from .factors import disentanglement, spots
 from .families import RBM, Autoregressive, DeepBelief, Flow, fit_rbm
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "active_units",
     "kl_parts",
     "fit",
+    "spots",
+    "disentanglement",
     "Autoregressive",
     "Flow",
     "RBM",

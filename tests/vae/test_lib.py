@@ -584,3 +584,24 @@ def test_a_file_of_another_format_is_refused(tmp_path):
     (tmp_path / "x.gz").write_bytes(gzip.compress(b"\0\0\x0d\x01"))
     with pytest.raises(OSError, match="expected an IDX file of bytes"):
         downloads.idx(tmp_path / "x.gz")
+
+
+def test_a_code_that_holds_each_factor_alone_is_disentangled():
+    x, factors = vae.spots(400, seed=3)
+    assert x.shape == (400, 1, 10, 10) and 0 <= x.min() and x.max() <= 1
+    rows, columns = x.amax(3).flatten(1).argmax(1), x.amax(2).flatten(1).argmax(1)
+    assert (rows - (1.5 + 6 * factors[:, 0])).abs().max() <= 0.5 + 1e-6
+    assert (columns - (1.5 + 6 * factors[:, 1])).abs().max() <= 0.5 + 1e-6
+    noise = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
+
+    class Coded:
+        def __init__(self, code):
+            self.code = code
+
+        def encode(self, x):
+            return self.code, None
+
+    alone = Coded(torch.cat([2 * factors + 1, noise], 1))
+    mixed = Coded(torch.stack([factors.sum(1), factors[:, 0] - factors[:, 1]], 1))
+    assert vae.disentanglement(alone, x, factors) > 0.95
+    assert vae.disentanglement(mixed, x, factors) < 0.2
