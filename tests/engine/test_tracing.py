@@ -907,7 +907,6 @@ def test_what_is_written_over_is_stale_where_a_view_of_it_was_taken_before():
         lambda h: h.abs().sqrt(),
         lambda h: h**3,
     ],
-    ids=str,
 )
 def test_functions_of_single_neurons_pass_relevance_on(operation):
     model = Between(operation, X)

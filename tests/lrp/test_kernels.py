@@ -347,7 +347,7 @@ def test_a_bad_x_is_refused(method, estimator, x, error, message):
             "estimator: expected OneClassSVM or SVC, got LinearSVC",
         ),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_a_bad_estimator_is_refused(method, estimator, error, message):
     if (

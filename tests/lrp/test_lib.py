@@ -1079,7 +1079,7 @@ def test_a_bad_argument_is_refused_by_name(method, model, x, options, error, mes
             "x: expected values between low and high of ZBox, got a range of 1 to 1",
         ),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_bad_rules_are_refused(rules, error, message):
     with pytest.raises(error, match=message):
