@@ -236,11 +236,11 @@ def fisher_and_deep() -> dict[str, tuple[float, float]]:
 
 
 def methods() -> list[dict[str, str | int]]:
-    """The map of explanation methods in the course's slides: by (author), year, name, family, idea,
-    where (page#section).
+    """The map of explanation methods, those of the slides and two beyond: by (author), year, name,
+    family, idea, where (page#section).
 
     >>> methods()[0]["by"], len(methods())
-    ('Zurada', 23)
+    ('Zurada', 25)
     """
     return json.loads((Path(__file__).parent / "methods.json").read_text())
 
@@ -249,8 +249,8 @@ def measured(name: str) -> dict[str, list[float]]:
     """What `tools/measure.py` measured once and stored beside this file.
 
     name: "headlines", "accountant", "coverage", "duels", "tricks", "portraits", "larger", "both",
-        "sharpness", "families", "languages", "scaling", "two_readers" or
-        "tagged_photos".
+        "sharpness", "families", "languages", "scaling", "two_readers",
+        "tagged_photos", "slowness" or "entangled".
     Raises KeyError for another name.
 
     >>> measured("scaling")["depth"][0]

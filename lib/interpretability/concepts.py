@@ -29,8 +29,9 @@ def concept_direction(concept: Tensor, others: Tensor, strength: float = 0.01) -
     Example
     -------
     >>> others = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
-    >>> concept_direction(others + torch.tensor([2.0, 0.0]), others)
-    tensor([1., 0.])
+    >>> v = concept_direction(others + torch.tensor([2.0, 0.0]), others)
+    >>> bool(v[0] > 0.999), v.norm().round(decimals=3)
+    (True, tensor(1.))
     """
     if concept.shape[1:] != others.shape[1:] or not len(concept) or not len(others):
         raise ValueError(

@@ -189,7 +189,7 @@ def test_a_right_answer_hears_what_was_tried_the_points_and_what_is_next(at_the_
     assert "2 of the 27" in _progress.praise("lrp_zplus", []), "twice right counts once"
     tasks = [check for _, check, _ in _progress.TASKS["lrp"] if check]
     last = [_progress.praise(check, []) for check in tasks][-1]
-    assert "18 of the 18 points" in last and "7 Which map would you trust" in last
+    assert "27 of the 27 points" in last and "7 Which map would you trust" in last
 
 
 def test_only_a_person_is_told(at_the_beginning, capsys, monkeypatch):
