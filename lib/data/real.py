@@ -368,13 +368,13 @@ class Photo:
         side = min(height, width)
         shift = ((width - side) // 2, (height - side) // 2) * 2
         inside = torch.zeros(size, size, dtype=torch.bool)
-        for name, box in self.boxes[: 1 if label is None else None]:
-            if label in (None, name):
-                left, top, right, bottom = (
-                    min(max(round((end - start) * size / side), 0), size)
-                    for end, start in zip(box, shift)
-                )
-                inside[top:bottom, left:right] = True
+        wanted = [box for name, box in self.boxes if name == label] or [self.boxes[0][1]]
+        for box in wanted:
+            left, top, right, bottom = (
+                min(max(round((end - start) * size / side), 0), size)
+                for end, start in zip(box, shift)
+            )
+            inside[top:bottom, left:right] = True
         return inside
 
 

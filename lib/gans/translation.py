@@ -186,8 +186,8 @@ def train_star(
     """
     count = int(domain.max()) + 1
 
-    def says(x: Tensor, domain: Tensor) -> Tensor:
-        real, of_domains = critic(x)
+    def says(verdict: tuple[Tensor, Tensor], domain: Tensor) -> Tensor:
+        real, of_domains = verdict
         return of_domains.gather(1, domain[:, None])[:, 0] if judges else real
 
     with torch.random.fork_rng([x.device] if x.is_cuda else []):
@@ -204,14 +204,16 @@ def train_star(
             real, source = x[chosen], domain[chosen]
             goal = torch.randint(count, (batch,), device=x.device)
             fake = translator(real, F.one_hot(goal, count).to(real))
-            loss = discriminator_loss(says(real, source), says(fake.detach(), goal), kind)
+            of_real, of_fake = critic(real), critic(fake.detach())
+            loss = discriminator_loss(says(of_real, source), says(of_fake, goal), kind)
             if not judges:
-                loss = loss + lam_domain * F.cross_entropy(critic(real)[1], source)
+                loss = loss + lam_domain * F.cross_entropy(of_real[1], source)
             descend(players[1], loss)
             back = translator(fake, F.one_hot(source, count).to(real))
-            loss = generator_loss(says(fake, goal), kind)
+            of_fake = critic(fake)
+            loss = generator_loss(says(of_fake, goal), kind)
             if not judges:
-                loss = loss + lam_domain * F.cross_entropy(critic(fake)[1], goal)
+                loss = loss + lam_domain * F.cross_entropy(of_fake[1], goal)
             descend(players[0], loss + lam * cycle_loss(real, back))
             for schedule in schedules:
                 schedule.step()

@@ -68,6 +68,6 @@ def results(row, points):
     ]
     lines = [f"{row['total']} of {row['max']} points; written answers are read by a person."]
     lines += [f"- {test['name']}: {test['score']:g} of {test['max_score']:g}" for test in tests]
-    lines += [remark for remark in [row["remark"]] if remark]
-    report = {"score": float(row["total"]), "output": "\n".join(lines), "tests": tests}
+    output = "\n".join(filter(None, [*lines, row["remark"]]))
+    report = {"score": float(row["total"]), "output": output, "tests": tests}
     return json.dumps(report, indent=1)
