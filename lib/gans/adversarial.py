@@ -2,7 +2,7 @@
 to judge who won.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -158,6 +158,19 @@ def gradient_penalty(
     return ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
+def falling(players: Sequence[torch.optim.Optimizer], steps: int) -> Callable[[], None]:
+    """The rates of the players are to fall to 0 in so many steps; what is returned takes one."""
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
+    ]
+
+    def lower() -> None:
+        for schedule in schedules:
+            schedule.step()
+
+    return lower
+
+
 def train(
     generator: Generator | Crowd,
     discriminator: nn.Module,
@@ -212,9 +225,7 @@ def train(
             torch.optim.Adam(net.parameters(), rate, betas=betas)
             for net, rate in zip((generator, discriminator), rates)
         ]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
-        ]
+        lower_rates = falling(players, steps)
         averaged = MovingAverage(generator, average)
         losses: list[float] = []
 
@@ -240,8 +251,7 @@ def train(
                 descend(players[1], loss)
             loss = generator_loss(judge(fake, classes, blur), kind)
             descend(players[0], loss)
-            for schedule in schedules:
-                schedule.step()
+            lower_rates()
             averaged.update()
             losses.append(loss.item())
     averaged.put()

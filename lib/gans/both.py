@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 
 from ..training import MovingAverage, descend
 from ..vae import VAE, kl_standard_normal, reparameterize
-from .adversarial import discriminator_loss, generator_loss
+from .adversarial import discriminator_loss, falling, generator_loss
 
 
 def train_both(
@@ -47,9 +47,7 @@ def train_both(
         players = [
             torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99)) for net in parts
         ]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
-        ]
+        lower_rates = falling(players, steps)
         features, averaged = critic[:-1], MovingAverage(model, average)
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             true = x[torch.randint(len(x), (batch,), device=x.device)].flatten(1)
@@ -66,7 +64,6 @@ def train_both(
             for parameter, slope in zip(model.encoder.parameters(), slopes):
                 parameter.grad = slope
             players[0].step()
-            for schedule in schedules:
-                schedule.step()
+            lower_rates()
             averaged.update()
     averaged.put()

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from .. import models
 from ..training import descend
-from .adversarial import discriminator_loss, generator_loss
+from .adversarial import discriminator_loss, falling, generator_loss
 
 #: What the networks of `mnist_enlargers` pay for being known by a critic.
 LARGER_LOSSES = {"squared error": 0.0, "squared error and critic": 10.0}
@@ -83,9 +83,7 @@ def train_enlarger(
             torch.optim.Adam(network.parameters(), learning_rate, betas=(0.5, 0.99))
             for network in (net, critic)
         ]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
-        ]
+        lower_rates = falling(players, steps)
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             true = x[torch.randint(len(x), (batch,), device=x.device)]
             made = net(smaller(true))
@@ -94,8 +92,7 @@ def train_enlarger(
             if weight:
                 loss = loss + weight * generator_loss(critic(made))
             descend(players[0], loss)
-            for schedule in schedules:
-                schedule.step()
+            lower_rates()
 
 
 class Enlargers(nn.ModuleDict):

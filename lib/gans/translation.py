@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..training import descend
-from .adversarial import discriminator_loss, generator_loss
+from .adversarial import discriminator_loss, falling, generator_loss
 from .crowds import Crowd
 
 
@@ -95,9 +95,7 @@ def train_cycle(
             )
             for nets in (translators, critics)
         ]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
-        ]
+        lower_rates = falling(players, steps)
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             x, y = (part[torch.randint(len(part), (batch,), device=part.device)] for part in (a, b))
             fake_b, fake_a = game.to_b(x), game.to_a(y)
@@ -114,8 +112,7 @@ def train_cycle(
                 same_a, same_b = game.to_a(x), game.to_b(y)
                 loss = loss + identity * (cycle_loss(x, same_a) + cycle_loss(y, same_b))
             descend(players[0], loss)
-            for schedule in schedules:
-                schedule.step()
+            lower_rates()
 
 
 def cycle_crowd(members: int, shift: bool = False, width: int = 32, seed: int = 0) -> CycleGAN:
@@ -196,9 +193,7 @@ def train_star(
             torch.optim.Adam(net.parameters(), learning_rate, betas=(0.5, 0.99))
             for net in (translator, critic)
         ]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(player, lambda k: 1 - k / steps) for player in players
-        ]
+        lower_rates = falling(players, steps)
         for _ in tqdm(range(steps), disable=not progress, leave=False, desc="training"):
             chosen = torch.randint(len(x), (batch,), device=x.device)
             real, source = x[chosen], domain[chosen]
@@ -215,5 +210,4 @@ def train_star(
             if not judges:
                 loss = loss + lam_domain * F.cross_entropy(of_fake[1], goal)
             descend(players[0], loss + lam * cycle_loss(real, back))
-            for schedule in schedules:
-                schedule.step()
+            lower_rates()
